@@ -1,0 +1,193 @@
+"""Threads change how long a result takes, never a bit of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import konv
+from tests.cases import ALGORITHMS, CASES, DIRECTIONS, ISA_LEVELS, LAYOUTS, Case
+
+# Large enough that work is cut among threads, in sizes that no number of threads divides.
+LARGE = (
+    Case(1, 48, (57, 55), 67, padding=((1, 1), (1, 1))),
+    Case(5, 16, (23, 29), 33, padding=((1, 1), (1, 1))),
+    Case(1, 130, (31, 33), 70, (1, 1)),
+    Case(3, 35, (61, 59), 35, padding=((1, 1), (1, 1)), groups=35),
+    Case(1, 3, (112, 113), 33, (7, 7), (2, 2), ((3, 3), (3, 3))),
+    Case(2, 32, (41, 43), 32, padding=((1, 1), (1, 1)), groups=8),
+    Case(1, 300, (7, 7), 290, padding=((1, 1), (1, 1))),
+)
+
+
+def bits(a: np.ndarray) -> bytes:
+    return a.tobytes()
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_same_bits_for_any_number_of_threads(case: Case, isa: str, direction: str) -> None:
+    data = case.data()
+    with konv.config(isa=isa):
+        for layout in LAYOUTS:
+            one = case.check(direction, layout=layout, threads=1)
+            for threads in (2, 3, 7):
+                more = case.compute(direction, data, layout=layout, threads=threads)
+                assert bits(more) == bits(one)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(
+    ("case", "algorithm"),
+    [(case, name) for case in LARGE for name in ALGORITHMS if case.supported_by(name)],
+    ids=str,
+)
+def test_same_bits_for_each_algorithm(case: Case, algorithm: str, direction: str) -> None:
+    data = case.data()
+    one, two, three = (
+        bits(case.compute(direction, data, algorithm=algorithm, threads=threads))
+        for threads in (1, 2, 3)
+    )
+    assert one == two == three
+
+
+def test_small_workspace_changes_no_bit_between_threads() -> None:
+    case = LARGE[0]
+    data = case.data()
+    for direction in DIRECTIONS:
+        results = {
+            bits(case.compute(direction, data, threads=threads, max_workspace=1 << 16))
+            for threads in (1, 2, 3)
+        }
+        assert len(results) == 1
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_same_bits_from_run_to_run(case: Case, direction: str) -> None:
+    data = case.data()
+    first = bits(case.compute(direction, data))
+    for _ in range(4):
+        assert bits(case.compute(direction, data)) == first
+
+
+@pytest.mark.parametrize("case", LARGE[:4], ids=str)
+def test_bias_gradient(case: Case) -> None:
+    gy = case.data().gy
+    one, two, three = (konv.grad.conv_bias(gy, threads=threads) for threads in (1, 2, 3))
+    assert bits(one) == bits(two) == bits(three)
+
+
+def test_same_bits_wherever_the_arrays_lie() -> None:
+    """Alignment may choose another path through memory, never another sum."""
+    case = LARGE[0]
+    data = case.data()
+    expected = bits(case.compute("forward", data))
+    for shift in range(1, 17):
+        memory = np.empty(data.x.size + 16, np.float32)
+        x = memory[shift : shift + data.x.size].reshape(data.x.shape)
+        x[...] = data.x
+        assert bits(konv.conv2d(x, data.w, data.b, **case.options)) == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_python_threads_at_once(threads: int) -> None:
+    """Eight callers share the plan cache, and each gets its own result."""
+    cases = [*CASES[:8], *LARGE[:2]]
+    expected = {
+        (case, direction): bits(case.compute(direction, case.data()))
+        for case in cases
+        for direction in DIRECTIONS
+    }
+
+    def work(worker: int) -> int:
+        rng = np.random.default_rng(worker)
+        wrong = 0
+        for _ in range(60):
+            case, direction = cases[rng.integers(len(cases))], DIRECTIONS[rng.integers(3)]
+            out = case.compute(direction, case.data(), threads=threads)
+            wrong += bits(out) != expected[case, direction]
+        return wrong
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [0] * 8
+
+
+def test_configuration_belongs_to_its_thread() -> None:
+    def level(isa: str) -> set[str]:
+        seen = set()
+        for _ in range(200):
+            with konv.config(isa=isa):
+                seen.add(konv.config.isa)
+        return seen
+
+    wanted = [ISA_LEVELS[i % len(ISA_LEVELS)] for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(level, wanted)) == [{isa} for isa in wanted]
+
+
+@pytest.mark.usefixtures("restore_threads")
+def test_set_num_threads() -> None:
+    konv.set_num_threads(3)
+    assert konv.get_num_threads() == 3
+    konv.set_num_threads(1)
+    assert konv.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2**40, 1.5, "2", None, True])
+@pytest.mark.usefixtures("restore_threads")
+def test_set_num_threads_refuses(threads: Any) -> None:
+    before = konv.get_num_threads()
+    with pytest.raises((ValueError, TypeError), match="thread"):
+        konv.set_num_threads(threads)
+    assert konv.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"KONV_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}, "3"),
+        ({"KONV_NUM_THREADS": "", "OMP_NUM_THREADS": "2"}, "2"),
+    ],
+)
+def test_environment(environment: dict[str, str], expected: str) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", "import konv; print(konv.get_num_threads())"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert shown.split() == [expected]
+
+
+FORK = """
+import os, numpy as np, konv
+x = np.ones((2, 64, 56, 56), np.float32); w = np.ones((64, 64, 3, 3), np.float32)
+before = konv.conv2d(x, w, threads=2)
+child = os.fork()
+if child == 0:
+    ok = np.array_equal(konv.conv2d(x, w, threads=2), before)
+    os._exit(0 if ok else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+def test_child_of_a_fork_works() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert shown.split() == ["0"]
