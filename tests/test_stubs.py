@@ -6,12 +6,9 @@ import ast
 import inspect
 from importlib.resources import files
 
-import pytest
-
 import konv._core
 
 STUB = ast.parse((files("konv") / "_core.pyi").read_text())
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def declared(body: list[ast.stmt]) -> set[str]:
@@ -32,28 +29,26 @@ def test_module_names() -> None:
     assert {n for n in declared(STUB.body) if not n.startswith("_")} == public(konv._core)
 
 
-@pytest.mark.parametrize(
-    "node", [n for n in STUB.body if isinstance(n, ast.ClassDef)], ids=lambda n: n.name
-)
-def test_class_names(node: ast.ClassDef) -> None:
-    value = getattr(konv._core, node.name, None)
-    if value is None:  # a Protocol or TypedDict that exists for type checkers alone
-        assert node.name.startswith("_")
-        return
-    assert {n for n in declared(node.body) if not n.startswith("_")} == public(value)
+def test_class_names() -> None:
+    for node in STUB.body:
+        # A Protocol or TypedDict that exists for type checkers alone is private.
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            names = {n for n in declared(node.body) if not n.startswith("_")}
+            assert names == public(getattr(konv._core, node.name)), node.name
 
 
-@pytest.mark.parametrize(
-    "node", [n for n in STUB.body if isinstance(n, ast.FunctionDef)], ids=lambda n: n.name
-)
-def test_functions_are_callable(node: ast.FunctionDef) -> None:
-    function = getattr(konv._core, node.name)
-    assert callable(function)
-    try:
-        parameters = inspect.signature(function).parameters
-    except ValueError:  # a C function that carries no signature
-        return
-    stub = node.args
-    named = [a.arg for a in (*stub.posonlyargs, *stub.args, *stub.kwonlyargs)]
-    if not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters.values()):
-        assert list(parameters) == named
+def test_functions_are_callable() -> None:
+    for node in STUB.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        function = getattr(konv._core, node.name)
+        assert callable(function)
+        try:
+            parameters = inspect.signature(function).parameters
+        except ValueError:  # a C function that carries no signature
+            continue
+        kinds = {p.kind for p in parameters.values()}
+        if not kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+            stub = node.args
+            named = [a.arg for a in (*stub.posonlyargs, *stub.args, *stub.kwonlyargs)]
+            assert list(parameters) == named, node.name
