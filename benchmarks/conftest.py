@@ -18,8 +18,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         config = metafunc.config
         parts = config.getoption("--only").split(",")
         layers = [
-            layer
-            for layer in load_suite(config.getoption("--suite"))
-            if any(part in layer.name for part in parts)
+            layer for layer in load_suite(config.getoption("--suite")) if any(part in layer.name for part in parts)
         ]
         metafunc.parametrize("layer", layers, ids=lambda layer: layer.name)

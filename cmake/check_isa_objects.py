@@ -75,9 +75,7 @@ def main() -> int:
     levels = [tuple(item.split("=", 1)) for item in arguments.levels]
     faults = []
     for level, path in levels:
-        faults += [
-            f"{path}: {f}" for f in symbol_faults(level, output_of(arguments.nm, "-P", path))
-        ]
+        faults += [f"{path}: {f}" for f in symbol_faults(level, output_of(arguments.nm, "-P", path))]
     for level, path in [*levels, *(("baseline", path) for path in arguments.baseline)]:
         text = output_of(arguments.objdump, "-d", "--no-show-raw-insn", path)
         if "x86-64" in text:
@@ -86,9 +84,7 @@ def main() -> int:
         print(f"check_isa_objects: {fault}", file=sys.stderr)
     if not faults:
         names = ", ".join(level for level, _ in levels)
-        print(
-            f"check_isa_objects: {names} and {len(arguments.baseline)} baseline objects are clean"
-        )
+        print(f"check_isa_objects: {names} and {len(arguments.baseline)} baseline objects are clean")
     return int(bool(faults))
 
 

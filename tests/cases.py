@@ -121,9 +121,7 @@ class Case:
             "weight": self.n * out[0] * out[1],
         }[direction]
 
-    def compute(
-        self, direction: str, data: Data, *, layout: str = "NCHW", **keywords: Any
-    ) -> Array:
+    def compute(self, direction: str, data: Data, *, layout: str = "NCHW", **keywords: Any) -> Array:
         """konv's answer, channels-first whatever the layout."""
         x, gy, input_size = data.x, data.gy, self.input_shape
         options = {**self.options, **keywords}
@@ -152,10 +150,11 @@ class Case:
     def compare(self, direction: str, out: Array, truth: Array, magnitude: Array) -> None:
         reference.assert_accurate(out, truth, magnitude, self.length(direction))
 
-    def supported_by(self, algorithm: str) -> bool:
-        """Which algorithm must be able to run the case; the others may refuse it."""
+    def supported_by(self, algorithm: str, direction: str) -> bool:
+        """Whether the algorithm must be able to run the case; otherwise it may refuse."""
         if algorithm == "pointwise":
-            return self.kernel == (1, 1) and self.pads == ((0, 0), (0, 0)) and self.groups == 1
+            plain = self.kernel == self.stride == (1, 1) and self.pads == ((0, 0), (0, 0))
+            return plain and self.groups == 1 and direction != "weight"
         if algorithm == "depthwise":
             return self.groups == self.c == self.k
         return True

@@ -40,9 +40,7 @@ def pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
-def pads(
-    padding: Any, size: Pair, kernel: Pair, stride: int | Pair = 1, dilation: int | Pair = 1
-) -> Pads:
+def pads(padding: Any, size: Pair, kernel: Pair, stride: int | Pair = 1, dilation: int | Pair = 1) -> Pads:
     """Any accepted `padding` as ((top, bottom), (left, right))."""
     if padding == "valid":
         padding = 0
@@ -79,9 +77,7 @@ class Geometry:
         self.pads = pads(padding, size, kernel, stride, dilation)
         self.out: Pair = tuple(  # type: ignore[assignment]
             out_size(n, k, s, p, d)
-            for n, k, s, p, d in zip(
-                size, kernel, self.stride, self.pads, self.dilation, strict=True
-            )
+            for n, k, s, p, d in zip(size, kernel, self.stride, self.pads, self.dilation, strict=True)
         )
 
     def padded(self, x: Array, value: float = 0.0) -> Array:
@@ -104,11 +100,7 @@ class Geometry:
 def _grouped(x: Array, groups: int) -> Array:
     """(N, C, H, W) as (groups, C / groups, N * H * W)."""
     n, c, h, w = x.shape
-    return (
-        x.reshape(n, groups, c // groups, h * w)
-        .transpose(1, 2, 0, 3)
-        .reshape(groups, c // groups, n * h * w)
-    )
+    return x.reshape(n, groups, c // groups, h * w).transpose(1, 2, 0, 3).reshape(groups, c // groups, n * h * w)
 
 
 def _ungrouped(x: Array, n: int, h: int, w: int) -> Array:
@@ -262,9 +254,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Array:
-    geo, count = _avg_geometry(
-        x.shape[2:], kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    geo, count = _avg_geometry(x.shape[2:], kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     padded = geo.padded(x.astype(np.float64))
     total = np.zeros((*x.shape[:2], *geo.out))
     for _, _, window in geo.taps():
@@ -282,9 +272,7 @@ def avg_pool2d_grad(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Array:
-    geo, count = _avg_geometry(
-        input_size[2:], kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    geo, count = _avg_geometry(input_size[2:], kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     share = gy.astype(np.float64) / count
     total = geo.padded(np.zeros(input_size))
     for _, _, window in geo.taps():

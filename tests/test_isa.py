@@ -141,8 +141,6 @@ def test_module_exports_only_its_entry() -> None:
     if nm is None:
         pytest.skip("nm is not installed")
     path = konv._core.__file__
-    shown = subprocess.run(
-        [nm, "-DP", "--defined-only", path], capture_output=True, text=True, check=True
-    ).stdout
+    shown = subprocess.run([nm, "-DP", "--defined-only", path], capture_output=True, text=True, check=True).stdout
     names = {line.split()[0] for line in shown.splitlines() if line.split()[1] in "TDBR"}
     assert names == {"PyInit__core"}

@@ -55,9 +55,7 @@ def test_same_padding_by_hand(size: int, stride: int, expected: tuple[int, int])
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), ((2, 3), (3, 2), (1, 1)), (3, 1, 1)]
-)
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), ((2, 3), (3, 2), (1, 1)), (3, 1, 1)])
 def test_pooling_against_pytorch(kernel: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional

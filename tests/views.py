@@ -52,18 +52,9 @@ def read_only(x: Array) -> Array:
     return x
 
 
-def unaligned(x: Array) -> Array:
-    """Data that starts one byte past an element boundary."""
-    view = np.frombuffer(bytearray(x.nbytes + 1), x.dtype, x.size, offset=1).reshape(x.shape)
-    view[...] = x
-    assert not view.flags.aligned or x.size == 0
-    return view
-
-
 VIEWS: dict[str, Callable[[Array], Array]] = {
     view.__name__: view
     for view in (
         sliced, cropped, transposed, swapped, flipped, mirrored, channels_last, read_only,
-        unaligned,
     )
 }  # fmt: skip

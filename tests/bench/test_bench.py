@@ -90,9 +90,7 @@ def test_geometric_mean() -> None:
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.usefixtures("restore_threads")
-def test_command(
-    direction: str, suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command(direction: str, suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "figures.json"
     arguments = ["--suite", suite, "--pass", direction, "--rounds", "1", "--threads", "1"]
     assert main([*arguments, "--only", "dense,dw", "--json", str(file)]) == 0

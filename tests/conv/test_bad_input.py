@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,17 @@ MIXED = "float64|dtype"
 
 def ones(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     return np.ones(shape, dtype)
+
+
+def unaligned(*shape: int) -> np.ndarray:
+    """Data that starts one byte past an element boundary."""
+    count = int(np.prod(shape))
+    return np.frombuffer(bytearray(4 * count + 1), np.float32, count, offset=1).reshape(shape)
+
+
+def records(*shape: int) -> np.ndarray:
+    """Elements five bytes apart: the strides are no multiple of the size."""
+    return np.zeros(shape, [("value", "f4"), ("tag", "u1")])["value"]
 
 
 def read_only(*shape: int) -> np.ndarray:
@@ -103,6 +115,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "text": ({"input": X.astype("U1")}, "input"),
     "records": ({"input": np.ones((1, 4, 8, 8), [("a", "f4")])}, "input"),
     "foreign byte order": ({"input": X.astype(X.dtype.newbyteorder())}, "input.*(byte|>f4|dtype)"),
+    # memory
+    "input is not aligned": ({"input": unaligned(1, 4, 8, 8)}, "input.*align"),
+    "weight is not aligned": ({"weight": unaligned(6, 4, 3, 3)}, "weight.*align"),
+    "input is a field of records": ({"input": records(1, 4, 8, 8)}, "input.*(align|stride)"),
     # not arrays
     "input is a list": ({"input": X.tolist()}, "input.*list"),
     "weight is a list": ({"weight": W.tolist()}, "weight.*list"),
@@ -134,6 +150,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "out of wrong rank": ({"out": ones(6, 6, 6)}, "out"),
     "out of wrong dtype": ({"out": ones(1, 6, 6, 6, dtype=np.float64)}, "out.*float64|out.*dtype"),
     "out is read-only": ({"out": read_only(1, 6, 6, 6)}, "out.*(read|writ)"),
+    "out is not aligned": ({"out": unaligned(1, 6, 6, 6)}, "out.*align"),
     "out is a list": ({"out": [1.0]}, "out.*list"),
     "out of foreign byte order": ({"out": GY.astype(GY.dtype.newbyteorder())}, "out"),
 }
@@ -227,9 +244,7 @@ def test_rejected_gradients(row: tuple[str, dict[str, Any], str]) -> None:
     assert re.search(message, str(caught.value)), str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "value", [[1.0], None, ones(3), ones(1, 2, 3, 4, 5, 6), ones(1, 2, 3, 3, dtype=int)]
-)
+@pytest.mark.parametrize("value", [[1.0], None, ones(3), ones(1, 2, 3, 4, 5, 6), ones(1, 2, 3, 3, dtype=int)])
 def test_rejected_bias_gradient(value: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="grad_output"):
         konv.grad.conv_bias(value)
@@ -238,7 +253,7 @@ def test_rejected_bias_gradient(value: Any) -> None:
 def test_gradient_out_overlap() -> None:
     memory = np.zeros(600, np.float32)
     gy, gx = memory[:216].reshape(1, 6, 6, 6), memory[200:456].reshape(X.shape)
-    with pytest.raises(ValueError, match=r"out.*overlap"):
+    with pytest.raises(ValueError, match=r"out.*(overlap|share)"):
         konv.grad.conv2d_input(X.shape, W, gy, out=gx)
     assert not memory.any()
 
@@ -267,3 +282,23 @@ def test_errors_raised_by_an_argument_reach_the_caller() -> None:
 
     with pytest.raises((RuntimeError, TypeError)):
         konv.conv2d(X, W, None, Index())
+
+
+def test_image_without_pixels_inside_padding() -> None:
+    """Nothing but padding to see: refused, or the bias alone."""
+    x = np.ones((1, 4, 0, 8), np.float32)
+    with contextlib.suppress(ValueError):
+        out = konv.conv2d(x, W, B, padding=2)
+        np.testing.assert_array_equal(out, np.ones(out.shape))
+
+
+def test_result_too_large_for_memory() -> None:
+    with pytest.raises((MemoryError, ValueError)):
+        konv.conv2d(X, W, padding=2**24)
+
+
+def test_huge_broadcast_input() -> None:
+    """A shape that no memory holds, all of it one number."""
+    x = np.broadcast_to(np.float32(1), (2**30, 2**15, 2**5, 2**5))
+    with pytest.raises((MemoryError, ValueError)):
+        konv.conv2d(x, np.broadcast_to(np.float32(1), (2**10, 2**15, 3, 3)))

@@ -138,9 +138,7 @@ def test_relu_keeps_nan() -> None:
 
 def test_layout_nchw_is_the_default() -> None:
     data = CASES[0].data()
-    np.testing.assert_array_equal(
-        konv.conv2d(data.x, data.w, layout="NCHW"), konv.conv2d(data.x, data.w)
-    )
+    np.testing.assert_array_equal(konv.conv2d(data.x, data.w, layout="NCHW"), konv.conv2d(data.x, data.w))
 
 
 def test_large_image() -> None:

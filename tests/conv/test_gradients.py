@@ -40,9 +40,7 @@ def test_against_pytorch(case: Case) -> None:
     x.requires_grad_(True)
     w.requires_grad_(True)
     padded = torch.nn.functional.pad(x, (left, right, top, bottom))
-    torch.nn.functional.conv2d(
-        padded, w, None, case.stride, 0, case.dilation, case.groups
-    ).backward(gy)
+    torch.nn.functional.conv2d(padded, w, None, case.stride, 0, case.dilation, case.groups).backward(gy)
     for direction, theirs in (("input", x.grad), ("weight", w.grad)):
         ours = case.compute(direction, data)
         np.testing.assert_allclose(ours, theirs.numpy(), 1e-10, 1e-10)
@@ -111,9 +109,7 @@ def test_accumulate_adds_into_out(case: Case, direction: str) -> None:
     start = np.random.default_rng(1).standard_normal(truth.shape).astype(np.float32)
     out = start.copy()
     assert case.compute(direction, data, out=out, accumulate=True) is out
-    reference.assert_accurate(
-        out, truth + start, magnitude + np.abs(start), case.length(direction) + 1
-    )
+    reference.assert_accurate(out, truth + start, magnitude + np.abs(start), case.length(direction) + 1)
 
 
 @pytest.mark.parametrize("direction", GRADIENTS)

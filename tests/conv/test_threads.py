@@ -43,17 +43,21 @@ def test_same_bits_for_any_number_of_threads(case: Case, isa: str, direction: st
                 assert bits(more) == bits(one)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize(
-    ("case", "algorithm"),
-    [(case, name) for case in LARGE for name in ALGORITHMS if case.supported_by(name)],
+    ("case", "algorithm", "direction"),
+    [
+        (case, name, direction)
+        for case in LARGE
+        for name in ALGORITHMS
+        for direction in DIRECTIONS
+        if case.supported_by(name, direction)
+    ],
     ids=str,
 )
 def test_same_bits_for_each_algorithm(case: Case, algorithm: str, direction: str) -> None:
     data = case.data()
     one, two, three = (
-        bits(case.compute(direction, data, algorithm=algorithm, threads=threads))
-        for threads in (1, 2, 3)
+        bits(case.compute(direction, data, algorithm=algorithm, threads=threads)) for threads in (1, 2, 3)
     )
     assert one == two == three
 
@@ -62,10 +66,7 @@ def test_small_workspace_changes_no_bit_between_threads() -> None:
     case = LARGE[0]
     data = case.data()
     for direction in DIRECTIONS:
-        results = {
-            bits(case.compute(direction, data, threads=threads, max_workspace=1 << 16))
-            for threads in (1, 2, 3)
-        }
+        results = {bits(case.compute(direction, data, threads=threads, max_workspace=1 << 16)) for threads in (1, 2, 3)}
         assert len(results) == 1
 
 
@@ -102,9 +103,7 @@ def test_many_python_threads_at_once(threads: int) -> None:
     """Eight callers share the plan cache, and each gets its own result."""
     cases = [*CASES[:8], *LARGE[:2]]
     expected = {
-        (case, direction): bits(case.compute(direction, case.data()))
-        for case in cases
-        for direction in DIRECTIONS
+        (case, direction): bits(case.compute(direction, case.data())) for case in cases for direction in DIRECTIONS
     }
 
     def work(worker: int) -> int:

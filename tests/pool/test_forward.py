@@ -32,8 +32,7 @@ def check_avg(pool: Pool, x: np.ndarray, layout: str, include: bool) -> None:
     out = konv.avg_pool2d(given, pool.kernel, **pool.options, count_include_pad=include, **options)
     assert out.dtype == x.dtype
     expected, magnitude = (
-        reference.avg_pool2d(a, pool.kernel, **pool.options, count_include_pad=include)
-        for a in (x, np.abs(x))
+        reference.avg_pool2d(a, pool.kernel, **pool.options, count_include_pad=include) for a in (x, np.abs(x))
     )
     reference.assert_accurate(channels_first(out, layout), expected, magnitude, pool.window + 1)
 
@@ -84,9 +83,7 @@ def test_max_against_pytorch(pool: Pool) -> None:
         torch.from_numpy(x), pool.kernel, dilation=pool.dilation, return_indices=True,
         **pool.options,
     )  # fmt: skip
-    ours = konv.max_pool2d(
-        x, pool.kernel, dilation=pool.dilation, return_indices=True, **pool.options
-    )
+    ours = konv.max_pool2d(x, pool.kernel, dilation=pool.dilation, return_indices=True, **pool.options)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b.numpy())
 
@@ -169,7 +166,5 @@ def test_threads_change_no_bit(function: object) -> None:
     x = np.random.default_rng(0).standard_normal((3, 35, 61, 59)).astype(np.float32)
     for layout in LAYOUTS:
         given, options = arranged(x, layout)
-        one, two, three = (
-            function(given, 3, 2, 1, threads=threads, **options).tobytes() for threads in (1, 2, 3)
-        )
+        one, two, three = (function(given, 3, 2, 1, threads=threads, **options).tobytes() for threads in (1, 2, 3))
         assert one == two == three

@@ -41,14 +41,10 @@ def test_avg(pool: Pool, isa: str, dtype: str, layout: str, include: bool) -> No
     out_shape = reference.avg_pool2d(pool.data(), pool.kernel, **pool.options).shape
     gy = pool.gradient(out_shape, dtype)
     keywords = {"count_include_pad": include, **pool.options}
-    expected, magnitude = (
-        reference.avg_pool2d_grad(g, pool.shape, pool.kernel, **keywords) for g in (gy, np.abs(gy))
-    )
+    expected, magnitude = (reference.avg_pool2d_grad(g, pool.shape, pool.kernel, **keywords) for g in (gy, np.abs(gy)))
     given, options = arranged(gy, layout)
     with konv.config(isa=isa):
-        out = konv.grad.avg_pool2d(
-            given, sized(pool.shape, layout), pool.kernel, **keywords, **options
-        )
+        out = konv.grad.avg_pool2d(given, sized(pool.shape, layout), pool.kernel, **keywords, **options)
     assert out.dtype == np.dtype(dtype)
     reference.assert_accurate(channels_first(out, layout), expected, magnitude, pool.window + 1)
 

@@ -19,9 +19,7 @@ PyTorch. Every round gives each contender its turn; the figures are medians over
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `konv bench`."""
-    parser.add_argument(
-        "--suite", default="layers", help="a suite's name, or a file of layers (default: layers)"
-    )
+    parser.add_argument("--suite", default="layers", help="a suite's name, or a file of layers (default: layers)")
     parser.add_argument(
         "--pass",
         dest="direction",

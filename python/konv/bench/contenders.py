@@ -98,9 +98,7 @@ def col2im(columns: Array, layer: Layer) -> Array:
     for r in range(layer.R):
         for s in range(layer.S):
             top, left = r * layer.dilation, s * layer.dilation
-            padded[:, :, top : top + height * step : step, left : left + width * step : step] += (
-                columns[:, :, r, s]
-            )
+            padded[:, :, top : top + height * step : step, left : left + width * step : step] += columns[:, :, r, s]
     return padded[:, :, pad : pad + layer.H, pad : pad + layer.W]
 
 
@@ -140,25 +138,20 @@ class Torch:
         """See Contender."""
         torch, layer = self.torch, problem.layer
         x, w, gy = (
-            torch.from_numpy(a).contiguous(memory_format=self.format)
-            for a in (problem.x, problem.w, problem.gy)
+            torch.from_numpy(a).contiguous(memory_format=self.format) for a in (problem.x, problem.w, problem.gy)
         )
         stride, pad, dilation = [layer.stride] * 2, [layer.pad] * 2, [layer.dilation] * 2
         if problem.direction == "forward":
 
             def forward() -> Any:
                 with torch.inference_mode():
-                    return torch.nn.functional.conv2d(
-                        x, w, None, stride, pad, dilation, layer.groups
-                    )
+                    return torch.nn.functional.conv2d(x, w, None, stride, pad, dilation, layer.groups)
 
             return forward
         mask = [problem.direction == "input", problem.direction == "weight", False]
         place = mask.index(True)
         backward = torch.ops.aten.convolution_backward
-        return lambda: backward(
-            gy, x, w, None, stride, pad, dilation, False, [0, 0], layer.groups, mask
-        )[place]
+        return lambda: backward(gy, x, w, None, stride, pad, dilation, False, [0, 0], layer.groups, mask)[place]
 
 
 def contenders(threads: int) -> list[Contender]:

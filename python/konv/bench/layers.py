@@ -82,9 +82,7 @@ def suites() -> dict[str, str]:
     """The suites that come with konv, each with the first line of its file."""
     folder = files("konv.bench") / "shapes"
     found = sorted((f for f in folder.iterdir() if f.name.endswith(".txt")), key=lambda f: f.name)
-    return {
-        f.name.removesuffix(".txt"): f.read_text().partition("\n")[0].lstrip("# ") for f in found
-    }
+    return {f.name.removesuffix(".txt"): f.read_text().partition("\n")[0].lstrip("# ") for f in found}
 
 
 def load_suite(name: str) -> list[Layer]:

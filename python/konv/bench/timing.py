@@ -58,9 +58,7 @@ def _turn(run: Callable[[], Any], seconds: float) -> float:
     return best
 
 
-def time_interleaved(
-    runs: dict[str, Callable[[], Any]], rounds: int, seconds: float
-) -> dict[str, float]:
+def time_interleaved(runs: dict[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, float]:
     """The median over `rounds` of each run's best call in a turn of `seconds`."""
     turns: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
