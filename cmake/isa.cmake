@@ -1,0 +1,38 @@
+# One object library for each ISA level: the same kernel sources under other flags and another namespace.
+#
+# Flags name features, not a CPU (-march= would also pick a tuning). These objects are never link-time optimised: LTO
+# could merge code compiled for one level into another. Adding a level is a row here and one in csrc/isa/isa.def.
+
+add_library(konv_isa INTERFACE)
+set(KONV_ISA_OBJECTS "")
+
+function(konv_add_isa level)
+  add_library(konv_isa_${level} OBJECT csrc/isa/${level}.cpp)
+  target_include_directories(konv_isa_${level} PRIVATE csrc)
+  target_compile_options(konv_isa_${level} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+                                                   -fno-exceptions -fno-rtti -fno-lto -Wno-psabi ${ARGN})
+  target_link_libraries(konv_isa INTERFACE $<TARGET_OBJECTS:konv_isa_${level}>)
+  set(KONV_ISA_OBJECTS ${KONV_ISA_OBJECTS} ${level}=$<TARGET_OBJECTS:konv_isa_${level}> PARENT_SCOPE)
+endfunction()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  konv_add_isa(generic)
+  konv_add_isa(avx2 -mavx2 -mfma -mf16c)
+  konv_add_isa(avx512 -mavx512f -mavx512cd -mavx512vl -mavx512dq -mavx512bw -mfma -mf16c)
+else()
+  konv_add_isa(generic)
+endif()
+
+# After linking: each ISA object exports one symbol, and the baseline objects hold no AVX code.
+function(konv_check_isa_objects target)
+  if(UNIX AND NOT APPLE)
+    find_program(KONV_NM nm)
+    find_program(KONV_OBJDUMP objdump)
+    if(KONV_NM AND KONV_OBJDUMP)
+      add_custom_command(TARGET ${target} POST_BUILD
+        COMMAND Python::Interpreter ${CMAKE_SOURCE_DIR}/cmake/check_isa_objects.py --nm ${KONV_NM} --objdump
+                ${KONV_OBJDUMP} ${KONV_ISA_OBJECTS} --baseline $<TARGET_OBJECTS:${target}>
+        COMMAND_EXPAND_LISTS VERBATIM)
+    endif()
+  endif()
+endfunction()

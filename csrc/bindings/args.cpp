@@ -1,0 +1,288 @@
+#define KONV_IMPORT_NUMPY
+#include "bindings/args.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdlib>
+
+#include "core/config.h"
+
+namespace konv {
+
+namespace {
+
+void set_error(PyObject* type, const char* format, va_list args) {
+  PyErr_FormatV(type, format, args);
+  va_end(args);
+}
+
+std::string tuple_text(const std::string& joined, int count) { return "(" + joined + (count == 1 ? ",)" : ")"); }
+
+Array checked_array(PyObject* object, const char* name) {
+  if (!PyArray_Check(object)) {
+    PyObject* requires_grad = PyObject_HasAttrString(object, "requires_grad")
+                                  ? PyObject_GetAttrString(object, "requires_grad")
+                                  : nullptr;
+    const bool tracked = requires_grad && PyObject_IsTrue(requires_grad) == 1;
+    Py_XDECREF(requires_grad);
+    PyErr_Clear();
+    if (tracked)
+      type_error("%s: this tensor requires grad, which konv would lose; use konv.torch, or pass tensor.detach().numpy()",
+                 name);
+    type_error("%s: expected a numpy.ndarray, got %s", name, Py_TYPE(object)->tp_name);
+  }
+  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
+  return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a)};
+}
+
+void check_memory(const Array& a, const char* name) {
+  if (!PyArray_ISNOTSWAPPED(a.object)) type_error("%s: expected native byte order", name);
+  if (!PyArray_ISALIGNED(a.object)) value_error("%s: expected an aligned array; pass a copy", name);
+  for (int i = 0; i < a.ndim; i++)
+    if (a.shape[i] > 1 && PyArray_STRIDE(a.object, i) % PyArray_ITEMSIZE(a.object))
+      value_error("%s: the stride of axis %d, %zd bytes, is not a multiple of the item size; pass a copy", name, i,
+                  Py_ssize_t(PyArray_STRIDE(a.object, i)));
+}
+
+// Lowest and one past the highest byte of an array.
+void bounds(PyArrayObject* a, const char*& low, const char*& high) {
+  low = high = PyArray_BYTES(a);
+  for (int i = 0; i < PyArray_NDIM(a); i++) {
+    const npy_intp span = (PyArray_DIM(a, i) - 1) * PyArray_STRIDE(a, i);
+    (span < 0 ? low : high) += span;
+  }
+  high += PyArray_ITEMSIZE(a);
+}
+
+bool overlaps_itself(PyArrayObject* a) {
+  std::pair<npy_intp, npy_intp> axes[NPY_MAXDIMS];
+  int n = 0;
+  for (int i = 0; i < PyArray_NDIM(a); i++)
+    if (PyArray_DIM(a, i) > 1) axes[n++] = {std::llabs(PyArray_STRIDE(a, i)), PyArray_DIM(a, i)};
+  std::sort(axes, axes + n);
+  npy_intp extent = PyArray_ITEMSIZE(a);
+  for (int i = 0; i < n; i++) {
+    if (axes[i].first < extent) return true;
+    extent += axes[i].first * (axes[i].second - 1);
+  }
+  return false;
+}
+
+bool shares_memory(PyArrayObject* out, PyObject* input) {
+  if (!input || !PyArray_Check(input)) return false;
+  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(input);
+  if (PyArray_SIZE(a) == 0 || PyArray_SIZE(out) == 0) return false;
+  const char *a0, *a1, *b0, *b1;
+  bounds(out, a0, a1), bounds(a, b0, b1);
+  if (a0 >= b1 || b0 >= a1) return false;
+  Ref numpy(PyImport_ImportModule("numpy"));
+  if (!numpy.get()) throw PythonError();
+  Ref result(PyObject_CallMethod(numpy.get(), "shares_memory", "OO", reinterpret_cast<PyObject*>(out), input));
+  if (!result.get()) throw PythonError();
+  return PyObject_IsTrue(result.get()) == 1;
+}
+
+}  // namespace
+
+bool import_numpy() { return _import_array() == 0; }
+
+void value_error(const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  set_error(PyExc_ValueError, format, args);
+  throw PythonError();
+}
+
+void type_error(const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  set_error(PyExc_TypeError, format, args);
+  throw PythonError();
+}
+
+std::string shape_text(int ndim, const npy_intp* shape) {
+  std::string s;
+  for (int i = 0; i < ndim; i++) s += (i ? ", " : "") + std::to_string(shape[i]);
+  return tuple_text(s, ndim);
+}
+
+const char* dtype_text(DType dtype) { return dtype == DType::f32 ? "float32" : "float64"; }
+
+Array array_arg(PyObject* object, const char* name) {
+  Array a = checked_array(object, name);
+  const int type = PyArray_TYPE(a.object);
+  if (type != NPY_FLOAT && type != NPY_DOUBLE) {
+    Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a.object))));
+    if (!text.get()) throw PythonError();
+    type_error("%s: expected dtype float32 or float64, got %U", name, text.get());
+  }
+  a.dtype = type == NPY_FLOAT ? DType::f32 : DType::f64;
+  check_memory(a, name);
+  return a;
+}
+
+Array index_array_arg(PyObject* object, const char* name) {
+  Array a = checked_array(object, name);
+  if (!PyArray_ISINTEGER(a.object) || PyArray_ITEMSIZE(a.object) != 8 || !PyArray_ISSIGNED(a.object)) {
+    Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a.object))));
+    if (!text.get()) throw PythonError();
+    type_error("%s: expected dtype int64, got %U", name, text.get());
+  }
+  check_memory(a, name);
+  return a;
+}
+
+int Layout::position(int i, bool batched) const {
+  const int lead = batched ? 1 : 0;
+  if (i == 0) return batched ? 0 : -1;
+  if (i == 1) return channels_last ? lead + spatial : lead;
+  const int s = i - 2 - (3 - spatial);  // spatial axis, from the first that exists
+  return s < 0 ? -1 : lead + s + (channels_last ? 0 : 1);
+}
+
+Layout layout_arg(PyObject* object, int spatial) {
+  static const char* const first[] = {"NCW", "NCHW", "NCDHW"};
+  static const char* const last[] = {"NWC", "NHWC", "NDHWC"};
+  if (object == Py_None || is_string(object, first[spatial - 1])) return {spatial, false};
+  if (is_string(object, last[spatial - 1])) return {spatial, true};
+  if (!PyUnicode_Check(object)) type_error("layout: expected a string or None, got %s", Py_TYPE(object)->tp_name);
+  value_error("layout: expected '%s', '%s' or None, got %R", first[spatial - 1], last[spatial - 1], object);
+}
+
+View view_of(const Array& a, const Layout& layout, const char* name) {
+  View v;
+  if (a.ndim != layout.spatial + 2 && a.ndim != layout.spatial + 1)
+    value_error("%s: expected %d dimensions, or %d without a batch, got shape %s", name, layout.spatial + 2,
+                layout.spatial + 1, shape_text(a.ndim, a.shape).c_str());
+  v.batched = a.ndim == layout.spatial + 2;
+  for (int i = 0; i < 5; i++) {
+    const int p = layout.position(i, v.batched);
+    v.shape[i] = p < 0 ? 1 : a.shape[p];
+    v.strides[i] = p < 0 ? 0 : a.stride(p);
+  }
+  return v;
+}
+
+View size_arg(PyObject* object, const Layout& layout, const char* name) {
+  if (!PyTuple_Check(object) && !PyList_Check(object))
+    type_error("%s: expected a tuple of integers, got %s", name, Py_TYPE(object)->tp_name);
+  const int n = int(PySequence_Fast_GET_SIZE(object));
+  if (n != layout.spatial + 2 && n != layout.spatial + 1)
+    value_error("%s: expected %d sizes, or %d without a batch, got %R", name, layout.spatial + 2, layout.spatial + 1,
+                object);
+  View v{};
+  v.batched = n == layout.spatial + 2;
+  for (int i = 0; i < 5; i++) {
+    const int p = layout.position(i, v.batched);
+    v.shape[i] = p < 0 ? 1 : int_arg(PySequence_Fast_GET_ITEM(object, p), name, 0);
+  }
+  return v;
+}
+
+std::string view_text(const int64_t shape[5], const Layout& layout, bool batched) {
+  npy_intp dims[5];
+  const int n = layout.spatial + 1 + batched;
+  for (int i = 0; i < 5; i++)
+    if (int p = layout.position(i, batched); p >= 0) dims[p] = npy_intp(shape[i]);
+  return shape_text(n, dims);
+}
+
+int64_t int_arg(PyObject* object, const char* name, int64_t low) {
+  if (PyBool_Check(object) || PyFloat_Check(object) || !PyIndex_Check(object))
+    type_error("%s: expected an integer, got %R", name, object);
+  int overflow = 0;
+  long long v;
+  if (PyLong_Check(object)) {
+    v = PyLong_AsLongLongAndOverflow(object, &overflow);
+  } else {
+    Ref index(PyNumber_Index(object));
+    if (!index.get()) throw PythonError();
+    v = PyLong_AsLongLongAndOverflow(index.get(), &overflow);
+  }
+  if (overflow || v < low || v > INT32_MAX)
+    value_error("%s: expected an integer from %lld to 2147483647, got %R", name, (long long)low, object);
+  return v;
+}
+
+void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]) {
+  for (int i = 0; i < 3; i++) value[i] = 1;
+  if (PyTuple_Check(object) || PyList_Check(object)) {
+    if (PySequence_Fast_GET_SIZE(object) != spatial)
+      value_error("%s: expected an integer or %d of them, got %R", name, spatial, object);
+    for (int i = 0; i < spatial; i++)
+      value[3 - spatial + i] = int_arg(PySequence_Fast_GET_ITEM(object, i), name, low);
+    return;
+  }
+  const int64_t v = int_arg(object, name, low);
+  for (int i = 3 - spatial; i < 3; i++) value[i] = v;
+}
+
+bool is_string(PyObject* object, const char* text) {
+  return PyUnicode_Check(object) && PyUnicode_CompareWithASCIIString(object, text) == 0;
+}
+
+bool bool_arg(PyObject* object, const char* name) {
+  if (!PyBool_Check(object)) type_error("%s: expected a bool, got %R", name, object);
+  return object == Py_True;
+}
+
+int64_t threads_arg(PyObject* object) {
+  if (object == Py_None) return config().threads;
+  const int64_t n = int_arg(object, "threads", 1);
+  if (n > 1024) value_error("threads: expected at most 1024, got %R", object);
+  return n;
+}
+
+int64_t max_workspace_arg(PyObject* object) {
+  if (object == Py_None) return config().max_workspace;
+  return int_arg(object, "max_workspace", 0);
+}
+
+Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory) {
+  npy_intp dims[5];
+  const Layout memory{layout.spatial, layout.channels_last || channels_last_memory};
+  const int n = layout.spatial + 1 + batched;
+  for (int i = 0; i < 5; i++)
+    if (int p = memory.position(i, batched); p >= 0) dims[p] = npy_intp(shape[i]);
+  Ref array(PyArray_SimpleNew(n, dims, type_number));
+  if (!array.get()) throw PythonError();
+  if (memory.channels_last == layout.channels_last) return array;
+  npy_intp order[5];
+  PyArray_Dims permute{order, n};
+  for (int i = 0; i < 5; i++)
+    if (int p = layout.position(i, batched); p >= 0) order[p] = memory.position(i, batched);
+  Ref view(PyArray_Transpose(array.array(), &permute));
+  if (!view.get()) throw PythonError();
+  return view;
+}
+
+bool is_channels_last_memory(const View& v) {
+  if (v.shape[1] <= 1 || v.strides[1] != 1) return false;
+  int64_t pixels = 1;
+  for (int i = 2; i < 5; i++) pixels *= v.shape[i];
+  if (pixels <= 1) return false;
+  for (int i = 2; i < 5; i++)
+    if (v.shape[i] > 1 && v.strides[i] < v.shape[1]) return false;
+  return true;
+}
+
+Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Layout& layout, bool batched,
+            std::initializer_list<PyObject*> inputs) {
+  const Array out = type_number == NPY_INT64 ? index_array_arg(object, "out") : array_arg(object, "out");
+  if (type_number != NPY_INT64 && PyArray_TYPE(out.object) != type_number)
+    type_error("out: expected dtype %s, got %s", type_number == NPY_FLOAT ? "float32" : "float64", dtype_text(out.dtype));
+  bool same = out.ndim == layout.spatial + 1 + batched;
+  for (int i = 0; same && i < 5; i++)
+    if (int p = layout.position(i, batched); p >= 0) same = out.shape[p] == shape[i];
+  if (!same)
+    value_error("out: expected shape %s, got %s", view_text(shape, layout, batched).c_str(),
+                shape_text(out.ndim, out.shape).c_str());
+  if (!PyArray_ISWRITEABLE(out.object)) value_error("out: expected a writable array");
+  if (overlaps_itself(out.object)) value_error("out: its elements overlap one another in memory");
+  for (PyObject* input : inputs)
+    if (shares_memory(out.object, input)) value_error("out: expected memory that no input shares");
+  Py_INCREF(object);
+  return Ref(object);
+}
+
+}  // namespace konv

@@ -1,0 +1,133 @@
+// From Python objects to checked values. Every function throws PythonError, with the Python exception set, for what it
+// does not accept; messages name the argument, the value and what was expected.
+//
+// Calls of a few microseconds arrive here, so the NumPy C API is used directly.
+#pragma once
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define PY_ARRAY_UNIQUE_SYMBOL konv_numpy_api
+#ifndef KONV_IMPORT_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include <cstdint>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "core/problem.h"
+
+namespace konv {
+
+bool import_numpy();  // false with the exception set
+
+struct PythonError {};  // the exception is set
+
+[[noreturn]] void value_error(const char* format, ...);
+[[noreturn]] void type_error(const char* format, ...);
+
+// Owns one reference.
+class Ref {
+ public:
+  Ref() = default;
+  explicit Ref(PyObject* object) : object_(object) {}
+  Ref(Ref&& o) noexcept : object_(o.object_) { o.object_ = nullptr; }
+  Ref& operator=(Ref&& o) noexcept {
+    std::swap(object_, o.object_);
+    return *this;
+  }
+  Ref(const Ref&) = delete;
+  ~Ref() { Py_XDECREF(object_); }
+  PyObject* get() const { return object_; }
+  PyArrayObject* array() const { return reinterpret_cast<PyArrayObject*>(object_); }
+  PyObject* release() {
+    PyObject* o = object_;
+    object_ = nullptr;
+    return o;
+  }
+
+ private:
+  PyObject* object_ = nullptr;
+};
+
+// A NumPy array that kernels may read: aligned, native byte order, float32 or float64, strides in whole elements.
+struct Array {
+  PyArrayObject* object;
+  DType dtype;
+  int ndim;
+  void* data;
+  const npy_intp* shape;
+  int64_t stride(int axis) const { return PyArray_STRIDE(object, axis) / PyArray_ITEMSIZE(object); }
+};
+Array array_arg(PyObject* object, const char* name);
+Array index_array_arg(PyObject* object, const char* name);  // int64; dtype is meaningless
+std::string shape_text(int ndim, const npy_intp* shape);
+const char* dtype_text(DType dtype);
+
+// Channels-first or channels-last arrays of `spatial` dimensions, batched or not, as (n, c, d, h, w).
+struct View {
+  int64_t shape[5], strides[5];
+  bool batched;
+};
+struct Layout {
+  int spatial;
+  bool channels_last;
+  // Position in the array of canonical axis i (n, c, d, h, w), or -1 where the array has none.
+  int position(int i, bool batched) const;
+};
+Layout layout_arg(PyObject* object, int spatial);
+View view_of(const Array& array, const Layout& layout, const char* name);
+// A size given as a tuple, in the order of the layout.
+View size_arg(PyObject* object, const Layout& layout, const char* name);
+std::string view_text(const int64_t shape[5], const Layout& layout, bool batched);
+
+// An integer in [low, 2^31); bool and float are refused.
+int64_t int_arg(PyObject* object, const char* name, int64_t low);
+// One integer, or one for each spatial dimension; fills the last `spatial` of three and leaves 1 before them.
+void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]);
+bool is_string(PyObject* object, const char* text);
+bool bool_arg(PyObject* object, const char* name);
+int64_t threads_arg(PyObject* object);        // None: the configuration's
+int64_t max_workspace_arg(PyObject* object);  // None: the configuration's
+
+// Allocates an array for `shape`; `channels_last_memory` keeps channels innermost in memory under a channels-first
+// shape, as PyTorch's channels_last does.
+Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory);
+// Whether a channels-first array has channels innermost in memory.
+bool is_channels_last_memory(const View& view);
+// Checks the caller's `out`: type, shape, writable, no overlap with itself or with the inputs.
+Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Layout& layout, bool batched,
+            std::initializer_list<PyObject*> inputs);
+
+// Runs `f`, which returns a new reference, turning C++ exceptions into Python's.
+template <class F>
+PyObject* guarded(F&& f) {
+  try {
+    return f();
+  } catch (const PythonError&) {
+  } catch (const std::invalid_argument& e) {
+    PyErr_SetString(PyExc_ValueError, e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  }
+  return nullptr;
+}
+
+// Lets other Python threads run while a problem of some size is computed.
+class ReleaseGil {
+ public:
+  explicit ReleaseGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
+  ~ReleaseGil() {
+    if (state_) PyEval_RestoreThread(state_);
+  }
+  ReleaseGil(const ReleaseGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+}  // namespace konv

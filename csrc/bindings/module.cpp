@@ -1,0 +1,15 @@
+// The extension module konv._core: registrations only.
+#include "bindings/conv.h"
+#include "bindings/register.h"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_core, m) {
+  if (!konv::import_numpy()) throw py::error_already_set();
+  m.doc() = "The compiled core of konv.";
+  m.attr("__version__") = KONV_VERSION;
+  konv::register_config(m);
+  // Calls that may take less than a microsecond are plain C functions.
+  for (PyMethodDef* methods : {konv::conv_methods})
+    if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
+}

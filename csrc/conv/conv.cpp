@@ -1,0 +1,210 @@
+#include "conv/conv.h"
+
+#include <cstdlib>
+#include <list>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <unordered_map>
+
+#include "core/config.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+#define KONV_ALGORITHM(name) extern const Algorithm name##_algorithm;
+#include "conv/algos.def"
+
+namespace {
+
+const Algorithm* const kAlgorithms[] = {
+#define KONV_ALGORITHM(name) &name##_algorithm,
+#include "conv/algos.def"
+};
+constexpr int kCount = int(std::size(kAlgorithms));
+
+int choose(const ConvProblem& p) {
+  if (p.algorithm >= 0) {
+    const std::string reason = kAlgorithms[p.algorithm]->supports(p);
+    if (!reason.empty())
+      throw std::invalid_argument(std::string("algorithm: '") + kAlgorithms[p.algorithm]->name +
+                                  "' does not compute this problem: " + reason);
+    return int(p.algorithm);
+  }
+  int best = kCount - 1;
+  double best_cost = 0;
+  for (int i = 0; i < kCount - 1; i++) {
+    if (!kAlgorithms[i]->supports(p).empty()) continue;
+    const double cost = kAlgorithms[i]->cost(p);
+    if (best == kCount - 1 || cost < best_cost) best = i, best_cost = cost;
+  }
+  return best;
+}
+
+// Least recently used plans leave first. The mutex guards a look-up, never a run.
+class PlanCache {
+ public:
+  std::shared_ptr<const ConvPlan> find(const ConvProblem& p) {
+    {
+      std::lock_guard lock(mutex_);
+      if (auto it = index_.find(p); it != index_.end()) {
+        hits_++;
+        order_.splice(order_.begin(), order_, it->second);
+        return it->second->second;
+      }
+      misses_++;
+    }
+    std::shared_ptr<const ConvPlan> plan = kAlgorithms[choose(p)]->make_plan(p);
+    std::lock_guard lock(mutex_);
+    if (auto it = index_.find(p); it != index_.end()) return it->second->second;
+    order_.emplace_front(p, plan);
+    index_[p] = order_.begin();
+    if (int64_t(order_.size()) > kCapacity) {
+      index_.erase(order_.back().first);
+      order_.pop_back();
+    }
+    return plan;
+  }
+  PlanCacheInfo info() {
+    std::lock_guard lock(mutex_);
+    return {int64_t(order_.size()), kCapacity, hits_, misses_};
+  }
+  void clear() {
+    std::lock_guard lock(mutex_);
+    index_.clear();
+    order_.clear();
+    hits_ = misses_ = 0;
+  }
+
+ private:
+  static constexpr int64_t kCapacity = 512;
+  using Entry = std::pair<ConvProblem, std::shared_ptr<const ConvPlan>>;
+  std::mutex mutex_;
+  std::list<Entry> order_;
+  std::unordered_map<ConvProblem, std::list<Entry>::iterator, ConvProblemHash> index_;
+  int64_t hits_ = 0, misses_ = 0;
+};
+PlanCache& cache() {
+  static PlanCache* c = new PlanCache;  // never destroyed: threads may still convolve while the interpreter exits
+  return *c;
+}
+
+// Scratch that the calling thread keeps between calls.
+class Scratch {
+ public:
+  ~Scratch() { std::free(data_); }
+  char* get(int64_t bytes) {
+    if (bytes > size_) {
+      std::free(data_);
+      size_ = 0;
+      bytes = (bytes + 4095) / 4096 * 4096;
+      data_ = static_cast<char*>(std::aligned_alloc(4096, size_t(bytes)));
+      if (!data_) throw std::bad_alloc();
+      size_ = bytes;
+    }
+    return data_;
+  }
+
+ private:
+  char* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& p) { return cache().find(p); }
+
+void run_plan(const ConvPlan& plan, const ConvTensors& tensors) {
+  thread_local Scratch scratch;
+  const auto round = [](int64_t n) { return (n + 63) / 64 * 64; };
+  // A little more than a multiple of the page between threads, so that their scratch does not share cache sets.
+  const int64_t shared = round(plan.workspace.shared), mine = round(plan.workspace.per_thread) + 192;
+  char* memory = scratch.get(shared + mine * plan.threads);
+  FlushDenormals guard(!config().keep_denormals);
+  plan.run(tensors, Workspace{memory, memory + shared, mine});
+}
+
+void run_conv(const ConvProblem& p, const ConvTensors& tensors) {
+  struct Last {
+    ConvProblem problem;
+    std::shared_ptr<const ConvPlan> plan;
+  };
+  thread_local Last last{};
+  if (!last.plan || !(last.problem == p)) {
+    last.plan = find_plan(p);
+    last.problem = p;
+  }
+  run_plan(*last.plan, tensors);
+}
+
+int algorithm_index(const std::string& name) {
+  if (name == "auto") return -1;
+  std::string known = "'auto'";
+  for (int i = 0; i < kCount; i++) {
+    if (name == kAlgorithms[i]->name) return i;
+    known += std::string(", '") + kAlgorithms[i]->name + "'";
+  }
+  throw std::invalid_argument("algorithm: expected one of " + known + ", got '" + name + "'");
+}
+
+std::vector<Explanation> explain_conv(const ConvProblem& p) {
+  std::vector<Explanation> r;
+  const int chosen = choose(p);
+  for (int i = 0; i < kCount; i++) {
+    std::string reason = kAlgorithms[i]->supports(p);
+    const double cost = reason.empty() ? kAlgorithms[i]->cost(p) : 0;
+    r.push_back({kAlgorithms[i]->name, std::move(reason), cost, i == chosen});
+  }
+  return r;
+}
+
+PlanCacheInfo plan_cache_info() { return cache().info(); }
+void clear_plan_cache() { cache().clear(); }
+
+namespace {
+
+template <class T>
+void bias_gradient(const Kernels<T>& kernel, int threads, const T* y, int64_t n, int64_t k, const int64_t out[3],
+                   const int64_t ys[5], T* bias) {
+  const int64_t pixels = out[0] * out[1] * out[2];
+  const bool channels_last = ys[1] == 1;
+  // Channels last: a task sums 64 channels, so that each row read fills whole cache lines.
+  const int64_t block = channels_last ? 64 : 1, tasks = (k + block - 1) / block;
+  if (double(n) * double(pixels) * double(k) < 32768) threads = 1;
+  parallel_for(tasks, threads, [&](int64_t task, int) {
+    const int64_t k0 = task * block, count = std::min(block, k - k0);
+    for (int64_t i = 0; i < count; i++) bias[k0 + i] = 0;
+    for (int64_t in = 0; in < n; in++)
+      for (int64_t z = 0; z < out[0]; z++) {
+        const T* plane = y + in * ys[0] + k0 * ys[1] + z * ys[2];
+        if (channels_last) {
+          for (int64_t h = 0; h < out[1]; h++)
+            kernel.sum_columns(plane + h * ys[3], ys[4], out[2], count, bias + k0);
+        } else if (ys[4] == 1) {
+          T sum;
+          const bool flat = ys[3] == out[2];
+          kernel.sum_rows(plane, ys[3], flat ? 1 : out[1], flat ? out[1] * out[2] : out[2], &sum);
+          bias[k0] += sum;
+        } else {
+          for (int64_t h = 0; h < out[1]; h++)
+            for (int64_t w = 0; w < out[2]; w++) bias[k0] += plane[h * ys[3] + w * ys[4]];
+        }
+      }
+  });
+}
+
+}  // namespace
+
+void bias_gradient(DType dtype, int64_t isa, int threads, const void* y, int64_t n, int64_t k, const int64_t out[3],
+                   const int64_t ys[5], void* bias) {
+  FlushDenormals guard(!config().keep_denormals);
+  if (dtype == DType::f32)
+    bias_gradient<float>(kernels<float>(Isa(isa)), threads, static_cast<const float*>(y), n, k, out, ys,
+                         static_cast<float*>(bias));
+  else
+    bias_gradient<double>(kernels<double>(Isa(isa)), threads, static_cast<const double*>(y), n, k, out, ys,
+                          static_cast<double*>(bias));
+}
+
+}  // namespace konv

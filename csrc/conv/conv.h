@@ -1,0 +1,36 @@
+// Entry of every convolution: finds or makes the plan, lends it scratch memory, runs it.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/algorithm.h"
+
+namespace konv {
+
+constexpr int kMaxThreads = 1024;
+
+// Throws std::invalid_argument where the forced algorithm does not compute the problem.
+std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& problem);
+void run_plan(const ConvPlan& plan, const ConvTensors& tensors);
+void run_conv(const ConvProblem& problem, const ConvTensors& tensors);
+
+int algorithm_index(const std::string& name);  // -1 for "auto"; throws for an unknown name
+struct Explanation {
+  std::string name, reason;  // the reason is empty where the algorithm computes the problem
+  double cost;
+  bool chosen;
+};
+std::vector<Explanation> explain_conv(const ConvProblem& problem);
+
+struct PlanCacheInfo {
+  int64_t size, capacity, hits, misses;
+};
+PlanCacheInfo plan_cache_info();
+void clear_plan_cache();
+
+// The gradient with respect to the bias: out[k] = sum of y[n][k][...] over n and pixels. y and ys as in ConvProblem.
+void bias_gradient(DType dtype, int64_t isa, int threads, const void* y, int64_t n, int64_t k, const int64_t out[3],
+                   const int64_t ys[5], void* bias);
+
+}  // namespace konv

@@ -1,0 +1,368 @@
+// Runs TapProblems on the GEMM micro-kernel, as cut by dense_tiling.cpp. implicit_gemm and pointwise are this plan with
+// the input packed or read in place.
+#include "conv/dense_plan.h"
+
+#include <algorithm>
+
+#include "conv/weights.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// dst[r * row_stride + c * col_stride] = tile[r * ld + c]
+template <class T>
+void store_tile(const Kernels<T>& kernel, const T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst,
+                int64_t row_stride, int64_t col_stride) {
+  if (col_stride == 1) {
+    kernel.copy_rows(tile, ld, rows, cols, dst, row_stride);
+  } else if (row_stride == 1) {
+    kernel.transpose(tile, ld, rows, cols, dst, col_stride);
+  } else {
+    for (int64_t c = 0; c < cols; c++)
+      for (int64_t r = 0; r < rows; r++) dst[r * row_stride + c * col_stride] = tile[r * ld + c];
+  }
+}
+
+// One TapProblem with its tiling, offset tables, and places in the workspace.
+template <class T>
+struct Stage {
+  TapProblem p;
+  DenseTiling t;
+  TapAxis z, y, x;
+  int64_t x_pitch, channel_pitch, packed_size;  // of the packed input, in elements
+  int64_t a_ld;                                 // between consecutive pixels of the source
+  std::vector<int64_t> packed_off, direct_off;  // of each (channel, tap), in packed and in original input
+  std::vector<int64_t> weight_off;
+  int64_t weight_step;                       // elements of packed weights for one k: outputs of a panel
+  int64_t weight_panel, weight_size;         // elements of a packed panel (one channel block), of all
+  int64_t weight_base, bias_base;            // element offsets in the shared workspace
+  int64_t input_extent;                      // elements from the first to past the last of the input
+  int64_t pack_tasks;
+
+  Stage(TapProblem problem, const ConvProblem& conv, bool in_place) : p(std::move(problem)) {
+    const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
+    if (in_place) flatten_pixels(p);
+    t = dense_tiling(p, conv, in_place, kernel.lanes, kernel.gemm_rows);
+    z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
+    const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes;
+    x_pitch = x.extent(round_up(t.tile_w, unit));
+    const int64_t rows = y.extent(t.tile_h), depth = z.extent(1);
+    const int64_t slab = rows * x_pitch;  // of one combination of phases and one z
+    const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size());
+    // Strides that are a multiple of 1 KiB would crowd into few cache sets.
+    const int64_t line = 64 / int64_t(sizeof(T));
+    if (t.planes) {
+      channel_pitch = phases * depth * slab;
+      if (t.channel_block > 1 && (channel_pitch * int64_t(sizeof(T))) % 1024 < 64) channel_pitch += line;
+      packed_size = t.channel_block * channel_pitch;
+      a_ld = 1;
+    } else {
+      channel_pitch = t.channel_block;
+      if ((channel_pitch * int64_t(sizeof(T))) % 1024 == 0) channel_pitch += line;
+      packed_size = phases * depth * slab * channel_pitch;
+      a_ld = channel_pitch;
+    }
+    packed_size = round_up(packed_size + 2 * kernel.lanes, line);
+
+    const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
+    packed_off.resize(size_t(depth_k)), weight_off.resize(size_t(depth_k));
+    if (t.direct) direct_off.resize(size_t(depth_k));
+    weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
+    const int64_t pixel = t.planes ? 1 : channel_pitch, channel = t.planes ? channel_pitch : 1;
+    for (int64_t c = 0, k = 0; c < t.channel_block; c++)
+      for (size_t i = 0; i < p.taps.size(); i++, k++) {
+        const int64_t plane = ((z.tap_phase[i] * depth + z.tap_index[i]) * int64_t(y.phases.size()) + y.tap_phase[i]) *
+                                  int64_t(x.phases.size()) + x.tap_phase[i];
+        packed_off[size_t(k)] = c * channel + (plane * slab + y.tap_index[i] * x_pitch + x.tap_index[i]) * pixel;
+        weight_off[size_t(k)] = k * weight_step;
+        if (t.direct) {
+          direct_off[size_t(k)] = c * p.in_c;
+          for (int a = 0; a < 3; a++) direct_off[size_t(k)] += p.taps[i].at[a] * p.in_stride[a];
+        }
+      }
+    weight_panel = round_up(depth_k * weight_step, line);
+    weight_size = p.groups * t.channel_blocks * t.panels * weight_panel;
+    pack_tasks = p.groups * t.channel_blocks * t.panels;
+    input_extent = 1 + (p.n - 1) * p.in_n + (p.groups * p.channels - 1) * p.in_c;
+    for (int a = 0; a < 3; a++) input_extent += (p.in[a] - 1) * p.in_stride[a];
+    if (p.in_n < 0 || p.in_c < 0 || std::min({p.in_stride[0], p.in_stride[1], p.in_stride[2]}) < 0) input_extent = 0;
+  }
+
+  int64_t micro_tiles() const {
+    return t.lanes == Lanes::outputs ? ceil_div(t.tile_h * ceil_div(t.tile_w, t.segment), 2)
+                                     : t.tile_h * ceil_div(t.tile_w, t.width);
+  }
+  int64_t sums_size() const {  // tiles that wait for further channel blocks, or one tile on its way out
+    return (t.channel_blocks > 1 ? t.panel_block * micro_tiles() : 1) * t.rows * t.width;
+  }
+};
+
+template <class T>
+class DensePlan final : public ConvPlan {
+ public:
+  DensePlan(const ConvProblem& problem, bool in_place) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+    threads = int(problem_.threads);
+    if (problem_.flops() < 2e6) threads = 1;
+    problem_.threads = threads;
+    for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, in_place);
+    gaps_ = problem.direction == Direction::input_gradient && leaves_gaps(problem);
+    int64_t shared = 0, mine = 0;
+    for (Stage<T>& s : stages_) {
+      s.weight_base = shared;
+      s.bias_base = shared + s.weight_size;
+      shared = round_up(s.bias_base + s.p.groups * s.t.panels * s.weight_step, 16);
+      mine = std::max(mine, s.packed_size + s.sums_size());
+    }
+    workspace = {shared * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
+  }
+
+  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+    const bool forward = problem_.direction == Direction::forward;
+    const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
+    T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
+    T* packed_weights = reinterpret_cast<T*>(ws.shared);
+    if (gaps_) zero_input_gradient(problem_, tensors.x);
+
+    int64_t packs = 0, tasks = 0;
+    for (const Stage<T>& s : stages_) packs += s.pack_tasks, tasks += s.t.tasks;
+    parallel_for(packs, packs > 1 ? threads : 1, [&](int64_t task, int) {
+      const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.pack_tasks; });
+      pack_weights(s, task, static_cast<const T*>(tensors.w), static_cast<const T*>(tensors.bias), packed_weights);
+    });
+    parallel_for(tasks, threads, [&](int64_t task, int thread) {
+      const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.t.tasks; });
+      run_task(s, task, in, out, packed_weights, reinterpret_cast<T*>(ws.of(thread)));
+    });
+  }
+
+ private:
+  template <class Count>
+  const Stage<T>& stage_of(int64_t& task, Count count) const {
+    size_t i = 0;
+    while (task >= count(stages_[i])) task -= count(stages_[i++]);
+    return stages_[i];
+  }
+
+  void pack_weights(const Stage<T>& s, int64_t task, const T* w, const T* bias, T* packed) const {
+    const int64_t panel = task % s.t.panels, block = task / s.t.panels % s.t.channel_blocks;
+    const int64_t group = task / s.t.panels / s.t.channel_blocks;
+    const int64_t c0 = block * s.t.channel_block, first = panel * s.weight_step;
+    const int64_t outputs = std::min(s.weight_step, s.p.outputs - first);
+    WeightPanel<T> p{w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel,
+                     s.p.w_output, s.p.w_channel, s.p.taps, outputs, s.weight_step,
+                     std::min(s.t.channel_block, s.p.channels - c0),
+                     packed + s.weight_base + task * s.weight_panel};
+    pack_weight_panel(kernel_, p);
+    if (block == 0 && bias) {
+      T* dst = packed + s.bias_base + (group * s.t.panels + panel) * s.weight_step;
+      for (int64_t i = 0; i < s.weight_step; i++) dst[i] = i < outputs ? bias[group * s.p.outputs + first + i] : T(0);
+    }
+  }
+
+  // What one task works on: output pixels [h0, h0 + h) x [w0, w0 + w) of an image and group.
+  struct Tile {
+    int64_t n, group, z, h0, h, w0, w;
+    const T* src;           // packed or original input at the tile's first pixel, channel c0
+    const int64_t* off;
+    int64_t row_step, pixel_step;  // between output pixels, in the source
+    T* dst;
+    T* sums;
+    int64_t first_panel, last_panel;
+    bool first, last;  // channel block
+    int64_t depth;     // channels of this block x taps
+    const T* weights;  // panel 0 of this group and channel block
+    const T* bias;
+  };
+
+  void run_task(const Stage<T>& s, int64_t task, const T* in, T* out, const T* packed, T* scratch) const {
+    const TapProblem& p = s.p;
+    const DenseTiling& t = s.t;
+    Tile tile;
+    tile.first_panel = task % t.panel_blocks * t.panel_block, task /= t.panel_blocks;
+    tile.last_panel = std::min(t.panels, tile.first_panel + t.panel_block);
+    tile.w0 = task % t.tiles_w * t.tile_w, task /= t.tiles_w;
+    tile.h0 = task % t.tiles_h * t.tile_h, task /= t.tiles_h;
+    tile.z = task % p.out[0], task /= p.out[0];
+    tile.group = task % p.groups, tile.n = task / p.groups;
+    tile.h = std::min(t.tile_h, p.out[1] - tile.h0);
+    tile.w = std::min(t.tile_w, p.out[2] - tile.w0);
+    tile.sums = scratch + s.packed_size;
+    tile.dst = out + p.out_base + tile.n * p.out_n + tile.group * p.outputs * p.out_c + tile.z * p.out_stride[0] +
+               tile.h0 * p.out_stride[1] + tile.w0 * p.out_stride[2];
+    tile.bias = problem_.has_bias ? packed + s.bias_base + tile.group * t.panels * s.weight_step : nullptr;
+    const T* image = in + tile.n * p.in_n + tile.group * p.channels * p.in_c;
+
+    for (int64_t block = 0; block < t.channel_blocks; block++) {
+      const int64_t c0 = block * t.channel_block, channels = std::min(t.channel_block, p.channels - c0);
+      tile.first = block == 0, tile.last = block + 1 == t.channel_blocks;
+      tile.depth = channels * int64_t(p.taps.size());
+      tile.weights = packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
+      if (t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels)) {
+        tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] +
+                   tile.h0 * p.step[1] * p.in_stride[1] + tile.w0 * p.step[2] * p.in_stride[2];
+        tile.off = s.direct_off.data();
+        tile.row_step = p.step[1] * p.in_stride[1], tile.pixel_step = p.step[2] * p.in_stride[2];
+      } else {
+        pack_input(s, tile, image + c0 * p.in_c, channels, scratch);
+        tile.src = scratch;
+        tile.off = s.packed_off.data();
+        tile.row_step = s.x_pitch * s.a_ld, tile.pixel_step = s.a_ld;
+      }
+      if (t.lanes == Lanes::outputs)
+        outputs_in_lanes(s, tile);
+      else
+        pixels_in_lanes(s, tile);
+    }
+  }
+
+  // Tiles are rounded up to whole segments or vectors: what that reads too much must still be the caller's memory.
+  bool reads_inside(const Stage<T>& s, const Tile& tile, int64_t offset, int64_t channels) const {
+    const TapProblem& p = s.p;
+    const int64_t unit = s.t.lanes == Lanes::outputs ? s.t.segment : kernel_.lanes;
+    const int64_t w = round_up(tile.w, unit);
+    if (w == tile.w) return true;
+    int64_t last = offset + (channels - 1) * p.in_c;
+    const int64_t at[3] = {tile.z, tile.h0 + tile.h - 1, tile.w0 + w - 1};
+    for (int a = 0; a < 3; a++) last += (at[a] * p.step[a] + p.taps[0].at[a]) * p.in_stride[a];
+    return last < s.input_extent;
+  }
+
+  void pack_input(const Stage<T>& s, const Tile& tile, const T* src, int64_t channels, T* dst) const {
+    const TapProblem& p = s.p;
+    const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
+      return PackAxis{p.in[a], p.in_stride[a], (first + t.low) * p.step[a], p.step[a],
+                      count,   int64_t(t.phases.size()), t.phases.data()};
+    };
+    PackRegion<T> r{src, dst, channels, p.in_c, s.channel_pitch, s.x_pitch,
+                    axis(0, s.z, tile.z, s.z.extent(1)),
+                    axis(1, s.y, tile.h0, s.y.extent(s.t.tile_h)),
+                    axis(2, s.x, tile.w0, s.x_pitch)};
+    (s.t.planes ? kernel_.pack_planes : kernel_.pack_pixels)(r);
+  }
+
+  GemmTile<T> micro_tile(const Tile& tile) const {
+    GemmTile<T> g{};
+    g.kc = tile.depth;
+    g.relu = problem_.relu && tile.last;
+    return g;
+  }
+
+  void outputs_in_lanes(const Stage<T>& s, const Tile& tile) const {
+    const DenseTiling& t = s.t;
+    const TapProblem& p = s.p;
+    const int64_t row_segments = ceil_div(tile.w, t.segment), segments = tile.h * row_segments;
+    GemmTile<T> g = micro_tile(tile);
+    g.a_off = tile.off, g.a_ld = tile.pixel_step;
+    g.b_off = s.weight_off.data();
+    T* sums = tile.sums;
+    for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
+      const int64_t k0 = panel * t.width, outputs = std::min(t.width, p.outputs - k0);
+      const int vectors = outputs > kernel_.lanes ? 2 : 1;
+      const auto* gemm = kernel_.gemm[vectors - 1][g.a_ld == 1];
+      g.b = tile.weights + panel * s.weight_panel;
+      g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::lane_bias : TileStart::zero;
+      g.bias = tile.bias + (tile.bias ? k0 : 0);
+      T* const dst = tile.dst + k0 * p.out_c;
+      const bool whole_lanes = p.out_c == 1 && outputs == vectors * kernel_.lanes && t.channel_blocks == 1;
+      for (int64_t i = 0, row = 0, col = 0; i < segments; i += 2) {
+        struct Run {
+          const T* src;
+          T* dst;
+          int64_t pixels;
+        } run[2] = {};
+        const int pair = segments - i >= 2 ? 2 : 1;
+        for (int r = 0; r < pair; r++) {
+          run[r] = {tile.src + row * tile.row_step + col * tile.pixel_step,
+                    dst + row * p.out_stride[1] + col * p.out_stride[2], std::min(t.segment, tile.w - col)};
+          col += t.segment;
+          if (col >= tile.w) col = 0, row++;
+        }
+        const int64_t half = (t.segment + 1) / 2;  // of a single run, which the micro-kernel halves as well
+        g.a0 = run[0].src, g.a1 = pair == 2 ? run[1].src : g.a0 + half * g.a_ld;
+        const bool whole = run[0].pixels == t.segment && (pair == 1 || run[1].pixels == t.segment);
+        if (whole_lanes && whole) {
+          g.ldc = p.out_stride[2];
+          g.c0 = run[0].dst, g.c1 = pair == 2 ? run[1].dst : g.c0 + half * g.ldc;
+          gemm[pair * t.segment](g);
+          continue;
+        }
+        g.ldc = t.width;
+        g.c0 = sums, g.c1 = sums + (pair == 2 ? t.segment : half) * t.width;
+        gemm[pair * t.segment](g);
+        if (tile.last) {
+          if (pair == 2 && run[0].pixels == t.segment && run[1].dst == run[0].dst + t.segment * p.out_stride[2]) {
+            store_tile(kernel_, sums, t.width, t.segment + run[1].pixels, outputs, run[0].dst, p.out_stride[2],
+                       p.out_c);
+          } else {
+            for (int r = 0; r < pair; r++)
+              store_tile(kernel_, sums + r * t.segment * t.width, t.width, run[r].pixels, outputs, run[r].dst,
+                         p.out_stride[2], p.out_c);
+          }
+        }
+        if (t.channel_blocks > 1) sums += t.rows * t.width;
+      }
+    }
+  }
+
+  void pixels_in_lanes(const Stage<T>& s, const Tile& tile) const {
+    const DenseTiling& t = s.t;
+    const TapProblem& p = s.p;
+    GemmTile<T> g = micro_tile(tile);
+    g.a_off = s.weight_off.data(), g.a_ld = 1;
+    g.b_off = tile.off;
+    T* sums = tile.sums;
+    for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
+      const int64_t k0 = panel * t.rows, rows = std::min(t.rows, p.outputs - k0), half = (rows + 1) / 2;
+      g.a0 = tile.weights + panel * s.weight_panel, g.a1 = g.a0 + half;
+      g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::row_bias : TileStart::zero;
+      g.bias = tile.bias + (tile.bias ? k0 : 0);
+      for (int64_t row = 0; row < tile.h; row++)
+        for (int64_t col = 0; col < tile.w; col += t.width) {
+          const int64_t pixels = std::min(t.width, tile.w - col);
+          const int vectors = pixels > kernel_.lanes ? 2 : 1;
+          T* dst = tile.dst + k0 * p.out_c + row * p.out_stride[1] + col * p.out_stride[2];
+          g.b = tile.src + row * tile.row_step + col * tile.pixel_step;
+          const bool in_place = t.channel_blocks == 1 && p.out_stride[2] == 1 && pixels == vectors * kernel_.lanes;
+          g.c0 = in_place ? dst : sums;
+          g.ldc = in_place ? p.out_c : t.width;
+          g.c1 = g.c0 + half * g.ldc;
+          kernel_.gemm[vectors - 1][1][rows](g);
+          if (!in_place && tile.last)
+            store_tile(kernel_, sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
+          if (t.channel_blocks > 1) sums += t.rows * t.width;
+        }
+    }
+  }
+
+  ConvProblem problem_;
+  const Kernels<T>& kernel_;
+  std::vector<Stage<T>> stages_;
+  bool gaps_ = false;
+};
+
+}  // namespace
+
+double dense_cost(const ConvProblem& problem, bool in_place) {
+  const KernelTable& table = kernel_table(Isa(problem.isa));
+  const bool single = problem.dtype == DType::f32;
+  double cost = 0;
+  for (TapProblem& p : tap_problems(problem)) {
+    if (in_place) flatten_pixels(p);
+    cost += dense_tiling(p, problem, in_place, single ? table.f32.lanes : table.f64.lanes,
+                         single ? table.f32.gemm_rows : table.f64.gemm_rows)
+                .cost;
+  }
+  return cost;
+}
+
+std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& p, bool in_place) {
+  if (p.dtype == DType::f32) return std::make_unique<DensePlan<float>>(p, in_place);
+  return std::make_unique<DensePlan<double>>(p, in_place);
+}
+
+}  // namespace konv

@@ -1,0 +1,45 @@
+// TapConv on the GEMM micro-kernel: how one TapProblem is cut into tiles.
+//
+// im2col is never formed. The input of a tile of output pixels is packed (padded, split by phase) into per-thread
+// scratch, and the micro-kernel walks it through an offset table with one entry for each (channel, tap). Two
+// orientations: with output channels in the lanes, packed weights are the vectors and pixels are broadcast; with pixels
+// in the lanes, packed weights are broadcast and rows of pixels are the vectors, which suits few output channels and
+// planar results. Pointwise problems read the input where it lies.
+#pragma once
+#include <vector>
+
+#include "conv/tap_conv.h"
+#include "core/algorithm.h"
+#include "core/isa.h"
+
+namespace konv {
+
+enum class Lanes { outputs, pixels };
+
+struct DenseTiling {
+  Lanes lanes;
+  bool direct;       // the input is read in place
+  bool planes;       // packed order: planes, else pixels (channels last)
+  int64_t rows;      // broadcast rows of a micro-tile: pixels, or output channels
+  int64_t width;     // lanes of a micro-tile: output channels, or pixels
+  int64_t segment;   // Lanes::outputs: pixels of one image row in a micro-tile (rows == 2 * segment)
+  int64_t panels;    // of packed weights: `width` output channels each, or `rows`
+  int64_t channel_block, channel_blocks;
+  int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a task
+  int64_t panel_block, panel_blocks;         // weight panels of a task
+  int64_t tasks;
+  double cost;
+};
+
+// Joins image axes that one run of pixels covers (pointwise problems on contiguous rows).
+void flatten_pixels(TapProblem& p);
+bool can_read_in_place(const TapProblem& p);
+// Chooses orientation and sizes; they depend on the problem, the ISA and the thread count, the cuts of sums on the
+// first two alone.
+DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool in_place, int lanes, int gemm_rows);
+
+// For the forward direction and the input gradient.
+double dense_cost(const ConvProblem& problem, bool in_place);
+std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& problem, bool in_place);
+
+}  // namespace konv

@@ -1,0 +1,151 @@
+#include <algorithm>
+#include <cmath>
+
+#include "conv/dense_plan.h"
+#include "core/config.h"
+
+namespace konv {
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// Products of one panel row stay below this, so that a weight panel streams from the L2 cache.
+constexpr int64_t kMaxDepth = 2560;
+
+// Cycles a vector spends beside its multiplications when its tile is stored: transposing costs about 7 vector
+// operations for each vector, copying through a stack tile 2.
+constexpr double kTransposeStore = 8, kCopyStore = 3, kDirectStore = 1;
+
+double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int gemm_rows) {
+  const double depth = double(p.channels) * double(p.taps.size());
+  const double images = double(p.n) * double(p.groups) * double(p.out[0]) * double(p.out[1]);
+  if (orientation == Lanes::outputs) {
+    const int64_t segments = ceil_div(p.out[2], std::max(1, gemm_rows / 2));
+    const double pixels = double(segments * ceil_div(p.out[2], segments));
+    const double vectors = double(ceil_div(p.outputs, lanes));
+    const double store = p.out_c == 1 ? (p.outputs % (2 * lanes) ? kCopyStore : kDirectStore) : kTransposeStore;
+    // One vector a row cannot hide the broadcasts behind multiplications.
+    const double load = p.outputs <= lanes ? 1.25 : 1.0;
+    return images * pixels * vectors * (depth * load + store);
+  }
+  const double vectors = double(ceil_div(p.out[2], lanes));
+  const int64_t blocks = ceil_div(p.outputs, gemm_rows), rows = ceil_div(p.outputs, blocks);
+  const double store = p.out_stride[2] == 1 ? kDirectStore : kTransposeStore;
+  // Unaligned vectors of pixels take two load slots each, beside one broadcast a row.
+  const double load = std::max(1.0, double(rows + 4) / double(2 * rows));
+  const double pack = p.in_stride[2] == 1 ? 0.0 : 4.0 * double(p.channels);
+  return images * vectors * (double(blocks * rows) * (depth * load + store) + pack);
+}
+
+}  // namespace
+
+bool can_read_in_place(const TapProblem& p) {
+  if (p.taps.size() != 1) return false;
+  for (int i = 0; i < 3; i++)
+    if (p.taps[0].at[i] < 0 || (p.out[i] - 1) * p.step[i] + p.taps[0].at[i] >= p.in[i]) return false;
+  return true;
+}
+
+void flatten_pixels(TapProblem& p) {
+  if (!can_read_in_place(p)) return;
+  // Without padding the single tap's position is an offset of the input, whose size no longer matters.
+  for (int i = 0; i < 3; i++)
+    if (p.step[i] != 1 || p.taps[0].at[i] != 0 || p.in[i] != p.out[i]) return;
+  const auto join = [&](int outer) {
+    if (p.out[2] == 1) p.in_stride[2] = p.in_stride[outer], p.out_stride[2] = p.out_stride[outer];
+    const bool joins = p.out[outer] == 1 || (p.in_stride[outer] == p.in[2] * p.in_stride[2] &&
+                                             p.out_stride[outer] == p.out[2] * p.out_stride[2]);
+    if (!joins || p.out[outer] == 1) return p.out[outer] == 1;
+    p.in[2] *= p.in[outer];
+    p.out[2] = p.in[2];
+    p.in[outer] = p.out[outer] = 1;
+    return true;
+  };
+  if (!join(1) || !join(0)) return;
+  const bool images = p.n > 1 && p.in_n == p.in[2] * p.in_stride[2] && p.out_n == p.out[2] * p.out_stride[2];
+  if (images) {
+    p.in[2] *= p.n;
+    p.out[2] = p.in[2];
+    p.n = 1;
+  }
+}
+
+DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool in_place, int lanes, int gemm_rows) {
+  DenseTiling t{};
+  const int64_t taps = int64_t(p.taps.size()), item = dtype_size(problem.dtype);
+  const double outputs_cost = orientation_cost(p, Lanes::outputs, lanes, gemm_rows);
+  const double pixels_cost = orientation_cost(p, Lanes::pixels, lanes, gemm_rows);
+  t.lanes = outputs_cost <= pixels_cost ? Lanes::outputs : Lanes::pixels;
+  t.direct = in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
+  t.cost = std::min(outputs_cost, pixels_cost);
+  if (!t.direct)  // a copy of the input, once a tile
+    t.cost += 0.25 * double(p.n) * double(p.groups) * double(p.channels) * double(p.out[0] * p.out[1] * p.out[2]);
+  t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || p.channels == 1;
+
+  if (t.lanes == Lanes::outputs) {
+    const int64_t segments = ceil_div(p.out[2], std::max(1, gemm_rows / 2));
+    t.segment = ceil_div(p.out[2], segments);
+    t.rows = 2 * t.segment;
+    t.width = p.outputs > lanes ? 2 * lanes : lanes;
+    t.panels = ceil_div(p.outputs, t.width);
+  } else {
+    t.rows = ceil_div(p.outputs, ceil_div(p.outputs, gemm_rows));
+    t.width = 2 * lanes;
+    t.panels = ceil_div(p.outputs, t.rows);
+  }
+
+  t.channel_block = std::max<int64_t>(1, std::min(p.channels, kMaxDepth / std::max<int64_t>(1, taps)));
+  const int64_t budget = std::min(problem.max_workspace, l2_cache_bytes() * 3 / 8);
+  const TapAxis z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
+  const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size()) * z.extent(1);
+  const int64_t unit = t.lanes == Lanes::outputs ? t.segment : lanes;
+  const auto bytes = [&](int64_t h, int64_t w, int64_t channels) {
+    return item * channels * phases * y.extent(h) * x.extent(round_up(w, unit));
+  };
+  // Workspace beyond the budget for the smallest tile: fewer channels at a time.
+  const int64_t smallest = std::min(p.out[2], 2 * unit);
+  while (t.channel_block > 1 && bytes(1, smallest, t.channel_block) > std::max(budget, int64_t(1) << 16))
+    t.channel_block = ceil_div(t.channel_block, 2);
+  t.channel_blocks = ceil_div(std::max<int64_t>(1, p.channels), t.channel_block);
+  t.channel_block = ceil_div(std::max<int64_t>(1, p.channels), t.channel_blocks);
+
+  // Width first, then height, while the packed tile fits; then even tiles, and enough of them for the threads.
+  const int64_t max_pixels = 32 * std::max<int64_t>(t.rows, t.width) / 2;
+  t.tile_w = p.out[2];
+  while (t.tile_w > 2 * unit && (bytes(1, t.tile_w, t.channel_block) > budget || t.tile_w > max_pixels))
+    t.tile_w = round_up(ceil_div(t.tile_w, 2), 2 * unit);
+  t.tiles_w = ceil_div(p.out[2], t.tile_w);
+  t.tile_w = std::min(p.out[2], round_up(ceil_div(p.out[2], t.tiles_w), t.tiles_w > 1 ? 2 * unit : 1));
+  t.tile_h = 1;
+  while (t.tile_h < p.out[1] && (t.tile_h + 1) * t.tile_w <= max_pixels &&
+         bytes(t.tile_h + 1, t.tile_w, t.channel_block) <= budget)
+    t.tile_h++;
+  t.tiles_h = ceil_div(p.out[1], t.tile_h);
+  t.panel_block = t.panels;
+  const int64_t outer = p.n * p.groups * p.out[0];
+  const int64_t threads = problem.threads, wanted = 8 * threads;
+  if (threads > 1) {
+    if (outer * t.tiles_h * t.tiles_w < wanted) {
+      if (p.out[1] > 1) {
+        t.tiles_h = std::min(p.out[1], ceil_div(wanted, outer * t.tiles_w));
+      } else {
+        const int64_t units = ceil_div(p.out[2], 2 * unit);
+        t.tile_w = std::min(p.out[2], 2 * unit * ceil_div(units, std::min(units, ceil_div(wanted, outer))));
+      }
+    }
+  }
+  t.tile_h = ceil_div(p.out[1], t.tiles_h);
+  t.tiles_h = ceil_div(p.out[1], t.tile_h);
+  t.tiles_w = ceil_div(p.out[2], t.tile_w);
+  const int64_t spatial = outer * t.tiles_h * t.tiles_w;
+  if (threads > 1 && spatial < 2 * threads) {
+    t.panel_block = ceil_div(t.panels, std::min(t.panels, ceil_div(4 * threads, spatial)));
+  }
+  t.panel_blocks = ceil_div(t.panels, t.panel_block);
+  t.tasks = spatial * t.panel_blocks;
+  return t;
+}
+
+}  // namespace konv

@@ -1,0 +1,233 @@
+// Depthwise forward and input gradient. Planar data: a band of one plane at a time is packed (padded, split by phase)
+// into scratch that stays in the first-level cache, and strips of output rows are computed from it. Channels last: rows
+// of pixels are read where they lie, with channels in the lanes; only pixels at the border look at each tap.
+#include "conv/depthwise.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "conv/tap_conv.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+constexpr int64_t kMaxPixelTaps = 256;  // pointers on the stack in the channels-last form
+
+template <class T>
+struct Stage {
+  TapProblem p;
+  TapAxis z, y, x;
+  bool pixels;                      // channels last
+  int64_t x_pitch, tile_h, tile_w;  // of a packed band
+  int64_t tiles_h, tiles_w, packed_size;
+  std::vector<int64_t> tap_off;
+  int64_t kh = 0, kw = 0, dx = 0;  // the taps are a rectangle
+  int64_t low = 0, high = 0;       // outputs of a row whose taps all lie inside
+  int64_t weight_base = 0, tasks = 0;
+
+  Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
+    std::sort(p.taps.begin(), p.taps.end(), [](const Tap& a, const Tap& b) {
+      return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3);
+    });
+    z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
+    pixels = p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && p.groups > 1 &&
+             int64_t(p.taps.size()) <= kMaxPixelTaps;
+    tile_w = std::min<int64_t>(p.out[2], 512);
+    x_pitch = x.extent(round_up(tile_w, lanes));
+    const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size()), depth = z.extent(1);
+    tile_h = std::min<int64_t>(p.out[1], 8);
+    while (tile_h + 8 <= p.out[1] && phases * depth * y.extent(tile_h + 8) * x_pitch * int64_t(sizeof(T)) <= 24 << 10)
+      tile_h += 8;
+    tiles_h = ceil_div(p.out[1], tile_h), tiles_w = ceil_div(p.out[2], tile_w);
+    const int64_t slab = y.extent(tile_h) * x_pitch;
+    packed_size = round_up(phases * depth * slab + 4 * lanes, 16);
+    for (size_t i = 0; i < p.taps.size(); i++) {
+      const int64_t plane = ((z.tap_phase[i] * depth + z.tap_index[i]) * int64_t(y.phases.size()) + y.tap_phase[i]) *
+                                int64_t(x.phases.size()) + x.tap_phase[i];
+      tap_off.push_back(plane * slab + y.tap_index[i] * x_pitch + x.tap_index[i]);
+    }
+    find_rectangle();
+    low = 0, high = p.out[2];
+    for (const Tap& t : p.taps) {
+      low = std::max(low, t.at[2] >= 0 ? 0 : ceil_div(-t.at[2], p.step[2]));
+      high = std::min(high, p.in[2] <= t.at[2] ? 0 : (p.in[2] - 1 - t.at[2]) / p.step[2] + 1);
+    }
+    high = std::max(low, high);
+    low = std::min(low, p.out[2]), high = std::min(high, p.out[2]);
+    tasks = pixels ? p.n * p.out[0] * p.out[1] : p.n * p.groups * p.out[0] * tiles_h * tiles_w;
+  }
+
+  void find_rectangle() {
+    const int64_t n = int64_t(tap_off.size());
+    int64_t cols = 1;
+    while (cols < n && p.taps[size_t(cols)].at[1] == p.taps[0].at[1] && p.taps[size_t(cols)].at[0] == p.taps[0].at[0]) cols++;
+    if (n % cols) return;
+    const int64_t d = cols > 1 ? tap_off[1] - tap_off[0] : 1;
+    for (int64_t i = 0; i < n; i++)
+      if (tap_off[size_t(i)] != tap_off[0] + i / cols * x_pitch + i % cols * d) return;
+    kh = n / cols, kw = cols, dx = d;
+  }
+};
+
+template <class T>
+class DepthwisePlan final : public ConvPlan {
+ public:
+  explicit DepthwisePlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+    threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
+    for (TapProblem& p : tap_problems(problem)) stages_.emplace_back(std::move(p), kernel_.lanes);
+    gaps_ = problem.direction == Direction::input_gradient && leaves_gaps(problem);
+    int64_t weights = 0, mine = 0;
+    for (Stage<T>& s : stages_) {
+      s.weight_base = weights;
+      weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
+      if (!s.pixels) mine = std::max(mine, s.packed_size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
+    }
+    workspace = {weights * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
+  }
+
+  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+    const bool forward = problem_.direction == Direction::forward;
+    const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
+    T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
+    T* weights = reinterpret_cast<T*>(ws.shared);
+    if (gaps_) zero_input_gradient(problem_, tensors.x);
+    for (const Stage<T>& s : stages_) {
+      pack_weights(s, static_cast<const T*>(tensors.w), weights + s.weight_base);
+      // Several small planes make one task.
+      const int64_t grain = std::max<int64_t>(1, s.tasks / (32 * threads));
+      parallel_for(ceil_div(s.tasks, grain), threads, [&](int64_t chunk, int thread) {
+        for (int64_t task = chunk * grain; task < std::min(s.tasks, (chunk + 1) * grain); task++) {
+          if (s.pixels)
+            run_pixels(s, task, in, out, weights + s.weight_base, static_cast<const T*>(tensors.bias));
+          else
+            run_plane(s, task, in, out, weights + s.weight_base, static_cast<const T*>(tensors.bias),
+                      reinterpret_cast<T*>(ws.of(thread)));
+        }
+      });
+    }
+  }
+
+ private:
+  // Planes: [group][output][channel][tap]; channels last: [tap][group].
+  void pack_weights(const Stage<T>& s, const T* w, T* dst) const {
+    const int64_t taps = int64_t(s.p.taps.size());
+    for (int64_t g = 0; g < s.p.groups; g++)
+      for (int64_t o = 0; o < s.p.outputs; o++)
+        for (int64_t c = 0; c < s.p.channels; c++)
+          for (int64_t t = 0; t < taps; t++) {
+            const T v = w[g * s.p.w_group + o * s.p.w_output + c * s.p.w_channel + s.p.taps[size_t(t)].weight];
+            dst[s.pixels ? t * s.p.groups + g : ((g * s.p.outputs + o) * s.p.channels + c) * taps + t] = v;
+          }
+  }
+
+  void run_plane(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias,
+                 T* packed) const {
+    const TapProblem& p = s.p;
+    const int64_t w0 = task % s.tiles_w * s.tile_w, h0 = (task /= s.tiles_w) % s.tiles_h * s.tile_h;
+    const int64_t z = (task /= s.tiles_h) % p.out[0], group = (task /= p.out[0]) % p.groups, n = task / p.groups;
+    const int64_t rows = std::min(s.tile_h, p.out[1] - h0), cols = std::min(s.tile_w, p.out[2] - w0);
+    const int64_t taps = int64_t(p.taps.size());
+    T* tile = packed + s.packed_size;
+    for (int64_t c = 0; c < p.channels; c++) {
+      const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
+        return PackAxis{p.in[a], p.in_stride[a], (first + t.low) * p.step[a], p.step[a],
+                        count,   int64_t(t.phases.size()), t.phases.data()};
+      };
+      kernel_.pack_planes({in + n * p.in_n + (group * p.channels + c) * p.in_c, packed, 1, p.in_c, 0, s.x_pitch,
+                           axis(0, s.z, z, s.z.extent(1)), axis(1, s.y, h0, s.y.extent(s.tile_h)),
+                           axis(2, s.x, w0, s.x_pitch)});
+      for (int64_t o = 0; o < p.outputs; o++) {
+        const int64_t k = group * p.outputs + o;
+        T* dst = out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1] +
+                 w0 * p.out_stride[2];
+        const bool unit = p.out_stride[2] == 1, last = c + 1 == p.channels;
+        DepthwisePlane<T> d{};
+        d.src = packed, d.row_pitch = s.x_pitch;
+        d.w = weights + (k * p.channels + c) * taps, d.tap = s.tap_off.data(), d.taps = taps;
+        d.kh = s.kh, d.kw = s.kw, d.dx = s.dx;
+        d.out = unit ? dst : tile, d.out_pitch = unit ? p.out_stride[1] : s.tile_w;
+        d.rows = rows, d.cols = cols;
+        d.bias = bias ? bias[k] : T(0);
+        d.relu = problem_.relu && last;
+        d.accumulate = c > 0;
+        if (!unit && c > 0) exchange(p, dst, tile, s.tile_w, rows, cols, false);
+        kernel_.depthwise_plane(d);
+        if (!unit) exchange(p, dst, tile, s.tile_w, rows, cols, true);
+      }
+    }
+  }
+
+  // Between a contiguous tile and strided output pixels.
+  static void exchange(const TapProblem& p, T* dst, T* tile, int64_t ld, int64_t rows, int64_t cols, bool to_output) {
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < cols; c++) {
+        T& a = dst[r * p.out_stride[1] + c * p.out_stride[2]];
+        T& b = tile[r * ld + c];
+        if (to_output)
+          a = b;
+        else
+          b = a;
+      }
+  }
+
+  void run_pixels(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias) const {
+    const TapProblem& p = s.p;
+    const int64_t h = task % p.out[1], z = task / p.out[1] % p.out[0], n = task / p.out[1] / p.out[0];
+    const T* src[kMaxPixelTaps];
+    DepthwisePixels<T> d{};
+    d.src = src, d.taps = int64_t(p.taps.size()), d.pixel_step = p.step[2] * p.in_stride[2];
+    d.w = weights, d.w_pitch = p.groups;
+    d.channels = p.groups, d.out_pitch = p.out_stride[2];
+    d.bias = bias, d.relu = problem_.relu;
+    const auto run = [&](int64_t first, int64_t pixels) {
+      for (int64_t t = 0; t < d.taps; t++) {
+        const int64_t at[3] = {z * p.step[0] + p.taps[size_t(t)].at[0], h * p.step[1] + p.taps[size_t(t)].at[1],
+                               first * p.step[2] + p.taps[size_t(t)].at[2]};
+        bool inside = true;
+        for (int a = 0; a < 3; a++) inside = inside && at[a] >= 0 && at[a] < p.in[a];
+        src[t] = inside ? in + n * p.in_n + at[0] * p.in_stride[0] + at[1] * p.in_stride[1] + at[2] * p.in_stride[2]
+                        : nullptr;
+      }
+      d.out = out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + first * p.out_stride[2];
+      d.pixels = pixels;
+      kernel_.depthwise_pixels(d);
+    };
+    for (int64_t i = 0; i < s.low; i++) run(i, 1);
+    if (s.high > s.low) run(s.low, s.high - s.low);
+    for (int64_t i = std::max(s.low, s.high); i < p.out[2]; i++) run(i, 1);
+  }
+
+  ConvProblem problem_;
+  const Kernels<T>& kernel_;
+  std::vector<Stage<T>> stages_;
+  bool gaps_;
+};
+
+std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
+  if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);
+  return std::make_unique<DepthwisePlan<double>>(p);
+}
+
+// Half a load for each multiplication, and the packing.
+double depthwise_cost(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
+  const double vectors = p.flops() / 2 / lanes;
+  return 1.5 * vectors + double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) * 3 / lanes;
+}
+
+}  // namespace
+
+extern const Algorithm depthwise_algorithm;
+const Algorithm depthwise_algorithm = {
+    "depthwise",
+    [](const ConvProblem& p) { return p.is_depthwise() ? std::string() : std::string("groups differ from channels"); },
+    depthwise_cost, make_depthwise_plan};
+
+}  // namespace konv

@@ -1,0 +1,11 @@
+// Depthwise convolution: one input channel a group.
+#pragma once
+#include <memory>
+
+#include "core/algorithm.h"
+
+namespace konv {
+
+std::unique_ptr<ConvPlan> make_depthwise_weight_gradient_plan(const ConvProblem& problem);
+
+}  // namespace konv

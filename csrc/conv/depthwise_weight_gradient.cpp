@@ -1,0 +1,135 @@
+// Depthwise weight gradient: for every channel and tap the dot product of the output gradient with the shifted input.
+// One task sums all images for its channels, so the result does not depend on the number of threads.
+#include <algorithm>
+#include <vector>
+
+#include "conv/depthwise.h"
+#include "conv/tap_conv.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+template <class T>
+class DepthwiseWeightGradientPlan final : public ConvPlan {
+ public:
+  explicit DepthwiseWeightGradientPlan(const ConvProblem& problem) : kernel_(kernels<T>(Isa(problem.isa))) {
+    threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
+    ConvProblem forward = problem;
+    forward.direction = Direction::forward;
+    p_ = std::move(tap_problems(forward)[0]);
+    z_ = tap_axis(p_, 0), y_ = tap_axis(p_, 1), x_ = tap_axis(p_, 2);
+    taps_ = int64_t(p_.taps.size());
+    pixels_ = p_.in_c == 1 && p_.out_c == 1 && p_.outputs == 1 && p_.groups > 1;
+    const int64_t L = kernel_.lanes;
+    if (pixels_) {
+      workspace.per_thread = taps_ * L * int64_t(sizeof(T));
+      return;
+    }
+    band_w_ = std::min<int64_t>(p_.out[2], 512), band_h_ = std::min<int64_t>(p_.out[1], 16);
+    x_pitch_ = x_.extent(round_up(band_w_, L));
+    const int64_t slab = y_.extent(band_h_) * x_pitch_, depth = z_.extent(1);
+    const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size());
+    packed_ = round_up(phases * depth * slab + 4 * L, 16);
+    for (size_t i = 0; i < p_.taps.size(); i++) {
+      const int64_t plane = ((z_.tap_phase[i] * depth + z_.tap_index[i]) * int64_t(y_.phases.size()) + y_.tap_phase[i]) *
+                                int64_t(x_.phases.size()) + x_.tap_phase[i];
+      tap_off_.push_back(plane * slab + y_.tap_index[i] * x_pitch_ + x_.tap_index[i]);
+    }
+    workspace.per_thread = (packed_ + band_h_ * band_w_ + round_up(taps_, 16)) * int64_t(sizeof(T));
+  }
+
+  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+    const T *x = static_cast<const T*>(tensors.x), *dy = static_cast<const T*>(tensors.y);
+    T* dw = static_cast<T*>(tensors.w);
+    const int64_t tasks = pixels_ ? ceil_div(p_.groups, kernel_.lanes) : p_.groups * p_.outputs;
+    parallel_for(tasks, threads, [&](int64_t task, int thread) {
+      T* scratch = reinterpret_cast<T*>(ws.of(thread));
+      if (pixels_)
+        run_pixels(task * kernel_.lanes, x, dy, dw, scratch);
+      else
+        run_plane(task, x, dy, dw, scratch);
+    });
+  }
+
+ private:
+  void run_plane(int64_t k, const T* x, const T* dy, T* dw, T* packed) const {
+    T *tile = packed + packed_, *sums = tile + band_h_ * band_w_;
+    const int64_t channel = k / p_.outputs;
+    std::fill_n(sums, taps_, T(0));
+    for (int64_t n = 0; n < p_.n; n++)
+      for (int64_t z = 0; z < p_.out[0]; z++)
+        for (int64_t h = 0; h < p_.out[1]; h += band_h_)
+          for (int64_t w = 0; w < p_.out[2]; w += band_w_) {
+            const int64_t rows = std::min(band_h_, p_.out[1] - h), cols = std::min(band_w_, p_.out[2] - w);
+            const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
+              return PackAxis{p_.in[a], p_.in_stride[a], (first + t.low) * p_.step[a], p_.step[a],
+                              count,    int64_t(t.phases.size()), t.phases.data()};
+            };
+            kernel_.pack_planes({x + n * p_.in_n + channel * p_.in_c, packed, 1, p_.in_c, 0, x_pitch_,
+                                 axis(0, z_, z, z_.extent(1)), axis(1, y_, h, y_.extent(band_h_)),
+                                 axis(2, x_, w, x_pitch_)});
+            const T* g = dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1] +
+                         w * p_.out_stride[2];
+            int64_t ld = p_.out_stride[1];
+            if (p_.out_stride[2] != 1) {
+              for (int64_t r = 0; r < rows; r++)
+                for (int64_t c = 0; c < cols; c++) tile[r * cols + c] = g[r * p_.out_stride[1] + c * p_.out_stride[2]];
+              g = tile, ld = cols;
+            }
+            for (int64_t t = 0; t < taps_; t++) {
+              T sum;
+              kernel_.dot_rows(g, ld, packed + tap_off_[size_t(t)], x_pitch_, rows, cols, &sum);
+              sums[t] += sum;
+            }
+          }
+    for (int64_t t = 0; t < taps_; t++)
+      dw[channel * p_.w_group + k % p_.outputs * p_.w_output + p_.taps[size_t(t)].weight] = sums[t];
+  }
+
+  void run_pixels(int64_t c0, const T* x, const T* dy, T* dw, T* sums) const {
+    const int64_t channels = std::min<int64_t>(kernel_.lanes, p_.groups - c0), L = kernel_.lanes;
+    std::fill_n(sums, taps_ * L, T(0));
+    for (int64_t n = 0; n < p_.n; n++)
+      for (int64_t z = 0; z < p_.out[0]; z++)
+        for (int64_t h = 0; h < p_.out[1]; h++)
+          for (int64_t t = 0; t < taps_; t++) {
+            const int64_t* at = p_.taps[size_t(t)].at;
+            const int64_t iz = z * p_.step[0] + at[0], iy = h * p_.step[1] + at[1];
+            if (iz < 0 || iz >= p_.in[0] || iy < 0 || iy >= p_.in[1]) continue;
+            const int64_t low = at[2] >= 0 ? 0 : ceil_div(-at[2], p_.step[2]);
+            const int64_t high = std::min(p_.out[2], p_.in[2] <= at[2] ? 0 : (p_.in[2] - 1 - at[2]) / p_.step[2] + 1);
+            if (low >= high) continue;
+            kernel_.dot_columns(x + n * p_.in_n + c0 + iz * p_.in_stride[0] + iy * p_.in_stride[1] +
+                                    (low * p_.step[2] + at[2]) * p_.in_stride[2],
+                                p_.step[2] * p_.in_stride[2],
+                                dy + n * p_.out_n + c0 + z * p_.out_stride[0] + h * p_.out_stride[1] +
+                                    low * p_.out_stride[2],
+                                p_.out_stride[2], high - low, channels, sums + t * L);
+          }
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t t = 0; t < taps_; t++)
+        dw[(c0 + c) * p_.w_group + p_.taps[size_t(t)].weight] = sums[t * L + c];
+  }
+
+  const Kernels<T>& kernel_;
+  TapProblem p_;
+  TapAxis z_, y_, x_;
+  bool pixels_;
+  int64_t taps_, band_h_ = 0, band_w_ = 0, x_pitch_ = 0, packed_ = 0;
+  std::vector<int64_t> tap_off_;
+};
+
+}  // namespace
+
+std::unique_ptr<ConvPlan> make_depthwise_weight_gradient_plan(const ConvProblem& p) {
+  if (p.dtype == DType::f32) return std::make_unique<DepthwiseWeightGradientPlan<float>>(p);
+  return std::make_unique<DepthwiseWeightGradientPlan<double>>(p);
+}
+
+}  // namespace konv

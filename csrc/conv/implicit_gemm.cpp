@@ -1,0 +1,45 @@
+// The two algorithms on the GEMM micro-kernel: implicit_gemm packs its operands and computes everything dense;
+// pointwise reads the input of a 1x1 convolution where it lies.
+#include <cstdlib>
+
+#include "conv/dense_plan.h"
+#include "conv/weight_gradient.h"
+
+namespace konv {
+
+namespace {
+
+std::string pointwise_supports(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
+  if (p.taps() != 1) return "the kernel has more than one element";
+  for (const TapProblem& t : tap_problems(p))
+    if (!can_read_in_place(t)) return "the input is padded";
+  // Pixels or planes whose strides are multiples of the page would lie in few sets of the first-level cache.
+  const int64_t item = dtype_size(p.dtype);
+  const int64_t* s = p.direction == Direction::forward ? p.xs : p.ys;
+  const int64_t channels = p.direction == Direction::forward ? p.c : p.k;
+  if (s[1] == 1 && channels > 1 && std::llabs(s[4]) * item % 2048 == 0) return "pixels lie a multiple of 2 KiB apart";
+  if (s[1] != 1 && channels > 128 && std::llabs(s[1]) * item % 4096 == 0) return "planes lie a multiple of 4 KiB apart";
+  return "";
+}
+
+double implicit_gemm_cost(const ConvProblem& p) {
+  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p) : dense_cost(p, false);
+}
+
+std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
+  return p.direction == Direction::weight_gradient ? make_weight_gradient_plan(p) : make_dense_plan(p, false);
+}
+
+}  // namespace
+
+extern const Algorithm pointwise_algorithm;
+const Algorithm pointwise_algorithm = {"pointwise", pointwise_supports,
+                                       [](const ConvProblem& p) { return dense_cost(p, true); },
+                                       [](const ConvProblem& p) { return make_dense_plan(p, true); }};
+
+extern const Algorithm implicit_gemm_algorithm;
+const Algorithm implicit_gemm_algorithm = {"implicit_gemm", [](const ConvProblem&) { return std::string(); },
+                                           implicit_gemm_cost, make_implicit_gemm};
+
+}  // namespace konv

@@ -1,0 +1,124 @@
+// The definition, written as loops: any strides, any problem. Last in the list; chosen silently only where nothing else
+// computes the problem.
+#include <algorithm>
+
+#include "conv/tap_conv.h"
+#include "core/algorithm.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+template <class T>
+class ReferencePlan final : public ConvPlan {
+ public:
+  explicit ReferencePlan(const ConvProblem& p) : p_(p) { threads = int(p.threads); }
+
+  void run(const ConvTensors& t, const Workspace&) const noexcept override {
+    const T *x = static_cast<const T*>(t.x), *w = static_cast<const T*>(t.w), *y = static_cast<const T*>(t.y);
+    const T* bias = static_cast<const T*>(t.bias);
+    switch (p_.direction) {
+      case Direction::forward:
+        return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y), [&](int64_t n, int64_t k, const int64_t* o) {
+          T sum = bias ? bias[k] : T(0);
+          const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, c0 = k / kg * cg;
+          for (int64_t c = 0; c < cg; c++)
+            taps([&](const int64_t* e) {
+              int64_t i = n * p_.xs[0] + (c0 + c) * p_.xs[1];
+              for (int a = 0; a < 3; a++) {
+                const int64_t at = o[a] * p_.stride[a] + e[a] * p_.dilation[a] - p_.pad[a];
+                if (at < 0 || at >= p_.in[a]) return;
+                i += at * p_.xs[2 + a];
+              }
+              sum += x[i] * w[weight(k, c, e)];
+            });
+          return p_.relu && sum < T(0) ? T(0) : sum;
+        });
+      case Direction::input_gradient:
+        return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
+          T sum = 0;
+          const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, k0 = c / cg * kg;
+          for (int64_t k = k0; k < k0 + kg; k++)
+            taps([&](const int64_t* e) {
+              int64_t i = n * p_.ys[0] + k * p_.ys[1];
+              for (int a = 0; a < 3; a++) {
+                const int64_t o = at[a] + p_.pad[a] - e[a] * p_.dilation[a];
+                if (o < 0 || o % p_.stride[a] || o / p_.stride[a] >= p_.out[a]) return;
+                i += o / p_.stride[a] * p_.ys[2 + a];
+              }
+              sum += y[i] * w[weight(k, c % cg, e)];
+            });
+          return sum;
+        });
+      case Direction::weight_gradient:
+        return each(p_.k, p_.c / p_.groups, p_.kernel, p_.ws, static_cast<T*>(t.w),
+                    [&](int64_t k, int64_t c, const int64_t* e) { return weight_gradient(k, c, e, x, y); });
+    }
+  }
+
+ private:
+  int64_t weight(int64_t k, int64_t c, const int64_t* e) const {
+    return k * p_.ws[0] + c * p_.ws[1] + e[0] * p_.ws[2] + e[1] * p_.ws[3] + e[2] * p_.ws[4];
+  }
+
+  template <class F>
+  void taps(F&& f) const {
+    int64_t e[3];
+    for (e[0] = 0; e[0] < p_.kernel[0]; e[0]++)
+      for (e[1] = 0; e[1] < p_.kernel[1]; e[1]++)
+        for (e[2] = 0; e[2] < p_.kernel[2]; e[2]++) f(e);
+  }
+
+  // out[i, j, at] = f(i, j, at) for every element of a (rows, cols, size) tensor.
+  template <class F>
+  void each(int64_t rows, int64_t cols, const int64_t size[3], const int64_t strides[5], T* out, F&& f) const {
+    parallel_for(rows * cols, threads, [&](int64_t task, int) {
+      const int64_t i = task / cols, j = task % cols;
+      int64_t at[3];
+      for (at[0] = 0; at[0] < size[0]; at[0]++)
+        for (at[1] = 0; at[1] < size[1]; at[1]++)
+          for (at[2] = 0; at[2] < size[2]; at[2]++)
+            out[i * strides[0] + j * strides[1] + at[0] * strides[2] + at[1] * strides[3] + at[2] * strides[4]] =
+                f(i, j, at);
+    });
+  }
+
+  T weight_gradient(int64_t k, int64_t c, const int64_t* e, const T* x, const T* y) const {
+    const int64_t channel = k / (p_.k / p_.groups) * (p_.c / p_.groups) + c;
+    T total = 0;
+    for (int64_t n = 0; n < p_.n; n++)
+      for (int64_t z = 0; z < p_.out[0]; z++)
+        for (int64_t h = 0; h < p_.out[1]; h++) {
+          T sum = 0;  // a row at a time: rounding grows with the longer of two loops, not with their product
+          for (int64_t q = 0; q < p_.out[2]; q++) {
+            const int64_t o[3] = {z, h, q};
+            int64_t i = n * p_.xs[0] + channel * p_.xs[1], j = n * p_.ys[0] + k * p_.ys[1];
+            bool inside = true;
+            for (int a = 0; a < 3; a++) {
+              const int64_t at = o[a] * p_.stride[a] + e[a] * p_.dilation[a] - p_.pad[a];
+              inside = inside && at >= 0 && at < p_.in[a];
+              i += at * p_.xs[2 + a], j += o[a] * p_.ys[2 + a];
+            }
+            if (inside) sum += x[i] * y[j];
+          }
+          total += sum;
+        }
+    return total;
+  }
+
+  ConvProblem p_;
+};
+
+}  // namespace
+
+extern const Algorithm reference_algorithm;
+const Algorithm reference_algorithm = {
+    "reference", [](const ConvProblem&) { return std::string(); },
+    [](const ConvProblem& p) { return 2 * p.flops(); },
+    [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
+      if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
+      return std::make_unique<ReferencePlan<double>>(p);
+    }};
+
+}  // namespace konv

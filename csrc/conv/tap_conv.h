@@ -1,0 +1,43 @@
+// A convolution written as taps: out[n, k, o] = sum over c and taps t of in[n, c, o * step + t] * w[k, c, t].
+//
+// Forward is one such sum. The input gradient is one for each residue of the input position modulo the stride: its
+// taps are those kernel elements that reach that residue, its step is 1 and its outputs lie `stride` apart. So one
+// driver computes both directions, dense (TapConv) and depthwise.
+#pragma once
+#include <vector>
+
+#include "core/problem.h"
+
+namespace konv {
+
+struct Tap {
+  int64_t at[3];   // offset from o * step, in input elements along z, y, x
+  int64_t weight;  // element offset of w[0, 0, t]
+};
+
+struct TapProblem {
+  int64_t n, groups, channels, outputs;  // channels and outputs of one group
+  int64_t in[3], out[3], step[3];
+  std::vector<Tap> taps;
+  int64_t in_n, in_c, in_stride[3];  // a group's channels follow the previous group's
+  int64_t out_n, out_c, out_stride[3], out_base;
+  int64_t w_group, w_output, w_channel;
+};
+
+// One entry for forward; for the input gradient one for each phase that some kernel element reaches.
+std::vector<TapProblem> tap_problems(const ConvProblem& problem);
+// Whether some input position is reached by no kernel element, so that the input gradient must be zeroed first.
+bool leaves_gaps(const ConvProblem& problem);
+void zero_input_gradient(const ConvProblem& problem, void* x);
+
+// How one axis of the input is packed: by phase (tap position modulo step), so that consecutive outputs read
+// consecutive packed elements.
+struct TapAxis {
+  std::vector<int64_t> phases;
+  int64_t low = 0, high = 0;                 // range of floor(tap / step)
+  std::vector<int64_t> tap_phase, tap_index;  // for each tap: index into phases, and floor(tap / step) - low
+  int64_t extent(int64_t outputs) const { return outputs + high - low; }
+};
+TapAxis tap_axis(const TapProblem& p, int axis);
+
+}  // namespace konv

@@ -1,0 +1,286 @@
+// dw[k, c, t] = sum over images n and output pixels o of dy[n, k, o] * x[n, c, o * stride + t].
+//
+// A GEMM whose inner dimension is pixels. A task owns a block of output channels times a block of input channels with
+// all taps, whose sums stay in the second-level cache, and walks the images in bands of rows: it packs the band of dy
+// into panels [pixel][output channel], the band of x by phase as the forward direction does, and runs the micro-kernel
+// once for each tap, group of input channels and panel. Where that gives few tasks the images are cut into parts
+// besides; the cut depends on the problem alone, and the parts are added in order, so that results never depend on the
+// number of threads.
+#include "conv/weight_gradient.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "conv/tap_conv.h"
+#include "core/config.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+constexpr int64_t kSumsBytes = 256 << 10;   // of one task
+constexpr int64_t kPartsBytes = 8 << 20;    // of all parts
+constexpr int64_t kWantedTasks = 32;
+
+template <class T>
+class WeightGradientPlan final : public ConvPlan {
+ public:
+  explicit WeightGradientPlan(const ConvProblem& problem)
+      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+    threads = problem.flops() < 2e6 ? 1 : int(problem.threads);
+    ConvProblem forward = problem;
+    forward.direction = Direction::forward;
+    p_ = std::move(tap_problems(forward)[0]);
+    z_ = tap_axis(p_, 0), y_ = tap_axis(p_, 1), x_ = tap_axis(p_, 2);
+    taps_ = int64_t(p_.taps.size());
+    cut_outputs();
+    cut_pixels();
+    layout();
+  }
+
+  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+    const T* x = static_cast<const T*>(tensors.x);
+    const T* dy = static_cast<const T*>(tensors.y);
+    T* dw = static_cast<T*>(tensors.w);
+    const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
+    T* parts = reinterpret_cast<T*>(ws.shared);
+    parallel_for(blocks * parts_, threads, [&](int64_t task, int thread) {
+      T* scratch = reinterpret_cast<T*>(ws.of(thread));
+      const int64_t part = task / blocks, block = task % blocks;
+      T* sums = parts_ > 1 ? parts + task * sums_size_ : scratch + packed_x_ + packed_y_;
+      run_part(block, part, x, dy, sums, scratch);
+      if (parts_ == 1) store_block(block, sums, dw);
+    });
+    if (parts_ == 1) return;
+    parallel_for(blocks, threads, [&](int64_t block, int) {
+      T* sums = parts + block * sums_size_;
+      for (int64_t part = 1; part < parts_; part++)
+        kernel_.add_rows(parts + (part * blocks + block) * sums_size_, 0, 1, sums_size_, sums, 0);
+      store_block(block, sums, dw);
+    });
+  }
+
+ private:
+  // Blocks of output and input channels: their sums fit kSumsBytes.
+  void cut_outputs() {
+    const int64_t item = sizeof(T), L = kernel_.lanes;
+    width_ = p_.outputs > L ? 2 * L : L;
+    const int64_t panels = ceil_div(p_.outputs, width_);
+    k_block_ = std::min(panels, std::max<int64_t>(1, 256 / width_)) * width_;
+    const auto sums = [&](int64_t k, int64_t c) { return k * c * taps_ * item; };
+    c_block_ = std::min<int64_t>(p_.channels, 256);
+    while (sums(k_block_, c_block_) > kSumsBytes) {
+      if (k_block_ > c_block_ && k_block_ > width_)
+        k_block_ = round_up(ceil_div(k_block_, 2), width_);
+      else if (c_block_ > 16)
+        c_block_ = ceil_div(c_block_, 2);
+      else if (k_block_ > width_)
+        k_block_ = round_up(ceil_div(k_block_, 2), width_);
+      else if (c_block_ > 1)
+        c_block_ = ceil_div(c_block_, 2);
+      else
+        break;
+    }
+    k_blocks_ = ceil_div(p_.outputs, k_block_);
+    k_block_ = round_up(ceil_div(p_.outputs, k_blocks_), width_);
+    k_blocks_ = ceil_div(p_.outputs, k_block_);
+    c_blocks_ = ceil_div(p_.channels, c_block_);
+    c_block_ = ceil_div(p_.channels, c_blocks_);
+    rows_ = ceil_div(c_block_, ceil_div(c_block_, kernel_.gemm_rows));
+    sums_size_ = round_up(c_block_ * taps_ * k_block_, 16);
+  }
+
+  // Bands of output rows, and parts of the images.
+  void cut_pixels() {
+    const int64_t item = sizeof(T);
+    const int64_t tasks = p_.groups * k_blocks_ * c_blocks_;
+    const int64_t rows = p_.n * p_.out[0] * p_.out[1];
+    int64_t parts = 1;
+    if (tasks < kWantedTasks)
+      parts = std::min({ceil_div(kWantedTasks, tasks), rows, std::max<int64_t>(1, kPartsBytes / (tasks * sums_size_ * item))});
+    if (problem_.flops() / double(parts) < 2e6) parts = std::max<int64_t>(1, std::min(parts, int64_t(problem_.flops() / 2e6)));
+    planes_ = p_.in_c != 1;
+    const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size()) * z_.extent(1);
+    const auto bytes = [&](int64_t h, int64_t w) {
+      return item * (c_block_ * phases * y_.extent(h) * x_.extent(w) + h * w * k_block_);
+    };
+    const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
+    band_w_ = p_.out[2];
+    while (band_w_ > 16 && bytes(1, band_w_) > budget) band_w_ = ceil_div(band_w_, 2);
+    band_h_ = 1;
+    const int64_t most = std::max<int64_t>(1, std::min(p_.out[1], rows / parts));
+    while (band_h_ < most && (band_h_ + 1) * band_w_ <= 1024 && bytes(band_h_ + 1, band_w_) <= budget) band_h_++;
+    bands_h_ = ceil_div(p_.out[1], band_h_);
+    band_h_ = ceil_div(p_.out[1], bands_h_);
+    bands_w_ = ceil_div(p_.out[2], band_w_);
+    bands_ = p_.n * p_.out[0] * bands_h_ * bands_w_;
+    parts_ = std::min(parts, bands_);
+  }
+
+  void layout() {
+    const int64_t line = 64 / int64_t(sizeof(T));
+    x_pitch_ = x_.extent(band_w_);
+    const int64_t slab = y_.extent(band_h_) * x_pitch_;
+    const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size()), depth = z_.extent(1);
+    if (planes_) {
+      channel_pitch_ = phases * depth * slab;
+      if (c_block_ > 1 && (channel_pitch_ * int64_t(sizeof(T))) % 1024 < 64) channel_pitch_ += line;
+      packed_x_ = c_block_ * channel_pitch_;
+    } else {
+      channel_pitch_ = c_block_;
+      if ((channel_pitch_ * int64_t(sizeof(T))) % 1024 == 0) channel_pitch_ += line;
+      packed_x_ = phases * depth * slab * channel_pitch_;
+    }
+    packed_x_ = round_up(packed_x_ + 2 * kernel_.lanes, line);
+    packed_y_ = round_up(band_h_ * band_w_ * k_block_, line);
+    const int64_t pixel = planes_ ? 1 : channel_pitch_;
+    for (size_t i = 0; i < p_.taps.size(); i++) {
+      const int64_t plane = ((z_.tap_phase[i] * depth + z_.tap_index[i]) * int64_t(y_.phases.size()) + y_.tap_phase[i]) *
+                                int64_t(x_.phases.size()) + x_.tap_phase[i];
+      tap_off_.push_back((plane * slab + y_.tap_index[i] * x_pitch_ + x_.tap_index[i]) * pixel);
+    }
+    for (int64_t h = 0; h < band_h_; h++)
+      for (int64_t w = 0; w < band_w_; w++) x_off_.push_back((h * x_pitch_ + w) * pixel);
+    for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
+    const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
+    workspace.shared = parts_ > 1 ? blocks * parts_ * sums_size_ * int64_t(sizeof(T)) : 0;
+    workspace.per_thread = (packed_x_ + packed_y_ + (parts_ > 1 ? 0 : sums_size_)) * int64_t(sizeof(T));
+  }
+
+  void run_part(int64_t block, int64_t part, const T* x, const T* dy, T* sums, T* scratch) const {
+    const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
+    const int64_t c0 = cb * c_block_, channels = std::min(c_block_, p_.channels - c0);
+    const int64_t k0 = kb * k_block_, outputs = std::min(k_block_, p_.outputs - k0);
+    T *packed_x = scratch, *packed_y = scratch + packed_x_;
+    const int64_t first = bands_ * part / parts_, last = bands_ * (part + 1) / parts_;
+    for (int64_t band = first; band < last; band++) {
+      int64_t i = band;
+      const int64_t w0 = i % bands_w_ * band_w_, h0 = (i /= bands_w_) % bands_h_ * band_h_;
+      const int64_t z = (i /= bands_h_) % p_.out[0], n = i / p_.out[0];
+      const int64_t h = std::min(band_h_, p_.out[1] - h0), w = std::min(band_w_, p_.out[2] - w0);
+      pack_x(x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c, channels, z, h0, w0, packed_x);
+      pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] +
+                 h0 * p_.out_stride[1] + w0 * p_.out_stride[2],
+             outputs, h, w, packed_y);
+      multiply(channels, outputs, h, w, packed_x, packed_y, sums, band == first);
+    }
+  }
+
+  void pack_x(const T* src, int64_t channels, int64_t z, int64_t h0, int64_t w0, T* dst) const {
+    const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
+      return PackAxis{p_.in[a], p_.in_stride[a], (first + t.low) * p_.step[a], p_.step[a],
+                      count,    int64_t(t.phases.size()), t.phases.data()};
+    };
+    PackRegion<T> r{src, dst, channels, p_.in_c, channel_pitch_, x_pitch_, axis(0, z_, z, z_.extent(1)),
+                    axis(1, y_, h0, y_.extent(band_h_)), axis(2, x_, w0, x_pitch_)};
+    (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(r);
+  }
+
+  // [panel][pixel][output channel], band_w_ pixels a row so that pixel offsets never change.
+  void pack_y(const T* src, int64_t outputs, int64_t h, int64_t w, T* dst) const {
+    for (int64_t k = 0; k < outputs; k += width_, dst += band_h_ * band_w_ * width_) {
+      const int64_t n = std::min(width_, outputs - k);
+      if (n < width_)
+        for (int64_t i = 0; i < band_h_ * band_w_ * width_; i++) dst[i] = 0;
+      const T* s = src + k * p_.out_c;
+      const bool one_run = p_.out_stride[1] == w * p_.out_stride[2] && w == band_w_;
+      const int64_t rows = one_run ? 1 : h, cols = one_run ? h * w : w;
+      for (int64_t r = 0; r < rows; r++) {
+        const T* row = s + r * p_.out_stride[1];
+        T* d = dst + r * band_w_ * width_;
+        if (p_.out_stride[2] == 1) {
+          kernel_.transpose(row, p_.out_c, n, cols, d, width_);
+        } else if (p_.out_c == 1) {
+          kernel_.copy_rows(row, p_.out_stride[2], cols, n, d, width_);
+        } else {
+          for (int64_t i = 0; i < cols; i++)
+            for (int64_t j = 0; j < n; j++) d[i * width_ + j] = row[i * p_.out_stride[2] + j * p_.out_c];
+        }
+      }
+    }
+  }
+
+  void multiply(int64_t channels, int64_t outputs, int64_t h, int64_t w, const T* packed_x, const T* packed_y, T* sums,
+                bool first) const {
+    GemmTile<T> g{};
+    g.a_ld = planes_ ? channel_pitch_ : 1;
+    g.ldc = taps_ * k_block_;
+    g.start = first ? TileStart::zero : TileStart::load;
+    g.a_off = x_off_.data(), g.b_off = y_off_.data();
+    // A narrower band than the tables are made for (the last of a row) goes row by row.
+    const int64_t runs = w == band_w_ ? 1 : h;
+    for (int64_t run = 0; run < runs; run++) {
+      g.kc = runs == 1 ? h * w : w;
+      for (int64_t k = 0, panel = 0; k < outputs; k += width_, panel++) {
+        const int vectors = outputs - k > kernel_.lanes ? 2 : 1;
+        g.b = packed_y + (panel * band_h_ + run) * band_w_ * width_;
+        for (int64_t c = 0; c < channels; c += rows_) {
+          const int64_t rows = std::min(rows_, channels - c), half = (rows + 1) / 2;
+          for (int64_t t = 0; t < taps_; t++) {
+            g.a0 = packed_x + tap_off_[size_t(t)] + c * (planes_ ? channel_pitch_ : 1) +
+                   run * x_pitch_ * (planes_ ? 1 : channel_pitch_);
+            g.a1 = g.a0 + half * g.a_ld;
+            g.c0 = sums + (c * taps_ + t) * k_block_ + k;
+            g.c1 = g.c0 + half * g.ldc;
+            kernel_.gemm[vectors - 1][g.a_ld == 1][rows](g);
+          }
+        }
+      }
+      g.start = TileStart::load;
+    }
+  }
+
+  // sums is [channel][tap][output channel].
+  void store_block(int64_t block, const T* sums, T* dw) const {
+    const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
+    const int64_t c0 = cb * c_block_, channels = std::min(c_block_, p_.channels - c0);
+    const int64_t k0 = kb * k_block_, outputs = std::min(k_block_, p_.outputs - k0);
+    T* dst = dw + group * p_.w_group + k0 * p_.w_output + c0 * p_.w_channel;
+    bool dense = p_.w_channel == taps_ || channels == 1;
+    for (size_t i = 0; i < p_.taps.size(); i++) dense = dense && p_.taps[i].weight == int64_t(i);
+    if (dense) {
+      kernel_.transpose(sums, k_block_, channels * taps_, outputs, dst, p_.w_output);
+      return;
+    }
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t t = 0; t < taps_; t++) {
+        const T* row = sums + (c * taps_ + t) * k_block_;
+        T* d = dst + c * p_.w_channel + p_.taps[size_t(t)].weight;
+        if (p_.w_output == 1)
+          kernel_.copy_rows(row, 0, 1, outputs, d, 0);
+        else
+          for (int64_t k = 0; k < outputs; k++) d[k * p_.w_output] = row[k];
+      }
+  }
+
+  ConvProblem problem_;
+  const Kernels<T>& kernel_;
+  TapProblem p_;
+  TapAxis z_, y_, x_;
+  int64_t taps_, width_, k_block_, k_blocks_, c_block_, c_blocks_, rows_, sums_size_;
+  int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
+  bool planes_;
+  int64_t x_pitch_, channel_pitch_, packed_x_, packed_y_;
+  std::vector<int64_t> tap_off_, x_off_, y_off_;
+};
+
+}  // namespace
+
+double weight_gradient_cost(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const int64_t lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
+  const double vectors = double(p.groups * ceil_div(p.k / p.groups, lanes));
+  return double(p.n) * double(p.out_pixels()) * double(p.taps()) * double(p.c / p.groups) * vectors;
+}
+
+std::unique_ptr<ConvPlan> make_weight_gradient_plan(const ConvProblem& p) {
+  if (p.dtype == DType::f32) return std::make_unique<WeightGradientPlan<float>>(p);
+  return std::make_unique<WeightGradientPlan<double>>(p);
+}
+
+}  // namespace konv

@@ -1,0 +1,23 @@
+// Process-wide defaults and a thread's overrides of them.
+#pragma once
+#include <cstdint>
+#include <optional>
+
+namespace konv {
+
+struct Config {
+  int64_t isa;
+  int64_t threads;
+  int64_t max_workspace;  // bytes of scratch a thread beyond packed weights
+  int64_t keep_denormals;
+  int64_t strict;  // only algorithms with the direct convolution's error
+};
+
+Config config();                       // what holds for this thread now
+void set_process_config(const Config&);
+Config process_config();
+std::optional<Config> thread_config();
+void set_thread_config(std::optional<Config>);
+int64_t l2_cache_bytes();
+
+}  // namespace konv

@@ -1,0 +1,86 @@
+#include "core/isa.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+// The tables: one symbol from each ISA object.
+#define KONV_ISA_LEVEL(name, supported) extern const konv::KernelTable konv_kernels_##name;
+#include "isa/isa.def"
+
+namespace konv {
+
+namespace {
+
+struct Level {
+  const char* name;
+  bool supported;
+  const KernelTable* table;
+};
+
+const Level* levels() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+#endif
+  static const Level all[] = {
+#define KONV_ISA_LEVEL(name, supported) {#name, bool(supported), &konv_kernels_##name},
+#include "isa/isa.def"
+  };
+  return all;
+}
+constexpr int kLevels = int(Isa::count);
+
+}  // namespace
+
+const char* isa_name(Isa isa) { return levels()[int(isa)].name; }
+
+Isa isa_from_name(const std::string& name) {
+  std::string known;
+  for (int i = 0; i < kLevels; i++) {
+    if (name == levels()[i].name) {
+      if (!levels()[i].supported) throw std::invalid_argument("isa: this CPU does not run '" + name + "'");
+      return Isa(i);
+    }
+    known += std::string(i ? ", '" : "'") + levels()[i].name + "'";
+  }
+  throw std::invalid_argument("isa: expected one of " + known + ", got '" + name + "'");
+}
+
+std::vector<Isa> isa_levels() {
+  std::vector<Isa> r;
+  for (int i = 0; i < kLevels; i++)
+    if (levels()[i].supported) r.push_back(Isa(i));
+  return r;
+}
+
+Isa isa_default() {
+  if (const char* forced = std::getenv("KONV_ISA"); forced && *forced) return isa_from_name(forced);
+  return isa_levels().back();
+}
+
+const KernelTable& kernel_table(Isa isa) { return *levels()[int(isa)].table; }
+
+std::string cpu_name() {
+#if defined(__x86_64__)
+  unsigned r[12] = {};
+  if (__get_cpuid_max(0x80000000u, nullptr) >= 0x80000004u) {
+    for (unsigned i = 0; i < 3; i++) __get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
+    char text[49] = {};
+    std::memcpy(text, r, 48);
+    std::string s = text;
+    const size_t first = s.find_first_not_of(' ');
+    return first == std::string::npos ? "x86-64" : s.substr(first, s.find_last_not_of(' ') - first + 1);
+  }
+  return "x86-64";
+#elif defined(__aarch64__)
+  return "AArch64";
+#else
+  return "unknown";
+#endif
+}
+
+}  // namespace konv

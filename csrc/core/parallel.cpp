@@ -1,0 +1,127 @@
+#include "core/parallel.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+#if defined(KONV_OPENMP)
+#include <omp.h>
+#endif
+
+namespace konv {
+
+namespace {
+
+uint64_t read_float_state() {
+#if defined(__SSE2__)
+  return _mm_getcsr();
+#elif defined(__aarch64__)
+  uint64_t v;
+  asm volatile("mrs %0, fpcr" : "=r"(v));
+  return v;
+#else
+  return 0;
+#endif
+}
+void write_float_state(uint64_t v) {
+#if defined(__SSE2__)
+  _mm_setcsr(unsigned(v));
+#elif defined(__aarch64__)
+  asm volatile("msr fpcr, %0" ::"r"(v));
+#else
+  (void)v;
+#endif
+}
+#if defined(__SSE2__)
+constexpr uint64_t kFlushBits = 0x8040;  // flush to zero, denormals are zero
+#else
+constexpr uint64_t kFlushBits = 1u << 24;
+#endif
+
+// Cores granted by the control group (version 2, then 1), 0 where there is no limit.
+int quota_cores() {
+  double quota = 0, period = 0;
+  if (std::FILE* f = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    const int n = std::fscanf(f, "%lf %lf", &quota, &period);
+    std::fclose(f);
+    return n == 2 && quota > 0 && period > 0 ? std::max(1, int(quota / period + 0.5)) : 0;
+  }
+  const auto read = [](const char* path, double& value) {
+    std::FILE* f = std::fopen(path, "r");
+    if (!f) return false;
+    const int n = std::fscanf(f, "%lf", &value);
+    std::fclose(f);
+    return n == 1;
+  };
+  if (read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota) && read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period) &&
+      quota > 0 && period > 0)
+    return std::max(1, int(quota / period + 0.5));
+  return 0;
+}
+
+int threads_from(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (!text) return 0;
+  char* end;
+  const long v = std::strtol(text, &end, 10);
+  return end != text && v > 0 && v <= 1024 ? int(v) : 0;
+}
+
+}  // namespace
+
+int available_cores() {
+  int cores = int(std::max(1u, std::thread::hardware_concurrency()));
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = std::max(1, CPU_COUNT(&set));
+#endif
+  const int quota = quota_cores();
+  return quota ? std::min(cores, quota) : cores;
+}
+
+int default_threads() {
+  if (int n = threads_from("KONV_NUM_THREADS")) return n;
+  if (int n = threads_from("OMP_NUM_THREADS")) return n;
+  return available_cores();
+}
+
+#if defined(KONV_OPENMP)
+
+const char* threading_backend() { return "openmp"; }
+
+void parallel_for(int64_t tasks, int threads, ParallelBody body, void* context) noexcept {
+  const uint64_t state = read_float_state();  // of the caller: its rounding and denormal modes hold in every thread
+  const int n = int(std::min<int64_t>(tasks, threads));
+#pragma omp parallel num_threads(n)
+  {
+    const uint64_t mine = read_float_state();
+    write_float_state(state);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < tasks; i++) body(context, i, omp_get_thread_num());
+    write_float_state(mine);
+  }
+}
+
+#else
+
+const char* threading_backend() { return "none"; }
+
+void parallel_for(int64_t tasks, int, ParallelBody body, void* context) noexcept {
+  for (int64_t i = 0; i < tasks; i++) body(context, i, 0);
+}
+
+#endif
+
+FlushDenormals::FlushDenormals(bool flush) : saved_(read_float_state()) {
+  if (flush) write_float_state(saved_ | kFlushBits);
+}
+FlushDenormals::~FlushDenormals() { write_float_state(saved_); }
+
+}  // namespace konv

@@ -1,0 +1,48 @@
+// What a convolution is, as a plain value: it keys the plan cache and is all that an algorithm sees when planning.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+namespace konv {
+
+enum class DType : int64_t { f32, f64 };
+enum class Direction : int64_t { forward, input_gradient, weight_gradient };
+
+inline int64_t dtype_size(DType t) { return t == DType::f32 ? 4 : 8; }
+
+// 1-D and 2-D problems have leading spatial dimensions of size 1. Strides count elements; x is (n, c, d, h, w), w is
+// (k, c / groups, d, h, w), y is (n, k, d, h, w), whatever the memory order. Only 64-bit members: no padding bytes, so
+// that two problems are equal when their bytes are.
+struct ConvProblem {
+  DType dtype;
+  Direction direction;
+  int64_t isa, threads, max_workspace;
+  int64_t algorithm;  // index into the list of algorithms, or -1: choose
+  int64_t has_bias, relu;
+  int64_t n, c, k, groups;
+  int64_t in[3], out[3], kernel[3], stride[3], dilation[3];
+  int64_t pad[3];  // before; what follows the input is implied by out
+  int64_t xs[5], ws[5], ys[5];
+
+  bool operator==(const ConvProblem& o) const { return std::memcmp(this, &o, sizeof o) == 0; }
+  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
+  double flops() const { return 2.0 * double(n) * double(k) * double(c / groups) * double(taps()) * double(out_pixels()); }
+  bool is_depthwise() const { return groups == c && c > 0; }
+};
+
+struct ConvProblemHash {
+  size_t operator()(const ConvProblem& p) const {
+    uint64_t h = 0x9e3779b97f4a7c15ull, word;
+    const char* bytes = reinterpret_cast<const char*>(&p);
+    for (size_t i = 0; i < sizeof p; i += 8) {
+      std::memcpy(&word, bytes + i, 8);
+      h = (h ^ word) * 0xff51afd7ed558ccdull;
+      h ^= h >> 32;
+    }
+    return size_t(h);
+  }
+};
+static_assert(sizeof(ConvProblem) % 8 == 0);
+
+}  // namespace konv

@@ -1,0 +1,91 @@
+// The micro-kernel: a tile of C stays in registers while rows of B stream past scalars of A.
+//
+// Both operands are read through offset tables, so the same loop multiplies packed weights by pixels where they lie,
+// pixels by packed weights, or two packed activations: both orientations and all three directions of a convolution.
+// A tile of 14 rows of two vectors keeps 28 accumulators, two vectors of B and a broadcast in the 32 registers of
+// AVX-512; 6 rows fit the 16 registers of AVX2 (Goto and van de Geijn, Anatomy of High-Performance Matrix
+// Multiplication, 2008; tile shapes as in BLIS).
+#pragma once
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+template <class T, int Rows, int Vectors, bool UnitA>
+static void gemm_tile(const GemmTile<T>& g) {
+  using V = Vec<T>;
+  constexpr int L = kLanes<T>, Half = (Rows + 1) / 2;
+  const int64_t lda = UnitA ? 1 : g.a_ld;
+  V c[Rows][Vectors];
+
+  if (g.start == TileStart::load) {
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      const T* row = i < Half ? g.c0 + i * g.ldc : g.c1 + (i - Half) * g.ldc;
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] = load(row + j * L);
+    }
+  } else if (g.start == TileStart::lane_bias) {
+    KONV_UNROLL
+    for (int j = 0; j < Vectors; j++) {
+      V b = load(g.bias + j * L);
+      KONV_UNROLL
+      for (int i = 0; i < Rows; i++) c[i][j] = b;
+    }
+  } else if (g.start == TileStart::row_bias) {
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      V b = splat(g.bias[i]);
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] = b;
+    }
+  } else {
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] = V{};
+    }
+  }
+
+  const int64_t *a_off = g.a_off, *b_off = g.b_off;
+  const T *base0 = g.a0, *base1 = g.a1, *base_b = g.b;
+  KONV_NO_UNROLL
+  for (int64_t k = 0, kc = g.kc; k < kc; k++) {
+    const T *a0 = base0 + a_off[k], *a1 = base1 + a_off[k], *row_b = base_b + b_off[k];
+    V b[Vectors];
+    KONV_UNROLL
+    for (int j = 0; j < Vectors; j++) b[j] = load(row_b + j * L);
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      V a = splat(i < Half ? a0[i * lda] : a1[(i - Half) * lda]);
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] += a * b[j];
+    }
+  }
+
+  if (g.relu) {
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] = relu<T>(c[i][j]);
+    }
+  }
+  KONV_UNROLL
+  for (int i = 0; i < Rows; i++) {
+    T* row = i < Half ? g.c0 + i * g.ldc : g.c1 + (i - Half) * g.ldc;
+    KONV_UNROLL
+    for (int j = 0; j < Vectors; j++) store(row + j * L, c[i][j]);
+  }
+}
+
+template <class T, int... I>
+constexpr void fill_gemm_(Kernels<T>& k, std::integer_sequence<int, I...>) {
+  ((k.gemm[0][0][I + 1] = gemm_tile<T, I + 1, 1, false>), ...);
+  ((k.gemm[0][1][I + 1] = gemm_tile<T, I + 1, 1, true>), ...);
+  ((k.gemm[1][0][I + 1] = gemm_tile<T, I + 1, 2, false>), ...);
+  ((k.gemm[1][1][I + 1] = gemm_tile<T, I + 1, 2, true>), ...);
+}
+template <class T>
+constexpr void fill_gemm(Kernels<T>& k) {
+  fill_gemm_(k, std::make_integer_sequence<int, KONV_GEMM_ROWS>{});
+}
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -1,0 +1,31 @@
+// Builds the KernelTable of one ISA level; included once by each csrc/isa/*.cpp.
+#pragma once
+#include "kernels/table.h"
+#include "simd/vec.h"
+
+#include "kernels/gemm.inl.h"
+#include "kernels/pack.inl.h"
+#include "kernels/depthwise.inl.h"
+#include "kernels/reduce.inl.h"
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+template <class T>
+constexpr Kernels<T> make_kernels() {
+  Kernels<T> k{};
+  k.lanes = kLanes<T>;
+  k.gemm_rows = KONV_GEMM_ROWS;
+  fill_gemm(k);
+#define KONV_KERNEL(name, args) k.name = name<T>;
+#include "kernels/kernels.def"
+  return k;
+}
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME
+
+#define KONV_JOIN_(a, b) a##b
+#define KONV_JOIN(a, b) KONV_JOIN_(a, b)
+// The only symbol of the object file.
+extern const konv::KernelTable KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME);
+constexpr konv::KernelTable KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME) = {
+    konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(), konv::KONV_ISA_LEVEL_NAME::make_kernels<double>()};

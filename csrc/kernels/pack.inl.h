@@ -1,0 +1,166 @@
+// Moving data into the order that the compute kernels want: padded regions, transposes, row copies.
+#pragma once
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+template <class T>
+KONV_INLINE void copy_run(const T* src, T* dst, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(dst + i, load(src + i));
+  if (i < n) store_n(dst + i, load_n(src + i, int(n - i)), int(n - i));
+}
+template <class T>
+KONV_INLINE void zero_run(T* dst, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(dst + i, Vec<T>{});
+  if (i < n) store_n(dst + i, Vec<T>{}, int(n - i));
+}
+
+// dst[i] = src[i * step]
+template <class T>
+KONV_INLINE void gather_run(const T* src, int64_t step, T* dst, int64_t n) {
+  if (step == 1) return copy_run(src, dst, n);
+  int64_t i = 0;
+  if (step == 2)  // the last element of the second vector may lie past the source: leave that one to the loop below
+    for (; i + kLanes<T> < n; i += kLanes<T>)
+      store(dst + i, even_lanes<T>(load(src + 2 * i), load(src + 2 * i + kLanes<T>)));
+  for (; i < n; i++) dst[i] = src[i * step];
+}
+
+template <class T>
+static void transpose(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
+  constexpr int L = kLanes<T>;
+  for (int64_t r = 0; r < rows; r += L) {
+    const int nr = int(rows - r < L ? rows - r : L);
+    for (int64_t c = 0; c < cols; c += L) {
+      const int nc = int(cols - c < L ? cols - c : L);
+      const T* s = src + r * src_ld + c;
+      T* d = dst + c * dst_ld + r;
+      Vec<T> t[L];
+      if (nr == L && nc == L) {
+        KONV_UNROLL
+        for (int i = 0; i < L; i++) t[i] = load(s + i * src_ld);
+        transpose_square<T>(t);
+        KONV_UNROLL
+        for (int i = 0; i < L; i++) store(d + i * dst_ld, t[i]);
+      } else {
+        KONV_UNROLL
+        for (int i = 0; i < L; i++) t[i] = i < nr ? load_n(s + i * src_ld, nc) : Vec<T>{};
+        transpose_square<T>(t);
+        KONV_UNROLL
+        for (int i = 0; i < L; i++)
+          if (i < nc) store_n(d + i * dst_ld, t[i], nr);
+      }
+    }
+  }
+}
+
+template <class T>
+static void copy_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
+  for (int64_t r = 0; r < rows; r++) copy_run(src + r * src_ld, dst + r * dst_ld, cols);
+}
+
+template <class T>
+static void add_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
+  constexpr int L = kLanes<T>;
+  for (int64_t r = 0; r < rows; r++) {
+    const T* s = src + r * src_ld;
+    T* d = dst + r * dst_ld;
+    int64_t i = 0;
+    for (; i + L <= cols; i += L) store(d + i, load(d + i) + load(s + i));
+    if (i < cols) store_n(d + i, load_n(d + i, int(cols - i)) + load_n(s + i, int(cols - i)), int(cols - i));
+  }
+}
+
+// The packed indices of one phase whose source lies inside: [begin, end).
+struct PackSpan {
+  int64_t start, begin, end;
+};
+KONV_INLINE PackSpan pack_span(const PackAxis& a, int64_t p) {
+  const int64_t start = a.first + a.phase[p];
+  int64_t begin = start >= 0 ? 0 : (-start + a.step - 1) / a.step;
+  int64_t end = start >= a.size ? 0 : (a.size - 1 - start) / a.step + 1;
+  begin = begin < a.count ? begin : a.count;
+  end = end < a.count ? end : a.count;
+  return {start, begin, end > begin ? end : begin};
+}
+
+template <class T>
+static void pack_planes(const PackRegion<T>& p) {
+  for (int64_t c = 0; c < p.channels; c++) {
+    const T* channel = p.src + c * p.channel_stride;
+    T* dst = p.dst + c * p.channel_pitch;
+    for (int64_t pz = 0; pz < p.z.phases; pz++) {
+      const PackSpan sz = pack_span(p.z, pz);
+      for (int64_t z = 0; z < p.z.count; z++) {
+        const bool z_inside = z >= sz.begin && z < sz.end;
+        const T* slice = channel + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+        for (int64_t py = 0; py < p.y.phases; py++) {
+          const PackSpan sy = pack_span(p.y, py);
+          for (int64_t px = 0; px < p.x.phases; px++) {
+            const PackSpan sx = pack_span(p.x, px);
+            const int64_t step = p.x.step * p.x.stride;
+            for (int64_t y = 0; y < p.y.count; y++, dst += p.x_pitch) {
+              if (!z_inside || y < sy.begin || y >= sy.end || sx.begin == sx.end) {
+                zero_run(dst, p.x_pitch);
+                continue;
+              }
+              const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
+              if (sx.begin) zero_run(dst, sx.begin);
+              gather_run(row + sx.begin * step, step, dst + sx.begin, sx.end - sx.begin);
+              zero_run(dst + sx.end, p.x_pitch - sx.end);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+static void pack_pixels(const PackRegion<T>& p) {
+  T* dst = p.dst;
+  const int64_t row_size = p.x_pitch * p.channel_pitch;
+  for (int64_t pz = 0; pz < p.z.phases; pz++) {
+    const PackSpan sz = pack_span(p.z, pz);
+    for (int64_t z = 0; z < p.z.count; z++) {
+      const bool z_inside = z >= sz.begin && z < sz.end;
+      const T* slice = p.src + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+      for (int64_t py = 0; py < p.y.phases; py++) {
+        const PackSpan sy = pack_span(p.y, py);
+        for (int64_t px = 0; px < p.x.phases; px++) {
+          const PackSpan sx = pack_span(p.x, px);
+          const int64_t step = p.x.step * p.x.stride;
+          for (int64_t y = 0; y < p.y.count; y++, dst += row_size) {
+            if (!z_inside || y < sy.begin || y >= sy.end || sx.begin == sx.end) {
+              zero_run(dst, row_size);
+              continue;
+            }
+            const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
+            const int64_t n = sx.end - sx.begin;
+            T* d = dst + sx.begin * p.channel_pitch;
+            zero_run(dst, sx.begin * p.channel_pitch);
+            zero_run(dst + sx.end * p.channel_pitch, (p.x_pitch - sx.end) * p.channel_pitch);
+            row += sx.begin * step;
+            if (p.channel_stride == 1 && step == p.channels && p.channel_pitch == p.channels) {
+              copy_run(row, d, n * p.channels);
+            } else if (p.channel_stride == 1) {
+              for (int64_t x = 0; x < n; x++) {
+                copy_run(row + x * step, d + x * p.channel_pitch, p.channels);
+                zero_run(d + x * p.channel_pitch + p.channels, p.channel_pitch - p.channels);
+              }
+            } else if (step == 1) {
+              transpose(row, p.channel_stride, p.channels, n, d, p.channel_pitch);
+            } else {
+              for (int64_t x = 0; x < n; x++)
+                for (int64_t c = 0; c < p.channels; c++)
+                  d[x * p.channel_pitch + c] = row[x * step + c * p.channel_stride];
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -1,0 +1,120 @@
+// The boundary between the library and code compiled per ISA level: one table of inner loops for each level.
+//
+// Raw pointers and sizes cross it, never vector types. Strides and offsets count elements.
+#pragma once
+#include <cstdint>
+
+namespace konv {
+
+constexpr int kMaxGemmRows = 14;
+constexpr int kMaxGemmVectors = 2;
+
+enum class TileStart : int32_t { zero, load, lane_bias, row_bias };
+
+// C[m][0..nv*lanes) = start + sum over k < kc of A[m][k] * B[k][.], then relu if asked.
+//
+// A[m][k] is a scalar at a0 + a_off[k] + m * a_ld for the first half of the rows, (rows + 1) / 2 of them, and at
+// a1 + a_off[k] + (m - half) * a_ld for the rest: two runs let one tile cover pixels of two image rows. Rows of C lie
+// likewise at c0 and c1. B[k] is a vector row at b + b_off[k]. Nothing needs more than the element's alignment.
+// The caller owes readable memory for every full vector of B, and writable memory for every full vector of C.
+template <class T>
+struct GemmTile {
+  int64_t kc;
+  const T *a0, *a1;
+  const int64_t* a_off;
+  int64_t a_ld;
+  const T* b;
+  const int64_t* b_off;
+  T *c0, *c1;
+  int64_t ldc;
+  const T* bias;  // with lane_bias one value a lane, with row_bias one a row
+  TileStart start;
+  bool relu;
+};
+
+// One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside
+// [0, size) read as zero.
+struct PackAxis {
+  int64_t size, stride;  // of the source
+  int64_t first, step;
+  int64_t count;        // packed indices a phase
+  int64_t phases;       // number of entries of phase
+  const int64_t* phase;
+};
+
+// Copies a region of a (channel, depth, row, column) source into scratch, split by phase so that a strided convolution
+// walks it with unit steps. The order of packed data is
+//   planes: [channel][z phase][z][y phase][x phase][y][x], rows x_pitch apart and channels channel_pitch apart;
+//   pixels: [z phase][z][y phase][x phase][y][x][channel], pixels channel_pitch apart, x_pitch pixels a row.
+template <class T>
+struct PackRegion {
+  const T* src;
+  T* dst;
+  int64_t channels, channel_stride, channel_pitch, x_pitch;
+  PackAxis z, y, x;
+};
+
+// Depthwise convolution of one plane, packed by PackRegion as planes.
+// out[r][j] = start + sum over taps t of w[t] * src[tap[t] + r * row_pitch + j].
+template <class T>
+struct DepthwisePlane {
+  const T* src;
+  int64_t row_pitch;
+  const T* w;
+  const int64_t* tap;
+  int64_t taps;
+  // Where the taps form a kh x kw rectangle with rows one row_pitch apart and columns `dx` apart, else kh = 0.
+  int64_t kh, kw, dx;
+  T* out;
+  int64_t rows, cols, out_pitch;
+  T bias;
+  bool relu, accumulate;
+};
+
+// Depthwise convolution of a run of pixels, channels last.
+// out[j][c] = start + sum over taps t of w[t * w_pitch + c] * src[t][j * pixel_step + c]; src[t] is null where that
+// tap lies outside for every pixel of the run.
+template <class T>
+struct DepthwisePixels {
+  const T* const* src;
+  int64_t taps, pixel_step;
+  const T* w;
+  int64_t w_pitch;
+  T* out;
+  int64_t pixels, channels, out_pitch;
+  const T* bias;  // may be null
+  bool relu, accumulate;
+};
+
+// Pooling over a window of a plane: see pool.inl.h.
+template <class T>
+struct PoolRun {
+  const T* src;                // first element of the first window
+  int64_t window_step;         // between windows of the run
+  int64_t lane_stride;         // between lanes: 1 when channels are the lanes, else window_step
+  const int64_t *tap, *index;  // offset, and flat index within the plane, of each tap of the window
+  int64_t taps;
+  int64_t windows, channels;
+  T* out;
+  int64_t out_step;
+  int64_t* out_index;  // may be null
+  int64_t index_step;  // of the flat index between windows of the run
+  T scale;             // average pooling: one over the divisor
+};
+
+template <class T>
+struct Kernels {
+  int lanes;
+  int gemm_rows;  // the largest tile has gemm_rows rows and two vectors
+  // [vectors - 1][whether a_ld is 1][rows]
+  void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
+#define KONV_KERNEL(name, args) void(*name) args;
+#include "kernels/kernels.def"
+};
+
+struct KernelTable {
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+}  // namespace konv

@@ -1,0 +1,46 @@
+// What vector_size lacks: loads and stores of the first n lanes. Lanes past n read as zero and are not written.
+#pragma once
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+#if defined(__AVX512F__)
+
+KONV_INLINE Vec<float> load_n(const float* p, int n) { return (Vec<float>)_mm512_maskz_loadu_ps((1u << n) - 1u, p); }
+KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm512_mask_storeu_ps(p, (1u << n) - 1u, (__m512)v); }
+KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm512_maskz_loadu_pd((1u << n) - 1u, p); }
+KONV_INLINE void store_n(double* p, Vec<double> v, int n) { _mm512_mask_storeu_pd(p, (1u << n) - 1u, (__m512d)v); }
+
+#elif defined(__AVX2__)
+
+KONV_INLINE __m256i first_lanes32(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+KONV_INLINE __m256i first_lanes64(int n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+KONV_INLINE Vec<float> load_n(const float* p, int n) { return (Vec<float>)_mm256_maskload_ps(p, first_lanes32(n)); }
+KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm256_maskstore_ps(p, first_lanes32(n), (__m256)v); }
+KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm256_maskload_pd(p, first_lanes64(n)); }
+KONV_INLINE void store_n(double* p, Vec<double> v, int n) { _mm256_maskstore_pd(p, first_lanes64(n), (__m256d)v); }
+
+#else
+
+template <class T>
+KONV_INLINE Vec<T> load_n(const T* p, int n) {
+  T t[kLanes<T>] = {};
+  for (int i = 0; i < n && i < kLanes<T>; i++) t[i] = p[i];
+  return load(t);
+}
+template <class T>
+KONV_INLINE void store_n(T* p, Vec<T> v, int n) {
+  T t[kLanes<T>];
+  store(t, v);
+  for (int i = 0; i < n && i < kLanes<T>; i++) p[i] = t[i];
+}
+
+#endif
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME

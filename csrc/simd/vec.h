@@ -1,0 +1,103 @@
+// Vectors as plain values, on GCC's and Clang's vector_size.
+//
+// Included by one translation unit per ISA level, which has defined KONV_ISA_LEVEL_NAME and KONV_VEC_BYTES: everything
+// here and in the kernels lives in that level's namespace and is static, so that no symbol compiled with one level's
+// flags can be linked into another's code. No function of the C++ library may be used here for the same reason.
+#pragma once
+#include <cstdint>
+#include <utility>
+
+#define KONV_INLINE static inline __attribute__((always_inline))
+#define KONV_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define KONV_UNROLL KONV_PRAGMA(clang loop unroll(full))
+#define KONV_NO_UNROLL KONV_PRAGMA(clang loop unroll(disable))
+#else
+#define KONV_UNROLL KONV_PRAGMA(GCC unroll 64)
+#define KONV_NO_UNROLL KONV_PRAGMA(GCC unroll 1)
+#endif
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+template <class T>
+struct VecOf {
+  // Loads and stores through pointers to it need only the element's alignment.
+  typedef T type __attribute__((vector_size(KONV_VEC_BYTES), aligned(alignof(T)), may_alias));
+};
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class T>
+constexpr int kLanes = KONV_VEC_BYTES / int(sizeof(T));
+
+template <class T>
+KONV_INLINE Vec<T> load(const T* p) {
+  return *reinterpret_cast<const Vec<T>*>(p);
+}
+template <class T>
+KONV_INLINE void store(T* p, Vec<T> v) {
+  *reinterpret_cast<Vec<T>*>(p) = v;
+}
+
+// {s, s, ...} becomes a broadcast from memory; vec{} + s would cost a move and a register broadcast on GCC 12.
+template <class T, int... I>
+KONV_INLINE Vec<T> splat_(T s, std::integer_sequence<int, I...>) {
+  return Vec<T>{((void)I, s)...};
+}
+template <class T>
+KONV_INLINE Vec<T> splat(T s) {
+  return splat_<T>(s, std::make_integer_sequence<int, kLanes<T>>{});
+}
+
+template <int Distance, class T, int... I>
+KONV_INLINE void swap_blocks_(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
+  constexpr int n = kLanes<T>;
+  Vec<T> low = __builtin_shufflevector(a, b, ((I & Distance) ? (I ^ Distance) + n : I)...);
+  Vec<T> high = __builtin_shufflevector(a, b, ((I & Distance) ? I + n : I + Distance)...);
+  a = low;
+  b = high;
+}
+template <int Distance, class T>
+KONV_INLINE void transpose_stages(Vec<T>* r) {
+  if constexpr (Distance < kLanes<T>) {
+    KONV_UNROLL
+    for (int i = 0; i < kLanes<T>; i++)
+      if (!(i & Distance))
+        swap_blocks_<Distance, T>(r[i], r[i + Distance], std::make_integer_sequence<int, kLanes<T>>{});
+    transpose_stages<2 * Distance, T>(r);
+  }
+}
+// Transposes the square of kLanes<T> vectors in registers.
+template <class T>
+KONV_INLINE void transpose_square(Vec<T>* r) {
+  transpose_stages<1, T>(r);
+}
+
+// Elements 0, 2, 4, ... of the two vectors a, b put side by side.
+template <class T, int... I>
+KONV_INLINE Vec<T> even_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, (2 * I)...);
+}
+template <class T>
+KONV_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+  return even_<T>(a, b, std::make_integer_sequence<int, kLanes<T>>{});
+}
+
+// max(v, 0) that keeps NaN.
+template <class T>
+KONV_INLINE Vec<T> relu(Vec<T> v) {
+  return v < Vec<T>{} ? Vec<T>{} : v;
+}
+
+template <class T>
+KONV_INLINE T horizontal_sum(Vec<T> v) {
+  T s[kLanes<T>];
+  store(s, v);
+  KONV_UNROLL
+  for (int d = kLanes<T> / 2; d > 0; d /= 2)
+    for (int i = 0; i < d; i++) s[i] += s[i + d];
+  return s[0];
+}
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME
+
+#include "simd/holes.h"

@@ -1,0 +1,20 @@
+"""konv: a convolution engine. NumPy arrays in, NumPy arrays out, forward and gradients."""
+
+from __future__ import annotations
+
+from . import grad
+from ._core import __version__
+from .config import config, get_num_threads, info, set_num_threads
+from .conv import conv2d
+from .explain import explain
+
+__all__ = [
+    "__version__",
+    "config",
+    "conv2d",
+    "explain",
+    "get_num_threads",
+    "grad",
+    "info",
+    "set_num_threads",
+]

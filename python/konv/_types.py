@@ -1,0 +1,15 @@
+"""Names for what the public functions accept."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+IntArray = NDArray[np.int64]
+Size2D = int | tuple[int, int]
+Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["valid", "same", "same_lower"]
+Layout2D = Literal["NCHW", "NHWC"]
+Activation = Literal["relu"]

@@ -1,0 +1,105 @@
+"""Which algorithm computes a problem, and why the others do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import _core
+
+if TYPE_CHECKING:
+    from ._types import Layout2D, Padding, Size2D
+
+__all__ = ["Explanation", "explain"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One algorithm of an `Explanation`."""
+
+    algorithm: str
+    chosen: bool
+    cost: float | None
+    """Estimated cycles of one core; None where the algorithm does not compute the problem."""
+    reason: str
+    """Why the algorithm does not compute the problem; empty where it does."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` returns; prints as a table."""
+
+    problem: str
+    isa: str
+    flops: float
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def chosen(self) -> str:
+        """Name of the algorithm that runs."""
+        return next(c.algorithm for c in self.candidates if c.chosen)
+
+    def __str__(self) -> str:
+        lines = [f"{self.problem}: {self.flops / 1e6:.3g} MFLOP, {self.isa}"]
+        for c in self.candidates:
+            mark = "->" if c.chosen else "  "
+            what = f"not here: {c.reason}" if c.cost is None else f"{c.cost:.3g} cycles estimated"
+            lines.append(f"{mark} {c.algorithm:14s} {what}")
+        return "\n".join(lines)
+
+
+def explain(
+    op: str,
+    *,
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, int, int, int],
+    stride: Size2D = 1,
+    padding: Padding = 0,
+    dilation: Size2D = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    layout: Layout2D | None = None,
+    algorithm: str = "auto",
+    threads: int | None = None,
+    max_workspace: int | None = None,
+    dtype: str = "float32",
+) -> Explanation:
+    """List every algorithm for a problem: the one chosen, its cost, or the reason why it does not compute it.
+
+    Parameters
+    ----------
+    op : {"conv2d", "conv2d_input", "conv2d_weight"}
+        The forward direction, or a gradient.
+    input_shape, weight_shape : tuple of int
+        As `konv.conv2d` takes them; arrays are taken to be contiguous in `layout`.
+    stride, padding, dilation, groups, padding_mode, layout, algorithm, threads, max_workspace
+        As in `konv.conv2d`.
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    ValueError
+        `op` is unknown, or the problem is one that the operation refuses.
+
+    Examples
+    --------
+    >>> import konv
+    >>> konv.explain("conv2d", input_shape=(1, 64, 56, 56), weight_shape=(64, 64, 3, 3), padding=1).chosen
+    'implicit_gemm'
+    """
+    directions = {"conv2d": "forward", "conv2d_input": "input", "conv2d_weight": "weight"}
+    if op not in directions:
+        raise ValueError(f"op: expected one of {', '.join(map(repr, directions))}, got {op!r}")
+    rows, flops, isa = _core.explain_conv2d(
+        input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
+        max_workspace, dtype, directions[op],
+    )  # fmt: skip
+    candidates = tuple(
+        Candidate(name, chosen, None if reason else cost, reason) for name, reason, cost, chosen in rows
+    )
+    problem = f"{op} {tuple(input_shape)} * {tuple(weight_shape)}"
+    return Explanation(problem, isa, flops, candidates)
