@@ -70,7 +70,8 @@ def test_explanation_of_a_forced_algorithm() -> None:
     ("options", "message"),
     [
         ({"op": "conv9d"}, "op.*conv9d"),
-        ({"input_shape": (1, 4, 8)}, "channels")({"input_shape": (4, 8)}, "input_shape"),  # unbatched: one channel,
+        ({"input_shape": (1, 4, 8)}, "channels"),  # unbatched, so of one channel
+        ({"input_shape": (4, 8)}, "input_shape"),
         ({"weight_shape": (4, 4)}, "weight_shape"),
         ({"weight_shape": (4, 5, 3, 3)}, "weight"),
         ({"stride": 0}, "stride"),
