@@ -47,23 +47,32 @@ def summary(rows: Sequence[Row]) -> list[str]:
 def print_table(rows: Sequence[Row], title: str) -> None:
     """Print the figures of all rows, then the summary."""
     names = _names(rows)
-    units = [f"{name}, us" if name == "konv" else f"{name}, us (ratio)" for name in names]
-    header = ["layer", "GFLOP", *units, "konv GFLOP/s"]
+    header = ["layer", "GFLOP", *names, "konv GFLOP/s"]
     body = [_cells(row, names) for row in rows]
+    title += "; microseconds, and how many times as fast konv is"
+    if not _print_rich(header, body, title):
+        _print_plain(header, body, title)
+    for line in summary(rows):
+        print(line)
+
+
+def _print_rich(header: list[str], body: list[list[str]], title: str) -> bool:
+    """Print on a terminal with rich; False where either is missing."""
     try:
         from rich.console import Console
         from rich.table import Table
     except ImportError:
-        _print_plain(header, body, title)
-    else:
-        table = Table(title=title)
-        for i, text in enumerate(header):
-            table.add_column(text, justify="left" if i == 0 else "right")
-        for cells in body:
-            table.add_row(*cells)
-        Console().print(table)
-    for line in summary(rows):
-        print(line)
+        return False
+    console = Console()
+    if not console.is_terminal:
+        return False
+    table = Table(title=title)
+    for i, text in enumerate(header):
+        table.add_column(text, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for cells in body:
+        table.add_row(*cells)
+    console.print(table)
+    return True
 
 
 def _print_plain(header: list[str], body: list[list[str]], title: str) -> None:
