@@ -1,5 +1,6 @@
 // The extension module konv._core: registrations only.
 #include "bindings/conv.h"
+#include "bindings/elementwise.h"
 #include "bindings/register.h"
 
 namespace py = pybind11;
@@ -10,6 +11,6 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = KONV_VERSION;
   konv::register_config(m);
   // Calls that may take less than a microsecond are plain C functions.
-  for (PyMethodDef* methods : {konv::conv_methods})
+  for (PyMethodDef* methods : {konv::conv_methods, konv::elementwise_methods})
     if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
 }

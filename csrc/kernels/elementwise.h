@@ -4,7 +4,12 @@
 
 namespace konv {
 
-// loss[r] = -sum over c of target[r][c] * log softmax(logits[r])[c], and its gradient times `scale`.
+// A row's loss is weight * log(sum) + rest: the logarithm is the caller's, since code of an ISA level calls no library.
+struct CrossEntropyRow {
+  double weight, sum, rest;
+};
+
+// Loss of each row, -sum over c of target[r][c] * log softmax(logits[r])[c], and its gradient times `scale`.
 // Rows are `cols` long and contiguous; cols > 0. `grad` is scratch too: it is needed always and overlaps nothing.
 template <class T>
 struct CrossEntropy {
@@ -14,7 +19,7 @@ struct CrossEntropy {
   T* grad;
   T scale;
   int64_t rows, cols;
-  double* loss;  // one a row
+  CrossEntropyRow* loss;
 };
 
 // m += (g - m) * mean_rate; v += (g^2 - v) * square_rate; value -= rate * m / (sqrt(v) + epsilon)

@@ -1,7 +1,7 @@
 // Activations, softmax with its loss, dropout and the optimizers' steps: what a network does beside convolving.
 //
-// Every entry works on a run of n elements, or on whole rows, so that callers may cut the work anywhere without changing
-// a bit of the result. Arrays are contiguous. `out` may be an input; other arrays do not overlap.
+// Every entry works on a run of n elements, or on whole rows, so that callers may cut the work anywhere without
+// changing a bit of the result. Arrays are contiguous. `out` may be an input; other arrays do not overlap.
 #pragma once
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -184,23 +184,21 @@ static void softmax_cross_entropy(const CrossEntropy<T>& c) {
   T* g = c.grad;
   for (int64_t r = 0; r < c.rows; r++, x += c.cols, g += c.cols) {
     T top, sum = exp_row<T>(x, g, c.cols, &top);
-    const double log_sum = __builtin_log(double(sum)) + double(top);
     if (c.labels) {
       const Vec<T> share = splat<T>(c.scale / sum);
       map<T>(g, g, c.cols, [=](Vec<T> e) { return e * share; });
       g[c.labels[r]] -= c.scale;
-      c.loss[r] = log_sum - double(x[c.labels[r]]);
+      c.loss[r] = {1, double(sum), double(top) - double(x[c.labels[r]])};
       continue;
     }
-    double loss = 0;
-    T total = 0;
+    double weight = 0, rest = 0;
     for (int64_t i = 0; i < c.cols; i++) {
-      loss += t[i] == 0 ? 0.0 : double(t[i]) * (log_sum - double(x[i]));
-      total += t[i];
+      rest += t[i] == 0 ? 0.0 : double(t[i]) * (double(top) - double(x[i]));
+      weight += double(t[i]);
     }
-    const Vec<T> share = splat<T>(total * c.scale / sum), scale = splat<T>(c.scale);
+    const Vec<T> share = splat<T>(T(weight) * c.scale / sum), scale = splat<T>(c.scale);
     map<T>(g, t, g, c.cols, [=](Vec<T> e, Vec<T> t) { return e * share - t * scale; });
-    c.loss[r] = loss;
+    c.loss[r] = {weight, double(sum), rest};
     t += c.cols;
   }
 }
@@ -227,7 +225,7 @@ KONV_INLINE double square_root(double v) { return __builtin_sqrt(v); }
 
 template <class T>
 static void adam_step(const AdamStep<T>& a, int64_t first, int64_t n) {
-  T *__restrict w = a.value + first, *__restrict m = a.mean + first, *__restrict v = a.square + first;
+  T* __restrict w = a.value + first, * __restrict m = a.mean + first, * __restrict v = a.square + first;
   const T* __restrict g = a.grad + first;
   const T rate = a.rate, mean_rate = a.mean_rate, square_rate = a.square_rate, epsilon = a.epsilon;
   for (int64_t i = 0; i < n; i++) {

@@ -7,6 +7,7 @@
 #include "kernels/pack.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/reduce.inl.h"
+#include "kernels/elementwise.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 

@@ -4,6 +4,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/elementwise.h"
+
 namespace konv {
 
 constexpr int kMaxGemmRows = 14;
