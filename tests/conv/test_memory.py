@@ -114,3 +114,36 @@ def test_denormals_and_the_floating_point_state() -> None:
     with konv.config(denormals="keep"):
         out = konv.conv2d(tiny, np.ones((1, 1, 3, 3), np.float32))
     np.testing.assert_array_equal(out, np.full(out.shape, 9 * tiny[0, 0, 0, 0]))
+
+
+def spread(shape: tuple[int, ...], step: int) -> Array:
+    """An array whose first axis steps over `step` elements of memory that is never touched."""
+    no_reserve = 0x4000  # MAP_NORESERVE: only pages that are touched count
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve
+    inner = np.empty(shape[1:], np.float32)
+    memory = mmap.mmap(-1, 4 * step * (shape[0] - 1) + inner.nbytes, flags=flags)
+    flat = np.frombuffer(memory, np.float32)
+    return np.lib.stride_tricks.as_strided(flat, shape, (4 * step, *inner.strides))
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("algorithm", ["auto", "reference"])
+def test_strides_beyond_32_bits(algorithm: str, layout: str) -> None:
+    case = Case(2, 5, (6, 7), 4, padding=((1, 1), (1, 1)))
+    data = case.data()
+    order = (0, 2, 3, 1) if layout == "NHWC" else (0, 1, 2, 3)
+    back = (0, 3, 1, 2) if layout == "NHWC" else (0, 1, 2, 3)
+    options = {**case.options, "layout": layout, "algorithm": algorithm}
+    far = []
+    for source in (data.x, data.gy, data.gy, data.x):
+        source = source.transpose(order)
+        far.append(spread(source.shape, 2**31 + 40))
+        far[-1][...] = source
+    x, gy, y, gx = far
+    konv.conv2d(x, data.w, data.b, **options, out=y)
+    konv.grad.conv2d_input(x.shape, data.w, gy, **options, out=gx)
+    gw = konv.grad.conv2d_weight(x, case.weight_shape, gy, **options)
+    results = (y.transpose(back), gx.transpose(back), gw)
+    for direction, result in zip(DIRECTIONS, results, strict=True):
+        _, truth, magnitude = case.known(direction, "float32", 0)
+        case.compare(direction, result, truth, magnitude)
