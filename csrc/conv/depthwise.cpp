@@ -1,6 +1,6 @@
-// Depthwise forward and input gradient. Planar data: a band of one plane at a time is packed (padded, split by phase)
-// into scratch that stays in the first-level cache, and strips of output rows are computed from it. Channels last: rows
-// of pixels are read where they lie, with channels in the lanes; only pixels at the border look at each tap.
+// Depthwise forward and input gradient, in three forms. Rows: planar data and the usual square kernels, read where they
+// lie, the borders by masked loads. Pixels: channels last, with channels in the lanes; only pixels at the border look at
+// each tap. Packed: everything else; a band of one plane at a time is packed (padded, split by phase) into scratch.
 #include "conv/depthwise.h"
 
 #include <algorithm>
@@ -16,27 +16,33 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-constexpr int64_t kMaxPixelTaps = 256;  // pointers on the stack in the channels-last form
+constexpr int64_t kMaxPixelTaps = 256;  // pointers on the stack in the pixels form
+constexpr int64_t kRowsBand = 64;       // output rows of a task in the rows form
+
+enum class Form { rows, pixels, packed };
 
 template <class T>
 struct Stage {
   TapProblem p;
   TapAxis z, y, x;
-  bool pixels;                      // channels last
+  Form form = Form::packed;
   int64_t x_pitch, tile_h, tile_w;  // of a packed band
   int64_t tiles_h, tiles_w, packed_size;
   std::vector<int64_t> tap_off;
-  int64_t kh = 0, kw = 0, dx = 0;  // the taps are a rectangle
   int64_t low = 0, high = 0;       // outputs of a row whose taps all lie inside
   int64_t weight_base = 0, tasks = 0;
+  bool weights_in_place;  // the caller's are [group][output][tap] already
 
   Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
     std::sort(p.taps.begin(), p.taps.end(), [](const Tap& a, const Tap& b) {
       return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3);
     });
     z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
-    pixels = p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && p.groups > 1 &&
-             int64_t(p.taps.size()) <= kMaxPixelTaps;
+    if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && p.groups > 1 &&
+        int64_t(p.taps.size()) <= kMaxPixelTaps)
+      form = Form::pixels;
+    else if (is_square() && p.in_stride[2] == 1 && p.out_stride[2] == 1)
+      form = Form::rows;
     tile_w = std::min<int64_t>(p.out[2], 512);
     x_pitch = x.extent(round_up(tile_w, lanes));
     const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size()), depth = z.extent(1);
@@ -51,7 +57,6 @@ struct Stage {
                                 int64_t(x.phases.size()) + x.tap_phase[i];
       tap_off.push_back(plane * slab + y.tap_index[i] * x_pitch + x.tap_index[i]);
     }
-    find_rectangle();
     low = 0, high = p.out[2];
     for (const Tap& t : p.taps) {
       low = std::max(low, t.at[2] >= 0 ? 0 : ceil_div(-t.at[2], p.step[2]));
@@ -59,18 +64,28 @@ struct Stage {
     }
     high = std::max(low, high);
     low = std::min(low, p.out[2]), high = std::min(high, p.out[2]);
-    tasks = pixels ? p.n * p.out[0] * p.out[1] : p.n * p.groups * p.out[0] * tiles_h * tiles_w;
+    weights_in_place = form != Form::pixels && p.channels == 1 && p.w_output == int64_t(p.taps.size());
+    for (size_t i = 0; i < p.taps.size(); i++)
+      weights_in_place = weights_in_place && p.taps[i].weight == int64_t(i);
+    if (form == Form::pixels)
+      tasks = p.n * p.out[0] * p.out[1];
+    else if (form == Form::rows)
+      tasks = p.n * p.groups * p.out[0] * ceil_div(p.out[1], kRowsBand);
+    else
+      tasks = p.n * p.groups * p.out[0] * tiles_h * tiles_w;
   }
 
-  void find_rectangle() {
-    const int64_t n = int64_t(tap_off.size());
-    int64_t cols = 1;
-    while (cols < n && p.taps[size_t(cols)].at[1] == p.taps[0].at[1] && p.taps[size_t(cols)].at[0] == p.taps[0].at[0]) cols++;
-    if (n % cols) return;
-    const int64_t d = cols > 1 ? tap_off[1] - tap_off[0] : 1;
-    for (int64_t i = 0; i < n; i++)
-      if (tap_off[size_t(i)] != tap_off[0] + i / cols * x_pitch + i % cols * d) return;
-    kh = n / cols, kw = cols, dx = d;
+  // A 3x3, 5x5 or 7x7 kernel on consecutive rows, with steps of 1 or 2.
+  bool is_square() const {
+    const int64_t n = int64_t(p.taps.size()), size = n == 9 ? 3 : n == 25 ? 5 : n == 49 ? 7 : 0;
+    if (!size || p.step[1] != p.step[2] || p.step[1] > 2) return false;
+    const int64_t d = p.taps[1].at[2] - p.taps[0].at[2];
+    if (p.step[2] == 2 && d != 1) return false;
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t *a = p.taps[size_t(i)].at, *first = p.taps[0].at;
+      if (a[0] != first[0] || a[1] != first[1] + i / size || a[2] != first[2] + i % size * d) return false;
+    }
+    return true;
   }
 };
 
@@ -84,8 +99,9 @@ class DepthwisePlan final : public ConvPlan {
     int64_t weights = 0, mine = 0;
     for (Stage<T>& s : stages_) {
       s.weight_base = weights;
-      weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
-      if (!s.pixels) mine = std::max(mine, s.packed_size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
+      if (!s.weights_in_place)
+        weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
+      if (s.form == Form::packed) mine = std::max(mine, s.packed_size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
     }
     workspace = {weights * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
   }
@@ -94,26 +110,32 @@ class DepthwisePlan final : public ConvPlan {
     const bool forward = problem_.direction == Direction::forward;
     const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
     T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
-    T* weights = reinterpret_cast<T*>(ws.shared);
+    T* packed = reinterpret_cast<T*>(ws.shared);
+    const T* bias = static_cast<const T*>(tensors.bias);
     if (gaps_) zero_input_gradient(problem_, tensors.x);
     for (const Stage<T>& s : stages_) {
-      pack_weights(s, static_cast<const T*>(tensors.w), weights + s.weight_base);
+      const T* w = static_cast<const T*>(tensors.w);
+      if (!s.weights_in_place) {
+        pack_weights(s, w, packed + s.weight_base);
+        w = packed + s.weight_base;
+      }
       // Several small planes make one task.
       const int64_t grain = std::max<int64_t>(1, s.tasks / (32 * threads));
       parallel_for(ceil_div(s.tasks, grain), threads, [&](int64_t chunk, int thread) {
         for (int64_t task = chunk * grain; task < std::min(s.tasks, (chunk + 1) * grain); task++) {
-          if (s.pixels)
-            run_pixels(s, task, in, out, weights + s.weight_base, static_cast<const T*>(tensors.bias));
+          if (s.form == Form::pixels)
+            run_pixels(s, task, in, out, w, bias);
+          else if (s.form == Form::rows)
+            run_rows(s, task, in, out, w, bias);
           else
-            run_plane(s, task, in, out, weights + s.weight_base, static_cast<const T*>(tensors.bias),
-                      reinterpret_cast<T*>(ws.of(thread)));
+            run_packed(s, task, in, out, w, bias, reinterpret_cast<T*>(ws.of(thread)));
         }
       });
     }
   }
 
  private:
-  // Planes: [group][output][channel][tap]; channels last: [tap][group].
+  // [group][output][channel][tap], in the pixels form [tap][group].
   void pack_weights(const Stage<T>& s, const T* w, T* dst) const {
     const int64_t taps = int64_t(s.p.taps.size());
     for (int64_t g = 0; g < s.p.groups; g++)
@@ -121,11 +143,41 @@ class DepthwisePlan final : public ConvPlan {
         for (int64_t c = 0; c < s.p.channels; c++)
           for (int64_t t = 0; t < taps; t++) {
             const T v = w[g * s.p.w_group + o * s.p.w_output + c * s.p.w_channel + s.p.taps[size_t(t)].weight];
-            dst[s.pixels ? t * s.p.groups + g : ((g * s.p.outputs + o) * s.p.channels + c) * taps + t] = v;
+            dst[s.form == Form::pixels ? t * s.p.groups + g : ((g * s.p.outputs + o) * s.p.channels + c) * taps + t] = v;
           }
   }
 
-  void run_plane(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias,
+  void run_rows(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias) const {
+    const TapProblem& p = s.p;
+    const int64_t bands = ceil_div(p.out[1], kRowsBand), taps = int64_t(p.taps.size());
+    const int64_t h0 = task % bands * kRowsBand, z = (task /= bands) % p.out[0];
+    const int64_t group = (task /= p.out[0]) % p.groups, n = task / p.groups;
+    DepthwiseRows<T> d{};
+    d.size = taps == 9 ? 3 : taps == 25 ? 5 : 7, d.step = int(p.step[1]);
+    d.width = p.in[2], d.first = p.taps[0].at[2], d.dx = p.taps[1].at[2] - p.taps[0].at[2];
+    d.rows = std::min(kRowsBand, p.out[1] - h0), d.cols = p.out[2], d.out_pitch = p.out_stride[1];
+    const T* row[2 * kRowsBand + 7];
+    d.row = row;
+    const int64_t iz = z * p.step[0] + p.taps[0].at[0];
+    for (int64_t c = 0; c < p.channels; c++) {
+      const T* plane = in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
+      for (int64_t i = 0; i < (d.rows - 1) * d.step + d.size; i++) {
+        const int64_t iy = h0 * d.step + p.taps[0].at[1] + i;
+        row[i] = iz >= 0 && iz < p.in[0] && iy >= 0 && iy < p.in[1] ? plane + iy * p.in_stride[1] : nullptr;
+      }
+      for (int64_t o = 0; o < p.outputs; o++) {
+        const int64_t k = group * p.outputs + o;
+        d.w = weights + (k * p.channels + c) * taps;
+        d.out = out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
+        d.bias = bias ? bias[k] : T(0);
+        d.relu = problem_.relu && c + 1 == p.channels;
+        d.accumulate = c > 0;
+        kernel_.depthwise_rows(d);
+      }
+    }
+  }
+
+  void run_packed(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias,
                  T* packed) const {
     const TapProblem& p = s.p;
     const int64_t w0 = task % s.tiles_w * s.tile_w, h0 = (task /= s.tiles_w) % s.tiles_h * s.tile_h;
@@ -149,7 +201,6 @@ class DepthwisePlan final : public ConvPlan {
         DepthwisePlane<T> d{};
         d.src = packed, d.row_pitch = s.x_pitch;
         d.w = weights + (k * p.channels + c) * taps, d.tap = s.tap_off.data(), d.taps = taps;
-        d.kh = s.kh, d.kw = s.kw, d.dx = s.dx;
         d.out = unit ? dst : tile, d.out_pitch = unit ? p.out_stride[1] : s.tile_w;
         d.rows = rows, d.cols = cols;
         d.bias = bias ? bias[k] : T(0);

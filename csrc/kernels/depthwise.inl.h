@@ -1,27 +1,91 @@
 // Depthwise convolution: one filter a channel, no sum over channels, so memory and loads set the pace.
 //
-// Planes: pixels of a row are the lanes. For the usual square kernels each packed input vector is loaded once for a
-// strip of output rows that stay in registers. Pixels: channels are the lanes, a run of pixels shares each weight.
+// Rows: pixels of a row are the lanes; for the usual square kernels a strip of output rows stays in registers. Plane: any
+// kernel, from packed input. Pixels: channels are the lanes, a run of pixels shares each weight.
 #pragma once
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
-// A strip of Rows output rows, one vector wide, of a Kh x Kw kernel with unit row steps.
-template <class T, int Rows, int Kh, int Kw>
-KONV_INLINE void depthwise_strip(const DepthwisePlane<T>& p, int64_t r0, int64_t j, int n) {
-  Vec<T> acc[Rows];
+// The lanes of a load that lie inside the row.
+struct LaneSpan {
+  int low, high;
+};
+template <class T>
+KONV_INLINE LaneSpan lanes_inside(int64_t first, int64_t width) {
+  const int64_t L = kLanes<T>;
+  const int64_t low = first >= 0 ? 0 : -first, high = width > first ? width - first : 0;
+  return {int(low < L ? low : L), int(high < L ? high : L)};
+}
+template <class T>
+KONV_INLINE Vec<T> load_inside(const T* p, LaneSpan s, bool whole) {
+  Vec<T> v = whole ? load(p) : load_between(p, s.low < s.high ? s.low : s.high, s.high);
+  keep_in_register(v);
+  return v;
+}
+
+// The input vectors that meet the kernel's columns: v[s] lane l = row[first + l * Step + s * dx]. With steps of 2 they
+// are the even and odd lanes of one stretch of the row, shifted by a lane for every second column.
+template <class T, int Size, int Step>
+struct DepthwiseColumns {
+  static constexpr int L = kLanes<T>;
+  int64_t first, dx, width;
+  LaneSpan span[Step == 1 ? Size : 2];
+
+  static inline __attribute__((always_inline)) DepthwiseColumns at(int64_t first, int64_t dx, int64_t width) {
+    DepthwiseColumns c;
+    c.first = first, c.dx = dx, c.width = width;
+    KONV_UNROLL
+    for (int i = 0; i < (Step == 1 ? Size : 2); i++)
+      c.span[i] = lanes_inside<T>(first + (Step == 1 ? i * dx : i * L), width);
+    return c;
+  }
+  __attribute__((always_inline)) void load_row(const T* row, bool whole, Vec<T>* v) const {
+    if constexpr (Step == 1) {
+      KONV_UNROLL
+      for (int s = 0; s < Size; s++) v[s] = load_inside(row + first + s * dx, span[s], whole);
+    } else {
+      const Vec<T> a = load_inside(row + first, span[0], whole), b = load_inside(row + first + L, span[1], whole);
+      v[0] = even_lanes<T>(a, b);
+      v[1] = odd_lanes<T>(a, b);
+      KONV_UNROLL
+      for (int s = 2; s < Size; s++) {
+        const int64_t next = first + 2 * L + s - 2;
+        v[s] = shift_in<T>(v[s - 2], whole || (next >= 0 && next < width) ? row[next] : T(0));
+      }
+    }
+  }
+};
+
+// Rows output rows from r0, one vector wide from column j: each input vector is loaded once and meets all output rows
+// that it reaches. Where the vectors do not lie wholly inside the row, lanes are masked.
+template <class T, int Rows, int Size, int Step>
+KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t j, int n, bool whole) {
+  constexpr bool kHoldWeights = Size == 3 && KONV_VEC_BYTES == 64;  // else they are broadcast from memory
+  const T* weights = p.w;
+  Vec<T> acc[Rows], w[kHoldWeights ? Size * Size : 1];
   KONV_UNROLL
   for (int i = 0; i < Rows; i++)
     acc[i] = p.accumulate ? load_n(p.out + (r0 + i) * p.out_pitch + j, n) : splat(p.bias);
-  const T* src = p.src + p.tap[0] + r0 * p.row_pitch + j;
-  KONV_UNROLL
-  for (int i = 0; i < Rows + Kh - 1; i++) {
+  if constexpr (kHoldWeights) {
     KONV_UNROLL
-    for (int s = 0; s < Kw; s++) {
-      const Vec<T> v = load(src + i * p.row_pitch + s * p.dx);
+    for (int i = 0; i < Size * Size; i++) {
+      w[i] = splat(weights[i]);
+      keep_in_register(w[i]);
+    }
+  }
+  const auto columns = DepthwiseColumns<T, Size, Step>::at(j * Step + p.first, p.dx, p.width);
+  KONV_UNROLL
+  for (int i = 0; i < (Rows - 1) * Step + Size; i++) {
+    const T* row = p.row[r0 * Step + i];
+    if (!row) continue;
+    Vec<T> v[Size];
+    columns.load_row(row, whole, v);
+    KONV_UNROLL
+    for (int s = 0; s < Size; s++) {
       KONV_UNROLL
-      for (int r = 0; r < Kh; r++)
-        if (i - r >= 0 && i - r < Rows) acc[i - r] += v * splat(p.w[r * Kw + s]);
+      for (int r = 0; r < Size; r++)
+        if (i >= r && (i - r) % Step == 0 && (i - r) / Step < Rows)
+          acc[(i - r) / Step] += v[s] * (kHoldWeights ? w[kHoldWeights ? r * Size + s : 0] : splat(weights[r * Size + s]));
     }
   }
   KONV_UNROLL
@@ -35,29 +99,41 @@ KONV_INLINE void depthwise_strip(const DepthwisePlane<T>& p, int64_t r0, int64_t
   }
 }
 
-template <class T, int Kh, int Kw>
-KONV_INLINE void depthwise_square(const DepthwisePlane<T>& p) {
-  constexpr int L = kLanes<T>, Strip = KONV_VEC_BYTES == 64 ? 8 : 4;
+template <class T, int Rows, int Size, int Step>
+static void depthwise_strips(const DepthwiseRows<T>& p, int64_t& r) {
+  constexpr int L = kLanes<T>;
+  for (; r + Rows <= p.rows; r += Rows)
+    for (int64_t j = 0; j < p.cols; j += L) {
+      const int n = int(p.cols - j < L ? p.cols - j : L);
+      const bool whole = j * Step + p.first >= 0 && (j + L) * Step + p.first + (Size - 1) * p.dx <= p.width;
+      if (whole)
+        depthwise_strip<T, Rows, Size, Step>(p, r, j, n, true);
+      else
+        depthwise_strip<T, Rows, Size, Step>(p, r, j, n, false);
+    }
+}
+
+template <class T, int Size, int Step>
+static void depthwise_square(const DepthwiseRows<T>& p) {
   int64_t r = 0;
-  for (; r + Strip <= p.rows; r += Strip)
-    for (int64_t j = 0; j < p.cols; j += L)
-      depthwise_strip<T, Strip, Kh, Kw>(p, r, j, int(p.cols - j < L ? p.cols - j : L));
-  if (r + Strip / 2 <= p.rows) {
-    for (int64_t j = 0; j < p.cols; j += L)
-      depthwise_strip<T, Strip / 2, Kh, Kw>(p, r, j, int(p.cols - j < L ? p.cols - j : L));
-    r += Strip / 2;
+  if (KONV_VEC_BYTES == 64) {
+    if (p.rows % 7 == 0 && p.rows % 8) depthwise_strips<T, 7, Size, Step>(p, r);
+    depthwise_strips<T, 8, Size, Step>(p, r);
   }
-  for (; r < p.rows; r++)
-    for (int64_t j = 0; j < p.cols; j += L)
-      depthwise_strip<T, 1, Kh, Kw>(p, r, j, int(p.cols - j < L ? p.cols - j : L));
+  depthwise_strips<T, 4, Size, Step>(p, r);
+  depthwise_strips<T, 1, Size, Step>(p, r);
+}
+
+template <class T>
+static void depthwise_rows(const DepthwiseRows<T>& p) {
+  if (p.size == 3) return p.step == 1 ? depthwise_square<T, 3, 1>(p) : depthwise_square<T, 3, 2>(p);
+  if (p.size == 5) return p.step == 1 ? depthwise_square<T, 5, 1>(p) : depthwise_square<T, 5, 2>(p);
+  return p.step == 1 ? depthwise_square<T, 7, 1>(p) : depthwise_square<T, 7, 2>(p);
 }
 
 template <class T>
 static void depthwise_plane(const DepthwisePlane<T>& p) {
   constexpr int L = kLanes<T>;
-  if (p.kh == 3 && p.kw == 3) return depthwise_square<T, 3, 3>(p);
-  if (p.kh == 5 && p.kw == 5) return depthwise_square<T, 5, 5>(p);
-  if (p.kh == 7 && p.kw == 7) return depthwise_square<T, 7, 7>(p);
   for (int64_t r = 0; r < p.rows; r++) {
     T* out = p.out + r * p.out_pitch;
     const T* src = p.src + r * p.row_pitch;

@@ -19,11 +19,14 @@ KONV_INLINE void zero_run(T* dst, int64_t n) {
 // dst[i] = src[i * step]
 template <class T>
 KONV_INLINE void gather_run(const T* src, int64_t step, T* dst, int64_t n) {
+  if (n <= 0) return;
   if (step == 1) return copy_run(src, dst, n);
   int64_t i = 0;
-  if (step == 2)  // the last element of the second vector may lie past the source: leave that one to the loop below
-    for (; i + kLanes<T> < n; i += kLanes<T>)
-      store(dst + i, even_lanes<T>(load(src + 2 * i), load(src + 2 * i + kLanes<T>)));
+  if (step == 2) {
+    for (; i + kLanes<T> < n; i += kLanes<T>) store(dst + i, load_step<2>(src + 2 * i));
+    store_n(dst + i, load_step_between<2>(src + 2 * i, 0, int(n - i)), int(n - i));
+    return;
+  }
   for (; i < n; i++) dst[i] = src[i * step];
 }
 

@@ -65,8 +65,21 @@ struct DepthwisePlane {
   const T* w;
   const int64_t* tap;
   int64_t taps;
-  // Where the taps form a kh x kw rectangle with rows one row_pitch apart and columns `dx` apart, else kh = 0.
-  int64_t kh, kw, dx;
+  T* out;
+  int64_t rows, cols, out_pitch;
+  T bias;
+  bool relu, accumulate;
+};
+
+// The same from rows where they lie, for square kernels of 3, 5 and 7 and steps of 1 and 2:
+// out[r][j] = start + sum over i, s of w[i * size + s] * row[r * step + i][j * step + first + s * dx],
+// where a null row, and columns outside [0, width), read as zero.
+template <class T>
+struct DepthwiseRows {
+  const T* const* row;
+  int64_t width, first, dx;
+  int size, step;
+  const T* w;
   T* out;
   int64_t rows, cols, out_pitch;
   T bias;

@@ -1,4 +1,4 @@
-// What vector_size lacks: loads and stores of the first n lanes. Lanes past n read as zero and are not written.
+// What vector_size lacks: loads and stores of some lanes. Other lanes read as zero and are not touched in memory.
 #pragma once
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -8,6 +8,14 @@ namespace konv::KONV_ISA_LEVEL_NAME {
 
 #if defined(__AVX512F__)
 
+// Lanes [low, high).
+KONV_INLINE Vec<float> load_between(const float* p, int low, int high) {
+  return (Vec<float>)_mm512_maskz_loadu_ps((1u << high) - (1u << low), p);
+}
+KONV_INLINE Vec<double> load_between(const double* p, int low, int high) {
+  return (Vec<double>)_mm512_maskz_loadu_pd((1u << high) - (1u << low), p);
+}
+// The first n lanes.
 KONV_INLINE Vec<float> load_n(const float* p, int n) { return (Vec<float>)_mm512_maskz_loadu_ps((1u << n) - 1u, p); }
 KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm512_mask_storeu_ps(p, (1u << n) - 1u, (__m512)v); }
 KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm512_maskz_loadu_pd((1u << n) - 1u, p); }
@@ -21,6 +29,12 @@ KONV_INLINE __m256i first_lanes32(int n) {
 KONV_INLINE __m256i first_lanes64(int n) {
   return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
 }
+KONV_INLINE Vec<float> load_between(const float* p, int low, int high) {
+  return (Vec<float>)_mm256_maskload_ps(p, _mm256_andnot_si256(first_lanes32(low), first_lanes32(high)));
+}
+KONV_INLINE Vec<double> load_between(const double* p, int low, int high) {
+  return (Vec<double>)_mm256_maskload_pd(p, _mm256_andnot_si256(first_lanes64(low), first_lanes64(high)));
+}
 KONV_INLINE Vec<float> load_n(const float* p, int n) { return (Vec<float>)_mm256_maskload_ps(p, first_lanes32(n)); }
 KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm256_maskstore_ps(p, first_lanes32(n), (__m256)v); }
 KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm256_maskload_pd(p, first_lanes64(n)); }
@@ -29,10 +43,14 @@ KONV_INLINE void store_n(double* p, Vec<double> v, int n) { _mm256_maskstore_pd(
 #else
 
 template <class T>
-KONV_INLINE Vec<T> load_n(const T* p, int n) {
+KONV_INLINE Vec<T> load_between(const T* p, int low, int high) {
   T t[kLanes<T>] = {};
-  for (int i = 0; i < n && i < kLanes<T>; i++) t[i] = p[i];
+  for (int i = low; i < high && i < kLanes<T>; i++) t[i] = p[i];
   return load(t);
+}
+template <class T>
+KONV_INLINE Vec<T> load_n(const T* p, int n) {
+  return load_between(p, 0, n);
 }
 template <class T>
 KONV_INLINE void store_n(T* p, Vec<T> v, int n) {
@@ -42,5 +60,26 @@ KONV_INLINE void store_n(T* p, Vec<T> v, int n) {
 }
 
 #endif
+
+// Elements 0, Step, 2 * Step, ... from p, for Step 1 or 2.
+template <int Step, class T>
+KONV_INLINE Vec<T> load_step(const T* p) {
+  if constexpr (Step == 1)
+    return load(p);
+  else
+    return even_lanes<T>(load(p), load(p + kLanes<T>));
+}
+// The same for lanes [low, high) alone.
+template <int Step, class T>
+KONV_INLINE Vec<T> load_step_between(const T* p, int low, int high) {
+  constexpr int L = kLanes<T>;
+  if constexpr (Step == 1) {
+    return load_between(p, low, high);
+  } else {
+    const int first = low < high ? 2 * low : 0, last = low < high ? 2 * high - 1 : 0;
+    return even_lanes<T>(load_between(p, first < L ? first : L, last < L ? last : L),
+                         load_between(p + L, first > L ? first - L : 0, last > L ? last - L : 0));
+  }
+}
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

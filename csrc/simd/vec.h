@@ -38,6 +38,19 @@ KONV_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<Vec<T>*>(p) = v;
 }
 
+// Holds a value in a register: compilers may otherwise fold one load into each of its uses, and unaligned vectors of
+// 64 bytes cost two accesses each time.
+template <class V>
+KONV_INLINE void keep_in_register(V& v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+}
+
 // {s, s, ...} becomes a broadcast from memory; vec{} + s would cost a move and a register broadcast on GCC 12.
 template <class T, int... I>
 KONV_INLINE Vec<T> splat_(T s, std::integer_sequence<int, I...>) {
@@ -80,6 +93,25 @@ KONV_INLINE Vec<T> even_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
 template <class T>
 KONV_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
   return even_<T>(a, b, std::make_integer_sequence<int, kLanes<T>>{});
+}
+
+// Elements 1, 3, 5, ... likewise.
+template <class T, int... I>
+KONV_INLINE Vec<T> odd_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, (2 * I + 1)...);
+}
+template <class T>
+KONV_INLINE Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
+  return odd_<T>(a, b, std::make_integer_sequence<int, kLanes<T>>{});
+}
+// Lanes 1, 2, ... of v, then s.
+template <class T, int... I>
+KONV_INLINE Vec<T> shift_in_(Vec<T> v, Vec<T> s, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, s, (I + 1)...);
+}
+template <class T>
+KONV_INLINE Vec<T> shift_in(Vec<T> v, T s) {
+  return shift_in_<T>(v, splat(s), std::make_integer_sequence<int, kLanes<T>>{});
 }
 
 // max(v, 0) that keeps NaN.
