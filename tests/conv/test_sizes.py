@@ -67,3 +67,36 @@ def test_empty_batches_are_legal() -> None:
         weight = case.compute("weight", data, layout=layout)
         np.testing.assert_array_equal(weight, np.zeros((4, 3, 3, 3)))
     np.testing.assert_array_equal(konv.grad.conv_bias(case.data().gy), np.zeros(4))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("far", [8, 1000, 2**20, 2**30])
+def test_taps_that_see_only_padding(far: int, groups: int) -> None:
+    """A dilation beyond the image leaves one tap to meet it, and costs no memory for the others."""
+    near = Case(1, 2, (8, 8), 2, (1, 1), groups=groups)
+    data = near.data()
+    w = np.ones((2, 2 // groups, 3, 3), np.float32)
+    w[:, :, 1:2, 1:2] = data.w
+    options = {"padding": far, "dilation": far, "groups": groups}
+    results = {
+        "forward": konv.conv2d(data.x, w, data.b, **options),
+        "input": konv.grad.conv2d_input(data.x.shape, w, data.gy, **options),
+        "weight": konv.grad.conv2d_weight(data.x, w.shape, data.gy, **options),
+    }
+    weight = results["weight"]
+    results["weight"] = weight[:, :, 1:2, 1:2].copy()
+    weight[:, :, 1, 1] = 0
+    assert not weight.any()
+    for direction, result in results.items():
+        _, truth, magnitude = near.known(direction, "float32", 0)
+        near.compare(direction, result, truth, magnitude)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_no_tap_meets_the_image(groups: int) -> None:
+    x, w, b = (np.ones(shape, np.float32) for shape in ((1, 2, 3, 3), (2, 2 // groups, 2, 2), 2))
+    options = {"padding": 10, "dilation": 20, "groups": groups}
+    out = konv.conv2d(x, w, b, **options)
+    np.testing.assert_array_equal(out, np.ones((1, 2, 3, 3)))
+    assert not konv.grad.conv2d_input(x.shape, w, out, **options).any()
+    assert not konv.grad.conv2d_weight(x, w.shape, out, **options).any()

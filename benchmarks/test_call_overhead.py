@@ -1,0 +1,28 @@
+"""What a call costs beside its arithmetic: a 3x3 kernel on an 8x8 image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import konv
+
+X = np.ones((1, 1, 8, 8), np.float32)
+W = np.ones((1, 1, 3, 3), np.float32)
+
+
+def test_konv(benchmark: BenchmarkFixture) -> None:
+    benchmark(konv.conv2d, X, W)
+
+
+def test_konv_out(benchmark: BenchmarkFixture) -> None:
+    out = np.empty((1, 1, 6, 6), np.float32)
+    benchmark(lambda: konv.conv2d(X, W, out=out))
+
+
+def test_torch(benchmark: BenchmarkFixture) -> None:
+    torch = pytest.importorskip("torch")
+    x, w = torch.from_numpy(X), torch.from_numpy(W)
+    with torch.inference_mode():
+        benchmark(torch.nn.functional.conv2d, x, w)
