@@ -24,5 +24,8 @@ def test_konv_out(benchmark: BenchmarkFixture) -> None:
 def test_torch(benchmark: BenchmarkFixture) -> None:
     torch = pytest.importorskip("torch")
     x, w = torch.from_numpy(X), torch.from_numpy(W)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     with torch.inference_mode():
         benchmark(torch.nn.functional.conv2d, x, w)
+    torch.set_num_threads(before)
