@@ -55,6 +55,7 @@ void bounds(PyArrayObject* a, const char*& low, const char*& high) {
 }
 
 bool overlaps_itself(PyArrayObject* a) {
+  if (PyArray_SIZE(a) == 0) return false;
   std::pair<npy_intp, npy_intp> axes[NPY_MAXDIMS];
   int n = 0;
   for (int i = 0; i < PyArray_NDIM(a); i++)
