@@ -36,13 +36,16 @@ struct Stage {
   TapAxis z, y, x;
   int64_t x_pitch, channel_pitch, packed_size;  // of the packed input, in elements
   int64_t a_ld;                                 // between consecutive pixels of the source
-  std::vector<int64_t> packed_off, direct_off;  // of each (channel, tap), in packed and in original input
+  // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
+  std::vector<int64_t> packed_off[2], direct_off[2];
   std::vector<int64_t> weight_off;
   int64_t weight_step;                       // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;         // elements of a packed panel (one channel block), of all
   int64_t weight_base, bias_base;            // element offsets in the shared workspace
   int64_t input_extent;                      // elements from the first to past the last of the input
   int64_t pack_tasks;
+  std::vector<int64_t> element_tap;
+  std::vector<TapRows> tap_rows;  // of each output row
 
   Stage(TapProblem problem, const ConvProblem& conv, bool in_place) : p(std::move(problem)) {
     const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
@@ -70,21 +73,28 @@ struct Stage {
     packed_size = round_up(packed_size + 2 * kernel.lanes, line);
 
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
-    packed_off.resize(size_t(depth_k)), weight_off.resize(size_t(depth_k));
-    if (t.direct) direct_off.resize(size_t(depth_k));
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
+    for (int64_t k = 0; k < depth_k; k++) weight_off.push_back(k * weight_step);
     const int64_t pixel = t.planes ? 1 : channel_pitch, channel = t.planes ? channel_pitch : 1;
-    for (int64_t c = 0, k = 0; c < t.channel_block; c++)
-      for (size_t i = 0; i < p.taps.size(); i++, k++) {
-        const int64_t plane = ((z.tap_phase[i] * depth + z.tap_index[i]) * int64_t(y.phases.size()) + y.tap_phase[i]) *
-                                  int64_t(x.phases.size()) + x.tap_phase[i];
-        packed_off[size_t(k)] = c * channel + (plane * slab + y.tap_index[i] * x_pitch + x.tap_index[i]) * pixel;
-        weight_off[size_t(k)] = k * weight_step;
-        if (t.direct) {
-          direct_off[size_t(k)] = c * p.in_c;
-          for (int a = 0; a < 3; a++) direct_off[size_t(k)] += p.taps[i].at[a] * p.in_stride[a];
+    for (int last = 0; last < 2; last++) {
+      const int64_t channels = last ? p.channels - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
+      packed_off[last].resize(size_t(channels * taps));
+      if (t.direct) direct_off[last].resize(size_t(channels * taps));
+      for (int64_t c = 0; c < channels; c++)
+        for (int64_t i = 0; i < taps; i++) {
+          const size_t k = size_t(sum_index(p, channels, c, i)), j = size_t(i);
+          const int64_t plane =
+              ((z.tap_phase[j] * depth + z.tap_index[j]) * int64_t(y.phases.size()) + y.tap_phase[j]) *
+                  int64_t(x.phases.size()) + x.tap_phase[j];
+          packed_off[last][k] = c * channel + (plane * slab + y.tap_index[j] * x_pitch + x.tap_index[j]) * pixel;
+          if (t.direct) {
+            direct_off[last][k] = c * p.in_c;
+            for (int a = 0; a < 3; a++) direct_off[last][k] += p.taps[j].at[a] * p.in_stride[a];
+          }
         }
-      }
+    }
+    for (int64_t h = 0; h < p.out[1]; h++) tap_rows.push_back(tap_rows_inside(p, h));
+    element_tap = element_taps(p, conv.taps());
     weight_panel = round_up(depth_k * weight_step, line);
     weight_size = p.groups * t.channel_blocks * t.panels * weight_panel;
     pack_tasks = p.groups * t.channel_blocks * t.panels;
@@ -153,9 +163,8 @@ class DensePlan final : public ConvPlan {
     const int64_t group = task / s.t.panels / s.t.channel_blocks;
     const int64_t c0 = block * s.t.channel_block, first = panel * s.weight_step;
     const int64_t outputs = std::min(s.weight_step, s.p.outputs - first);
-    WeightPanel<T> p{w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel,
-                     s.p.w_output, s.p.w_channel, s.p.taps, outputs, s.weight_step,
-                     std::min(s.t.channel_block, s.p.channels - c0),
+    WeightPanel<T> p{s.p, w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel, outputs, s.weight_step,
+                     std::min(s.t.channel_block, s.p.channels - c0), s.element_tap,
                      packed + s.weight_base + task * s.weight_panel};
     pack_weight_panel(kernel_, p);
     if (block == 0 && bias) {
@@ -174,7 +183,7 @@ class DensePlan final : public ConvPlan {
     T* sums;
     int64_t first_panel, last_panel;
     bool first, last;  // channel block
-    int64_t depth;     // channels of this block x taps
+    int64_t channels;  // of this block
     const T* weights;  // panel 0 of this group and channel block
     const T* bias;
   };
@@ -200,17 +209,17 @@ class DensePlan final : public ConvPlan {
     for (int64_t block = 0; block < t.channel_blocks; block++) {
       const int64_t c0 = block * t.channel_block, channels = std::min(t.channel_block, p.channels - c0);
       tile.first = block == 0, tile.last = block + 1 == t.channel_blocks;
-      tile.depth = channels * int64_t(p.taps.size());
+      tile.channels = channels;
       tile.weights = packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
       if (t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels)) {
         tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] +
                    tile.h0 * p.step[1] * p.in_stride[1] + tile.w0 * p.step[2] * p.in_stride[2];
-        tile.off = s.direct_off.data();
+        tile.off = s.direct_off[tile.last].data();
         tile.row_step = p.step[1] * p.in_stride[1], tile.pixel_step = p.step[2] * p.in_stride[2];
       } else {
         pack_input(s, tile, image + c0 * p.in_c, channels, scratch);
         tile.src = scratch;
-        tile.off = s.packed_off.data();
+        tile.off = s.packed_off[tile.last].data();
         tile.row_step = s.x_pitch * s.a_ld, tile.pixel_step = s.a_ld;
       }
       if (t.lanes == Lanes::outputs)
@@ -245,20 +254,22 @@ class DensePlan final : public ConvPlan {
     (s.t.planes ? kernel_.pack_planes : kernel_.pack_pixels)(r);
   }
 
-  GemmTile<T> micro_tile(const Tile& tile) const {
-    GemmTile<T> g{};
-    g.kc = tile.depth;
-    g.relu = problem_.relu && tile.last;
-    return g;
+  // Leaves rows of taps out of the sum of a micro-tile: those outside the image for all of its output rows.
+  static void sum_rows(GemmTile<T>& g, const Stage<T>& s, const Tile& tile, TapRows rows, const int64_t* a_off,
+                       const int64_t* b_off) {
+    const int64_t depth = tile.channels * s.p.grid[2];  // of one row of taps
+    g.a_off = a_off + rows.first * depth;
+    g.b_off = b_off + rows.first * depth;
+    g.kc = (rows.last - rows.first) * depth;
   }
 
   void outputs_in_lanes(const Stage<T>& s, const Tile& tile) const {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
     const int64_t row_segments = ceil_div(tile.w, t.segment), segments = tile.h * row_segments;
-    GemmTile<T> g = micro_tile(tile);
-    g.a_off = tile.off, g.a_ld = tile.pixel_step;
-    g.b_off = s.weight_off.data();
+    GemmTile<T> g{};
+    g.relu = problem_.relu && tile.last;
+    g.a_ld = tile.pixel_step;
     T* sums = tile.sums;
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
       const int64_t k0 = panel * t.width, outputs = std::min(t.width, p.outputs - k0);
@@ -276,12 +287,16 @@ class DensePlan final : public ConvPlan {
           int64_t pixels;
         } run[2] = {};
         const int pair = segments - i >= 2 ? 2 : 1;
+        TapRows taps = s.tap_rows[size_t(tile.h0 + row)];
         for (int r = 0; r < pair; r++) {
           run[r] = {tile.src + row * tile.row_step + col * tile.pixel_step,
                     dst + row * p.out_stride[1] + col * p.out_stride[2], std::min(t.segment, tile.w - col)};
+          const TapRows& here = s.tap_rows[size_t(tile.h0 + row)];
+          taps = {std::min(taps.first, here.first), std::max(taps.last, here.last)};
           col += t.segment;
           if (col >= tile.w) col = 0, row++;
         }
+        sum_rows(g, s, tile, taps, tile.off, s.weight_off.data());
         const int64_t half = (t.segment + 1) / 2;  // of a single run, which the micro-kernel halves as well
         g.a0 = run[0].src, g.a1 = pair == 2 ? run[1].src : g.a0 + half * g.a_ld;
         const bool whole = run[0].pixels == t.segment && (pair == 1 || run[1].pixels == t.segment);
@@ -312,16 +327,17 @@ class DensePlan final : public ConvPlan {
   void pixels_in_lanes(const Stage<T>& s, const Tile& tile) const {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
-    GemmTile<T> g = micro_tile(tile);
-    g.a_off = s.weight_off.data(), g.a_ld = 1;
-    g.b_off = tile.off;
+    GemmTile<T> g{};
+    g.relu = problem_.relu && tile.last;
+    g.a_ld = 1;
     T* sums = tile.sums;
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
       const int64_t k0 = panel * t.rows, rows = std::min(t.rows, p.outputs - k0), half = (rows + 1) / 2;
       g.a0 = tile.weights + panel * s.weight_panel, g.a1 = g.a0 + half;
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::row_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
-      for (int64_t row = 0; row < tile.h; row++)
+      for (int64_t row = 0; row < tile.h; row++) {
+        sum_rows(g, s, tile, s.tap_rows[size_t(tile.h0 + row)], s.weight_off.data(), tile.off);
         for (int64_t col = 0; col < tile.w; col += t.width) {
           const int64_t pixels = std::min(t.width, tile.w - col);
           const int vectors = pixels > kernel_.lanes ? 2 : 1;
@@ -336,6 +352,7 @@ class DensePlan final : public ConvPlan {
             store_tile(kernel_, sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;
         }
+      }
     }
   }
 

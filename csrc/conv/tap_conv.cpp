@@ -37,6 +37,7 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
     std::copy_n(p.stride, 3, t.step);
     t.in_n = p.xs[0], t.in_c = p.xs[1], std::copy_n(p.xs + 2, 3, t.in_stride);
     t.out_n = p.ys[0], t.out_c = p.ys[1], std::copy_n(p.ys + 2, 3, t.out_stride);
+    std::copy_n(p.kernel, 3, t.grid);
     t.w_group = t.outputs * p.ws[0], t.w_output = p.ws[0], t.w_channel = p.ws[1];
     for (int64_t z = 0; z < p.kernel[0]; z++)
       for (int64_t y = 0; y < p.kernel[1]; y++)
@@ -66,6 +67,7 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
         }
         const auto tz = gradient_taps(p, 0, pz), ty = gradient_taps(p, 1, py), tx = gradient_taps(p, 2, px);
         if (tz.empty() || ty.empty() || tx.empty()) continue;
+        q.grid[0] = int64_t(tz.size()), q.grid[1] = int64_t(ty.size()), q.grid[2] = int64_t(tx.size());
         for (const AxisTap& z : tz)
           for (const AxisTap& y : ty)
             for (const AxisTap& x : tx)
@@ -93,6 +95,18 @@ TapAxis tap_axis(const TapProblem& p, int axis) {
   for (int64_t& q : a.tap_index) q -= a.low;
   if (a.phases.empty()) a.phases.push_back(0);
   return a;
+}
+
+TapRows tap_rows_inside(const TapProblem& p, int64_t h) {
+  TapRows r{0, p.grid[0] * p.grid[1]};
+  if (p.grid[0] != 1) return r;
+  const auto inside = [&](int64_t row) {
+    const int64_t at = h * p.step[1] + p.taps[size_t(row * p.grid[2])].at[1];
+    return at >= 0 && at < p.in[1];
+  };
+  while (r.first < r.last && !inside(r.first)) r.first++;
+  while (r.last > r.first && !inside(r.last - 1)) r.last--;
+  return r;
 }
 
 bool leaves_gaps(const ConvProblem& p) {

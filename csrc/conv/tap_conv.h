@@ -18,7 +18,8 @@ struct Tap {
 struct TapProblem {
   int64_t n, groups, channels, outputs;  // channels and outputs of one group
   int64_t in[3], out[3], step[3];
-  std::vector<Tap> taps;
+  std::vector<Tap> taps;  // a grid, z outermost and x innermost
+  int64_t grid[3];
   int64_t in_n, in_c, in_stride[3];  // a group's channels follow the previous group's
   int64_t out_n, out_c, out_stride[3], out_base;
   int64_t w_group, w_output, w_channel;
@@ -29,6 +30,12 @@ std::vector<TapProblem> tap_problems(const ConvProblem& problem);
 // Whether some input position is reached by no kernel element, so that the input gradient must be zeroed first.
 bool leaves_gaps(const ConvProblem& problem);
 void zero_input_gradient(const ConvProblem& problem, void* x);
+
+// Rows of taps [first, last) that read inside the input for output row h; all of them where taps have depth.
+struct TapRows {
+  int64_t first, last;
+};
+TapRows tap_rows_inside(const TapProblem& p, int64_t h);
 
 // How one axis of the input is packed: by phase (tap position modulo step), so that consecutive outputs read
 // consecutive packed elements.

@@ -25,7 +25,8 @@ int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 constexpr int64_t kSumsBytes = 256 << 10;   // of one task
 constexpr int64_t kPartsBytes = 8 << 20;    // of all parts
-constexpr int64_t kWantedTasks = 32;
+constexpr int64_t kWantedTasks = 32;        // blocks of 64 x 64 channels times parts
+constexpr int64_t kPartPixels = 512;        // at least, of a part
 
 template <class T>
 class WeightGradientPlan final : public ConvPlan {
@@ -66,26 +67,22 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
  private:
-  // Blocks of output and input channels: their sums fit kSumsBytes.
+  // Blocks of output and input channels whose sums fit kSumsBytes; smaller ones where threads would go idle. Cutting
+  // outputs does not change any sum.
   void cut_outputs() {
     const int64_t item = sizeof(T), L = kernel_.lanes;
     width_ = p_.outputs > L ? 2 * L : L;
-    const int64_t panels = ceil_div(p_.outputs, width_);
-    k_block_ = std::min(panels, std::max<int64_t>(1, 256 / width_)) * width_;
-    const auto sums = [&](int64_t k, int64_t c) { return k * c * taps_ * item; };
+    k_block_ = std::min(ceil_div(p_.outputs, width_), std::max<int64_t>(1, 256 / width_)) * width_;
     c_block_ = std::min<int64_t>(p_.channels, 256);
-    while (sums(k_block_, c_block_) > kSumsBytes) {
-      if (k_block_ > c_block_ && k_block_ > width_)
+    const auto halve = [&] {
+      if (k_block_ >= c_block_ && k_block_ > width_)
         k_block_ = round_up(ceil_div(k_block_, 2), width_);
-      else if (c_block_ > 16)
-        c_block_ = ceil_div(c_block_, 2);
-      else if (k_block_ > width_)
-        k_block_ = round_up(ceil_div(k_block_, 2), width_);
-      else if (c_block_ > 1)
-        c_block_ = ceil_div(c_block_, 2);
       else
-        break;
-    }
+        c_block_ = ceil_div(c_block_, 2);
+    };
+    while (k_block_ * c_block_ * taps_ * item > kSumsBytes && k_block_ * c_block_ > width_) halve();
+    const auto tasks = [&] { return p_.groups * ceil_div(p_.outputs, k_block_) * ceil_div(p_.channels, c_block_); };
+    while (threads > 1 && tasks() < 4 * threads && k_block_ * c_block_ > 32 * 64) halve();
     k_blocks_ = ceil_div(p_.outputs, k_block_);
     k_block_ = round_up(ceil_div(p_.outputs, k_blocks_), width_);
     k_blocks_ = ceil_div(p_.outputs, k_block_);
@@ -98,12 +95,12 @@ class WeightGradientPlan final : public ConvPlan {
   // Bands of output rows, and parts of the images.
   void cut_pixels() {
     const int64_t item = sizeof(T);
-    const int64_t tasks = p_.groups * k_blocks_ * c_blocks_;
+    // Parts are cut by the problem alone. Each has enough pixels to pay for adding its sums.
     const int64_t rows = p_.n * p_.out[0] * p_.out[1];
-    int64_t parts = 1;
-    if (tasks < kWantedTasks)
-      parts = std::min({ceil_div(kWantedTasks, tasks), rows, std::max<int64_t>(1, kPartsBytes / (tasks * sums_size_ * item))});
-    if (problem_.flops() / double(parts) < 2e6) parts = std::max<int64_t>(1, std::min(parts, int64_t(problem_.flops() / 2e6)));
+    const int64_t blocks = p_.groups * ceil_div(p_.outputs, 64) * ceil_div(p_.channels, 64);
+    const int64_t all_sums = p_.groups * (p_.outputs + width_) * p_.channels * taps_ * item;
+    const int64_t parts = std::max<int64_t>(
+        1, std::min({ceil_div(kWantedTasks, blocks), rows, rows * p_.out[2] / kPartPixels, kPartsBytes / all_sums}));
     planes_ = p_.in_c != 1;
     const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size()) * z_.extent(1);
     const auto bytes = [&](int64_t h, int64_t w) {
@@ -167,7 +164,7 @@ class WeightGradientPlan final : public ConvPlan {
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] +
                  h0 * p_.out_stride[1] + w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
-      multiply(channels, outputs, h, w, packed_x, packed_y, sums, band == first);
+      multiply(channels, outputs, h0, h, w, packed_x, packed_y, sums, band == first);
     }
   }
 
@@ -205,23 +202,37 @@ class WeightGradientPlan final : public ConvPlan {
     }
   }
 
-  void multiply(int64_t channels, int64_t outputs, int64_t h, int64_t w, const T* packed_x, const T* packed_y, T* sums,
+  // Rows of the band [h0, h0 + h) for which tap t reads inside the image.
+  struct Rows {
+    int64_t first, last;
+  };
+  Rows rows_inside(int64_t t, int64_t h0, int64_t h) const {
+    const int64_t at = p_.taps[size_t(t)].at[1], step = p_.step[1];
+    Rows r{0, h};
+    while (r.first < r.last && (h0 + r.first) * step + at < 0) r.first++;
+    while (r.last > r.first && (h0 + r.last - 1) * step + at >= p_.in[1]) r.last--;
+    return r;
+  }
+
+  void multiply(int64_t channels, int64_t outputs, int64_t h0, int64_t h, int64_t w, const T* packed_x, const T* packed_y, T* sums,
                 bool first) const {
     GemmTile<T> g{};
     g.a_ld = planes_ ? channel_pitch_ : 1;
     g.ldc = taps_ * k_block_;
     g.start = first ? TileStart::zero : TileStart::load;
-    g.a_off = x_off_.data(), g.b_off = y_off_.data();
     // A narrower band than the tables are made for (the last of a row) goes row by row.
     const int64_t runs = w == band_w_ ? 1 : h;
     for (int64_t run = 0; run < runs; run++) {
-      g.kc = runs == 1 ? h * w : w;
       for (int64_t k = 0, panel = 0; k < outputs; k += width_, panel++) {
         const int vectors = outputs - k > kernel_.lanes ? 2 : 1;
         g.b = packed_y + (panel * band_h_ + run) * band_w_ * width_;
         for (int64_t c = 0; c < channels; c += rows_) {
           const int64_t rows = std::min(rows_, channels - c), half = (rows + 1) / 2;
           for (int64_t t = 0; t < taps_; t++) {
+            const Rows inside = runs == 1 ? rows_inside(t, h0, h) : Rows{0, 1};
+            g.a_off = x_off_.data() + inside.first * band_w_;
+            g.b_off = y_off_.data() + inside.first * band_w_;
+            g.kc = (inside.last - inside.first) * w;
             g.a0 = packed_x + tap_off_[size_t(t)] + c * (planes_ ? channel_pitch_ : 1) +
                    run * x_pitch_ * (planes_ ? 1 : channel_pitch_);
             g.a1 = g.a0 + half * g.a_ld;

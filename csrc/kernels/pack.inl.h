@@ -30,32 +30,43 @@ KONV_INLINE void gather_run(const T* src, int64_t step, T* dst, int64_t n) {
   for (; i < n; i++) dst[i] = src[i * step];
 }
 
-template <class T>
-static void transpose(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
+// Column c of src goes to row(c), which is null for a column that is left out.
+template <class T, class Row>
+KONV_INLINE void transpose_to(const T* src, int64_t src_ld, int64_t rows, int64_t cols, Row&& row) {
   constexpr int L = kLanes<T>;
   for (int64_t r = 0; r < rows; r += L) {
     const int nr = int(rows - r < L ? rows - r : L);
     for (int64_t c = 0; c < cols; c += L) {
       const int nc = int(cols - c < L ? cols - c : L);
       const T* s = src + r * src_ld + c;
-      T* d = dst + c * dst_ld + r;
       Vec<T> t[L];
       if (nr == L && nc == L) {
         KONV_UNROLL
         for (int i = 0; i < L; i++) t[i] = load(s + i * src_ld);
         transpose_square<T>(t);
         KONV_UNROLL
-        for (int i = 0; i < L; i++) store(d + i * dst_ld, t[i]);
+        for (int i = 0; i < L; i++)
+          if (T* d = row(c + i)) store(d + r, t[i]);
       } else {
         KONV_UNROLL
         for (int i = 0; i < L; i++) t[i] = i < nr ? load_n(s + i * src_ld, nc) : Vec<T>{};
         transpose_square<T>(t);
         KONV_UNROLL
         for (int i = 0; i < L; i++)
-          if (i < nc) store_n(d + i * dst_ld, t[i], nr);
+          if (i < nc)
+            if (T* d = row(c + i)) store_n(d + r, t[i], nr);
       }
     }
   }
+}
+template <class T>
+static void transpose(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
+  transpose_to<T>(src, src_ld, rows, cols, [=](int64_t c) { return dst + c * dst_ld; });
+}
+template <class T>
+static void transpose_scatter(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst,
+                              const int64_t* dst_off) {
+  transpose_to<T>(src, src_ld, rows, cols, [=](int64_t c) { return dst_off[c] < 0 ? (T*)nullptr : dst + dst_off[c]; });
 }
 
 template <class T>
