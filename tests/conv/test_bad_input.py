@@ -216,7 +216,7 @@ REJECTED_GRADIENTS: list[tuple[str, dict[str, Any], str]] = [
     ("input", {"padding": -1}, "padding"),
     ("input", {"out": ones(1, 4, 8, 9)}, "out"),
     ("input", {"out": read_only(1, 4, 8, 8)}, "out.*(read|writ)"),
-    ("input", {"accumulate": True}, "accumulate.*out|out.*accumulate"),
+    ("input", {"accumulate": True}, "accumulate"),  # not in this version
     ("input", {"algorithm": "depthwise"}, "depthwise"),
     ("input", {"algorithm": "nothing"}, "algorithm.*nothing"),
     ("weight", {"weight_size": (6, 4, 3, 4)}, "grad_output|weight_size"),
@@ -267,12 +267,27 @@ def test_tensor_that_requires_grad() -> None:
         konv.conv2d(X, torch.ones(6, 4, 3, 3, requires_grad=True))
 
 
-def test_object_that_lies_about_its_memory() -> None:
-    class Liar:
-        __array_interface__ = {"version": 3, "shape": (1, 4, 8, 8), "typestr": "<f4"}  # noqa: RUF012
+class Described:
+    """Not an array, but memory that NumPy could read."""
 
-    with pytest.raises((TypeError, ValueError)):
-        konv.conv2d(Liar(), W)
+    def __init__(self, kind: str) -> None:
+        if kind == "array_interface":
+            self.__array_interface__ = X.__array_interface__
+        else:
+            self.__dlpack__ = X.__dlpack__
+            self.__dlpack_device__ = X.__dlpack_device__
+
+
+@pytest.mark.parametrize("kind", ["array_interface", "dlpack"])
+def test_foreign_arrays_are_refused_with_a_hint(kind: str) -> None:
+    with pytest.raises(TypeError, match=r"input.*asarray"):
+        konv.conv2d(Described(kind), W)
+
+
+def test_tensors_are_refused_with_a_hint() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"weight.*asarray"):
+        konv.conv2d(X, torch.ones(6, 4, 3, 3))
 
 
 def test_errors_raised_by_an_argument_reach_the_caller() -> None:

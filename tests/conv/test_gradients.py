@@ -103,16 +103,6 @@ def test_bias(dtype: str, layout: str) -> None:
 
 
 @pytest.mark.parametrize("direction", GRADIENTS)
-@pytest.mark.parametrize("case", CASES[::3], ids=str)
-def test_accumulate_adds_into_out(case: Case, direction: str) -> None:
-    data, truth, magnitude = case.known(direction, "float32", 0)
-    start = np.random.default_rng(1).standard_normal(truth.shape).astype(np.float32)
-    out = start.copy()
-    assert case.compute(direction, data, out=out, accumulate=True) is out
-    reference.assert_accurate(out, truth + start, magnitude + np.abs(start), case.length(direction) + 1)
-
-
-@pytest.mark.parametrize("direction", GRADIENTS)
 def test_nan_reaches_the_gradient(direction: str) -> None:
     case = Case(1, 4, (9, 9), 4, padding=((1, 1), (1, 1)))
     data = case.data()

@@ -112,31 +112,3 @@ def test_results_own_fresh_memory() -> None:
     for _ in range(5):
         assert not np.shares_memory(case.compute("forward", other), first)
     np.testing.assert_array_equal(first, kept)
-
-
-@pytest.mark.parametrize("kind", ["array_interface", "dlpack"])
-def test_foreign_arrays(kind: str) -> None:
-    """Objects that only describe their memory are read where they are."""
-
-    class Foreign:
-        def __init__(self, a: np.ndarray) -> None:
-            self.a = a
-            if kind == "array_interface":
-                self.__array_interface__ = a.__array_interface__
-            else:
-                self.__dlpack__ = a.__dlpack__
-                self.__dlpack_device__ = a.__dlpack_device__
-
-    case = SHAPES[0]
-    data = case.data()
-    out = konv.conv2d(Foreign(data.x), Foreign(data.w), Foreign(data.b), **case.options)
-    np.testing.assert_array_equal(out, case.compute("forward", data))
-
-
-def test_torch_tensors() -> None:
-    torch = pytest.importorskip("torch")
-    case = SHAPES[0]
-    data = case.data()
-    out = konv.conv2d(torch.from_numpy(data.x), torch.from_numpy(data.w), **case.options)
-    assert isinstance(out, np.ndarray)
-    np.testing.assert_array_equal(out, konv.conv2d(data.x, data.w, **case.options))
