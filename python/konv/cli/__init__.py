@@ -1,0 +1,59 @@
+"""The command line: one module a command, each with `HELP`, `add_arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+COMMANDS = ("info", "demo", "train", "bench", "explain")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        0, or 1 for a command that failed. Arguments without sense end the process with 2.
+
+    Examples
+    --------
+    >>> from konv.cli import main
+    >>> main(["explain", "--input", "1,2", "--weight", "1"])
+    Traceback (most recent call last):
+    SystemExit: 2
+    """
+    parser = argparse.ArgumentParser(prog="konv", description="The convolution engine konv.")
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    subparsers = parser.add_subparsers(dest="command", metavar="command")
+    modules: dict[str, Any] = {}
+    for name in COMMANDS:
+        module = modules[name] = import_module(f"{__name__}.{name}")
+        command = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        from .. import __version__
+
+        print(f"konv {__version__}")
+        return 0
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    try:
+        code: int = modules[arguments.command].run(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"konv {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    return code

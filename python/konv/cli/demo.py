@@ -1,0 +1,105 @@
+"""`konv demo`: handwritten digits, the engine's speed, and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+import konv
+
+from .. import nn
+from ..datasets import load_digits, load_mnist
+from .arguments import positive_int, set_threads
+from .models import digit_classifier
+from .picture import draw
+from .table import print_table
+
+HELP = "train a network on handwritten digits, time the engine, and draw what was learned"
+
+# One layer of each kind.
+LAYERS = {
+    "rn50_conv1": "ResNet-50, 7x7 stride 2, 224x224",
+    "rn50_2_3x3": "ResNet-50, 3x3, 64 at 56x56",
+    "rn50_4_3x3": "ResNet-50, 3x3, 256 at 14x14",
+    "vgg3_2": "VGG-16, 3x3, 256 at 56x56",
+    "mnv1_pw14": "MobileNet, 1x1, 512 at 14x14",
+    "mnv1_dw112": "MobileNet, depthwise, 32 at 112x112",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--data", type=Path, metavar="DIR", help="MNIST's IDX files; default: scikit-learn's digits")
+    parser.add_argument("--epochs", type=positive_int, help="default: 25, with --data 3")
+    parser.add_argument("--threads", type=positive_int, help="default: all cores")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("konv_demo.png"), metavar="FILE")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, time, draw."""
+    if find_spec("matplotlib") is None:
+        raise ImportError("the demo draws with matplotlib: pip install 'konv[demo]'")
+    if not arguments.out.absolute().parent.is_dir():
+        raise ValueError(f"--out: {arguments.out.absolute().parent} is not a directory")
+    set_threads(arguments.threads)
+    info = konv.info()
+    print(f"konv {info['version']}, {info['isa']} on {info['cpu']}, {info['threads']} thread(s)\n")
+
+    data = load_mnist(arguments.data) if arguments.data else load_digits()
+    largest = np.float32(data.x_train.max())
+    x_train, x_test = (x.astype(np.float32) / largest for x in (data.x_train, data.x_test))
+    nn.set_random_seed(arguments.seed)
+    model = digit_classifier("cnn", x_train.shape[1:])
+    model.summary()
+    start = time.perf_counter()
+    model.fit(
+        x_train,
+        data.y_train,
+        batch_size=64 if arguments.data else 32,
+        epochs=arguments.epochs or (3 if arguments.data else 25),
+        validation_data=(x_test, data.y_test),
+    )
+    seconds = time.perf_counter() - start
+    probabilities = model.predict(x_test, batch_size=256, verbose=0)
+    accuracy = float((probabilities.argmax(axis=1) == data.y_test).mean())
+    print(
+        f"\n{accuracy:.2%} of {len(x_test)} unseen digits recognised, "
+        f"after {seconds:.1f} s of training on {len(x_train)}.\n"
+    )
+
+    _print_speed()
+    draw(arguments.out, model, x_test, data.y_test, probabilities)
+    print(f"\nPicture: {arguments.out}")
+    return 0
+
+
+def _print_speed() -> None:
+    """Time single layers beside NumPy and PyTorch."""
+    from ..bench import contenders, geometric_mean, load_suite, measure
+    from ..bench.contenders import blas_limit
+
+    threads = konv.get_num_threads()
+    rivals = contenders(threads)
+    layers = [layer for layer in load_suite("layers") if layer.name in LAYERS]
+    with blas_limit(threads) or nullcontext():
+        rows = [measure(layer, "forward", rivals, rounds=5) for layer in layers]
+    others = [rival.name for rival in rivals if rival.name != "konv"]
+    ratios = [[row.ratio(name) for name in others] for row in rows]
+    means = [geometric_mean([ratio for ratio in column if ratio is not None]) for column in zip(*ratios, strict=True)]
+    lines = [
+        [LAYERS[row.layer.name], f"{row.seconds['konv'] * 1e6:.0f} us", *map(_times, found)]
+        for row, found in zip(rows, ratios, strict=True)
+    ]
+    title = f"One image forward, {threads} thread(s): how many times as fast konv is as"
+    header = ["layer", "konv", *(name.replace(" ", "\n") for name in others)]
+    print_table(title, header, [*lines, ["geometric mean", "", *map(_times, means)]])
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"

@@ -1,0 +1,62 @@
+"""`konv train`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from .. import nn
+from ..datasets import load_mnist
+from .arguments import positive_int, set_threads
+from .models import MODELS, digit_classifier
+
+HELP = "train a network on MNIST (or files laid out alike) and print its test accuracy"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds the four IDX files")
+    parser.add_argument("--model", choices=MODELS, default="cnn", help="about 92, 98 and 99 %% (default: cnn)")
+    parser.add_argument("--epochs", type=positive_int, default=5)
+    parser.add_argument("--batch-size", type=positive_int, default=64)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the weights (.npz)")
+    parser.add_argument("--threads", type=positive_int, help="default: all cores")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, evaluate, save."""
+    set_threads(arguments.threads)
+    if arguments.save is not None and not arguments.save.absolute().parent.is_dir():
+        raise ValueError(f"--save: {arguments.save.absolute().parent} is not a directory")
+    data = load_mnist(arguments.data)
+    x_train, x_test = (images.astype(np.float32) / 255 for images in (data.x_train, data.x_test))
+    nn.set_random_seed(arguments.seed)
+    model = digit_classifier(arguments.model, x_train.shape[1:])
+    model.summary()
+    start = time.perf_counter()
+    # Ever smaller steps: the last epochs settle instead of jumping about.
+    decay = nn.LearningRateScheduler(lambda epoch, _: 1e-3 * (1 - epoch / arguments.epochs))
+    model.fit(
+        x_train,
+        data.y_train,
+        batch_size=arguments.batch_size,
+        epochs=arguments.epochs,
+        callbacks=[decay],
+        validation_data=(x_test, data.y_test),
+        validation_batch_size=256,
+    )
+    seconds = time.perf_counter() - start
+    figures = model.evaluate(x_test, data.y_test, batch_size=256, verbose=0, return_dict=True)
+    assert isinstance(figures, dict)
+    print(
+        f"test accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f}; "
+        f"{seconds:.1f} s for {arguments.epochs} epochs"
+    )
+    if arguments.save is not None:
+        model.save_weights(arguments.save)
+        print(f"weights written to {arguments.save}")
+    return 0
