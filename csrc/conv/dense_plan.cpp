@@ -4,15 +4,13 @@
 
 #include <algorithm>
 
+#include "conv/packing.h"
 #include "conv/weights.h"
 #include "core/parallel.h"
 
 namespace konv {
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // dst[r * row_stride + c * col_stride] = tile[r * ld + c]
 template <class T>
@@ -33,9 +31,7 @@ template <class T>
 struct Stage {
   TapProblem p;
   DenseTiling t;
-  TapAxis z, y, x;
-  int64_t x_pitch, channel_pitch, packed_size;  // of the packed input, in elements
-  int64_t a_ld;                                 // between consecutive pixels of the source
+  InputPacking<T> packing;
   // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
   std::vector<int64_t> packed_off[2], direct_off[2];
   std::vector<int64_t> weight_off;
@@ -44,49 +40,27 @@ struct Stage {
   int64_t weight_base, bias_base;            // element offsets in the shared workspace
   int64_t input_extent;                      // elements from the first to past the last of the input
   int64_t pack_tasks;
-  std::vector<int64_t> element_tap;
+  std::vector<int64_t> panel_row[2];  // as packed_off, see weights.h
   std::vector<TapRows> tap_rows;  // of each output row
 
   Stage(TapProblem problem, const ConvProblem& conv, bool in_place) : p(std::move(problem)) {
     const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
     if (in_place) flatten_pixels(p);
     t = dense_tiling(p, conv, in_place, kernel.lanes, kernel.gemm_rows);
-    z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
-    const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes;
-    x_pitch = x.extent(round_up(t.tile_w, unit));
-    const int64_t rows = y.extent(t.tile_h), depth = z.extent(1);
-    const int64_t slab = rows * x_pitch;  // of one combination of phases and one z
-    const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size());
-    // Strides that are a multiple of 1 KiB would crowd into few cache sets.
-    const int64_t line = 64 / int64_t(sizeof(T));
-    if (t.planes) {
-      channel_pitch = phases * depth * slab;
-      if (t.channel_block > 1 && (channel_pitch * int64_t(sizeof(T))) % 1024 < 64) channel_pitch += line;
-      packed_size = t.channel_block * channel_pitch;
-      a_ld = 1;
-    } else {
-      channel_pitch = t.channel_block;
-      if ((channel_pitch * int64_t(sizeof(T))) % 1024 == 0) channel_pitch += line;
-      packed_size = phases * depth * slab * channel_pitch;
-      a_ld = channel_pitch;
-    }
-    packed_size = round_up(packed_size + 2 * kernel.lanes, line);
-
+    const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes, line = 64 / int64_t(sizeof(T));
+    packing = InputPacking<T>(p, t.planes, t.channel_block, t.tile_h, round_up(t.tile_w, unit), kernel.lanes);
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
     for (int64_t k = 0; k < depth_k; k++) weight_off.push_back(k * weight_step);
-    const int64_t pixel = t.planes ? 1 : channel_pitch, channel = t.planes ? channel_pitch : 1;
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? p.channels - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
+      panel_row[last] = panel_rows(p, channels, conv.taps(), weight_step);
       packed_off[last].resize(size_t(channels * taps));
       if (t.direct) direct_off[last].resize(size_t(channels * taps));
       for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < taps; i++) {
           const size_t k = size_t(sum_index(p, channels, c, i)), j = size_t(i);
-          const int64_t plane =
-              ((z.tap_phase[j] * depth + z.tap_index[j]) * int64_t(y.phases.size()) + y.tap_phase[j]) *
-                  int64_t(x.phases.size()) + x.tap_phase[j];
-          packed_off[last][k] = c * channel + (plane * slab + y.tap_index[j] * x_pitch + x.tap_index[j]) * pixel;
+          packed_off[last][k] = c * packing.channel + packing.tap_off[j];
           if (t.direct) {
             direct_off[last][k] = c * p.in_c;
             for (int a = 0; a < 3; a++) direct_off[last][k] += p.taps[j].at[a] * p.in_stride[a];
@@ -94,7 +68,6 @@ struct Stage {
         }
     }
     for (int64_t h = 0; h < p.out[1]; h++) tap_rows.push_back(tap_rows_inside(p, h));
-    element_tap = element_taps(p, conv.taps());
     weight_panel = round_up(depth_k * weight_step, line);
     weight_size = p.groups * t.channel_blocks * t.panels * weight_panel;
     pack_tasks = p.groups * t.channel_blocks * t.panels;
@@ -126,7 +99,7 @@ class DensePlan final : public ConvPlan {
       s.weight_base = shared;
       s.bias_base = shared + s.weight_size;
       shared = round_up(s.bias_base + s.p.groups * s.t.panels * s.weight_step, 16);
-      mine = std::max(mine, s.packed_size + s.sums_size());
+      mine = std::max(mine, s.packing.size + s.sums_size());
     }
     workspace = {shared * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
   }
@@ -164,7 +137,7 @@ class DensePlan final : public ConvPlan {
     const int64_t c0 = block * s.t.channel_block, first = panel * s.weight_step;
     const int64_t outputs = std::min(s.weight_step, s.p.outputs - first);
     WeightPanel<T> p{s.p, w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel, outputs, s.weight_step,
-                     std::min(s.t.channel_block, s.p.channels - c0), s.element_tap,
+                     std::min(s.t.channel_block, s.p.channels - c0), s.panel_row[block + 1 == s.t.channel_blocks],
                      packed + s.weight_base + task * s.weight_panel};
     pack_weight_panel(kernel_, p);
     if (block == 0 && bias) {
@@ -200,7 +173,7 @@ class DensePlan final : public ConvPlan {
     tile.group = task % p.groups, tile.n = task / p.groups;
     tile.h = std::min(t.tile_h, p.out[1] - tile.h0);
     tile.w = std::min(t.tile_w, p.out[2] - tile.w0);
-    tile.sums = scratch + s.packed_size;
+    tile.sums = scratch + s.packing.size;
     tile.dst = out + p.out_base + tile.n * p.out_n + tile.group * p.outputs * p.out_c + tile.z * p.out_stride[0] +
                tile.h0 * p.out_stride[1] + tile.w0 * p.out_stride[2];
     tile.bias = problem_.has_bias ? packed + s.bias_base + tile.group * t.panels * s.weight_step : nullptr;
@@ -217,10 +190,11 @@ class DensePlan final : public ConvPlan {
         tile.off = s.direct_off[tile.last].data();
         tile.row_step = p.step[1] * p.in_stride[1], tile.pixel_step = p.step[2] * p.in_stride[2];
       } else {
-        pack_input(s, tile, image + c0 * p.in_c, channels, scratch);
+        (t.planes ? kernel_.pack_planes : kernel_.pack_pixels)(
+            s.packing.region(p, image + c0 * p.in_c, channels, tile.z, tile.h0, tile.w0, scratch));
         tile.src = scratch;
         tile.off = s.packed_off[tile.last].data();
-        tile.row_step = s.x_pitch * s.a_ld, tile.pixel_step = s.a_ld;
+        tile.row_step = s.packing.row, tile.pixel_step = s.packing.pixel;
       }
       if (t.lanes == Lanes::outputs)
         outputs_in_lanes(s, tile);
@@ -239,19 +213,6 @@ class DensePlan final : public ConvPlan {
     const int64_t at[3] = {tile.z, tile.h0 + tile.h - 1, tile.w0 + w - 1};
     for (int a = 0; a < 3; a++) last += (at[a] * p.step[a] + p.taps[0].at[a]) * p.in_stride[a];
     return last < s.input_extent;
-  }
-
-  void pack_input(const Stage<T>& s, const Tile& tile, const T* src, int64_t channels, T* dst) const {
-    const TapProblem& p = s.p;
-    const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
-      return PackAxis{p.in[a], p.in_stride[a], (first + t.low) * p.step[a], p.step[a],
-                      count,   int64_t(t.phases.size()), t.phases.data()};
-    };
-    PackRegion<T> r{src, dst, channels, p.in_c, s.channel_pitch, s.x_pitch,
-                    axis(0, s.z, tile.z, s.z.extent(1)),
-                    axis(1, s.y, tile.h0, s.y.extent(s.t.tile_h)),
-                    axis(2, s.x, tile.w0, s.x_pitch)};
-    (s.t.planes ? kernel_.pack_planes : kernel_.pack_pixels)(r);
   }
 
   // Leaves rows of taps out of the sum of a micro-tile: those outside the image for all of its output rows.

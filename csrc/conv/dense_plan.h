@@ -31,9 +31,6 @@ struct DenseTiling {
   double cost;
 };
 
-// Joins image axes that one run of pixels covers (pointwise problems on contiguous rows).
-void flatten_pixels(TapProblem& p);
-bool can_read_in_place(const TapProblem& p);
 // Chooses orientation and sizes; they depend on the problem, the ISA and the thread count, the cuts of sums on the
 // first two alone.
 DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool in_place, int lanes, int gemm_rows);

@@ -2,14 +2,12 @@
 #include <cmath>
 
 #include "conv/dense_plan.h"
+#include "conv/packing.h"
 #include "core/config.h"
 
 namespace konv {
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Products of one panel row stay below this, so that a weight panel streams from the L2 cache.
 constexpr int64_t kMaxDepth = 2560;
@@ -41,37 +39,6 @@ double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int g
 
 }  // namespace
 
-bool can_read_in_place(const TapProblem& p) {
-  if (p.taps.size() != 1) return false;
-  for (int i = 0; i < 3; i++)
-    if (p.taps[0].at[i] < 0 || (p.out[i] - 1) * p.step[i] + p.taps[0].at[i] >= p.in[i]) return false;
-  return true;
-}
-
-void flatten_pixels(TapProblem& p) {
-  if (!can_read_in_place(p)) return;
-  // Without padding the single tap's position is an offset of the input, whose size no longer matters.
-  for (int i = 0; i < 3; i++)
-    if (p.step[i] != 1 || p.taps[0].at[i] != 0 || p.in[i] != p.out[i]) return;
-  const auto join = [&](int outer) {
-    if (p.out[2] == 1) p.in_stride[2] = p.in_stride[outer], p.out_stride[2] = p.out_stride[outer];
-    const bool joins = p.out[outer] == 1 || (p.in_stride[outer] == p.in[2] * p.in_stride[2] &&
-                                             p.out_stride[outer] == p.out[2] * p.out_stride[2]);
-    if (!joins || p.out[outer] == 1) return p.out[outer] == 1;
-    p.in[2] *= p.in[outer];
-    p.out[2] = p.in[2];
-    p.in[outer] = p.out[outer] = 1;
-    return true;
-  };
-  if (!join(1) || !join(0)) return;
-  const bool images = p.n > 1 && p.in_n == p.in[2] * p.in_stride[2] && p.out_n == p.out[2] * p.out_stride[2];
-  if (images) {
-    p.in[2] *= p.n;
-    p.out[2] = p.in[2];
-    p.n = 1;
-  }
-}
-
 DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool in_place, int lanes, int gemm_rows) {
   DenseTiling t{};
   const int64_t taps = int64_t(p.taps.size()), item = dtype_size(problem.dtype);
@@ -98,11 +65,10 @@ DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool i
 
   t.channel_block = std::max<int64_t>(1, std::min(p.channels, kMaxDepth / std::max<int64_t>(1, taps)));
   const int64_t budget = std::min(problem.max_workspace, l2_cache_bytes() * 3 / 8);
-  const TapAxis z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
-  const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size()) * z.extent(1);
+  const InputPacking<char> shape(p, true, 1, 1, 1, 1);
   const int64_t unit = t.lanes == Lanes::outputs ? t.segment : lanes;
   const auto bytes = [&](int64_t h, int64_t w, int64_t channels) {
-    return item * channels * phases * y.extent(h) * x.extent(round_up(w, unit));
+    return item * channels * packed_bytes(shape, h, round_up(w, unit));
   };
   // Workspace beyond the budget for the smallest tile: fewer channels at a time.
   const int64_t smallest = std::min(p.out[2], 2 * unit);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "conv/tap_conv.h"
+#include "conv/packing.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 
@@ -14,9 +14,8 @@ namespace konv {
 
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 constexpr int64_t kMaxPixelTaps = 256;  // pointers on the stack in the pixels form
+constexpr int64_t kBandBytes = 24 << 10;  // of packed input
 constexpr int64_t kRowsBand = 64;       // output rows of a task in the rows form
 
 enum class Form { rows, pixels, packed };
@@ -24,11 +23,9 @@ enum class Form { rows, pixels, packed };
 template <class T>
 struct Stage {
   TapProblem p;
-  TapAxis z, y, x;
   Form form = Form::packed;
-  int64_t x_pitch, tile_h, tile_w;  // of a packed band
-  int64_t tiles_h, tiles_w, packed_size;
-  std::vector<int64_t> tap_off;
+  int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a packed band
+  InputPacking<T> packing;
   int64_t low = 0, high = 0;       // outputs of a row whose taps all lie inside
   int64_t weight_base = 0, tasks = 0;
   bool weights_in_place;  // the caller's are [group][output][tap] already
@@ -37,26 +34,18 @@ struct Stage {
     std::sort(p.taps.begin(), p.taps.end(), [](const Tap& a, const Tap& b) {
       return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3);
     });
-    z = tap_axis(p, 0), y = tap_axis(p, 1), x = tap_axis(p, 2);
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && p.groups > 1 &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
     else if (is_square() && p.in_stride[2] == 1 && p.out_stride[2] == 1)
       form = Form::rows;
     tile_w = std::min<int64_t>(p.out[2], 512);
-    x_pitch = x.extent(round_up(tile_w, lanes));
-    const int64_t phases = int64_t(z.phases.size() * y.phases.size() * x.phases.size()), depth = z.extent(1);
+    const int64_t cols = round_up(tile_w, lanes);
+    const InputPacking<T> shape(p, true, 1, 1, 1, lanes);
     tile_h = std::min<int64_t>(p.out[1], 8);
-    while (tile_h + 8 <= p.out[1] && phases * depth * y.extent(tile_h + 8) * x_pitch * int64_t(sizeof(T)) <= 24 << 10)
-      tile_h += 8;
+    while (tile_h + 8 <= p.out[1] && packed_bytes(shape, tile_h + 8, cols) <= kBandBytes) tile_h += 8;
     tiles_h = ceil_div(p.out[1], tile_h), tiles_w = ceil_div(p.out[2], tile_w);
-    const int64_t slab = y.extent(tile_h) * x_pitch;
-    packed_size = round_up(phases * depth * slab + 4 * lanes, 16);
-    for (size_t i = 0; i < p.taps.size(); i++) {
-      const int64_t plane = ((z.tap_phase[i] * depth + z.tap_index[i]) * int64_t(y.phases.size()) + y.tap_phase[i]) *
-                                int64_t(x.phases.size()) + x.tap_phase[i];
-      tap_off.push_back(plane * slab + y.tap_index[i] * x_pitch + x.tap_index[i]);
-    }
+    packing = InputPacking<T>(p, true, 1, tile_h, cols, lanes);
     low = 0, high = p.out[2];
     for (const Tap& t : p.taps) {
       low = std::max(low, t.at[2] >= 0 ? 0 : ceil_div(-t.at[2], p.step[2]));
@@ -101,7 +90,7 @@ class DepthwisePlan final : public ConvPlan {
       s.weight_base = weights;
       if (!s.weights_in_place)
         weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
-      if (s.form == Form::packed) mine = std::max(mine, s.packed_size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
+      if (s.form == Form::packed) mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
     }
     workspace = {weights * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
   }
@@ -184,23 +173,18 @@ class DepthwisePlan final : public ConvPlan {
     const int64_t z = (task /= s.tiles_h) % p.out[0], group = (task /= p.out[0]) % p.groups, n = task / p.groups;
     const int64_t rows = std::min(s.tile_h, p.out[1] - h0), cols = std::min(s.tile_w, p.out[2] - w0);
     const int64_t taps = int64_t(p.taps.size());
-    T* tile = packed + s.packed_size;
+    T* tile = packed + s.packing.size;
     for (int64_t c = 0; c < p.channels; c++) {
-      const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
-        return PackAxis{p.in[a], p.in_stride[a], (first + t.low) * p.step[a], p.step[a],
-                        count,   int64_t(t.phases.size()), t.phases.data()};
-      };
-      kernel_.pack_planes({in + n * p.in_n + (group * p.channels + c) * p.in_c, packed, 1, p.in_c, 0, s.x_pitch,
-                           axis(0, s.z, z, s.z.extent(1)), axis(1, s.y, h0, s.y.extent(s.tile_h)),
-                           axis(2, s.x, w0, s.x_pitch)});
+      const T* plane = in + n * p.in_n + (group * p.channels + c) * p.in_c;
+      kernel_.pack_planes(s.packing.region(p, plane, 1, z, h0, w0, packed));
       for (int64_t o = 0; o < p.outputs; o++) {
         const int64_t k = group * p.outputs + o;
         T* dst = out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1] +
                  w0 * p.out_stride[2];
         const bool unit = p.out_stride[2] == 1, last = c + 1 == p.channels;
         DepthwisePlane<T> d{};
-        d.src = packed, d.row_pitch = s.x_pitch;
-        d.w = weights + (k * p.channels + c) * taps, d.tap = s.tap_off.data(), d.taps = taps;
+        d.src = packed, d.row_pitch = s.packing.row;
+        d.w = weights + (k * p.channels + c) * taps, d.tap = s.packing.tap_off.data(), d.taps = taps;
         d.out = unit ? dst : tile, d.out_pitch = unit ? p.out_stride[1] : s.tile_w;
         d.rows = rows, d.cols = cols;
         d.bias = bias ? bias[k] : T(0);

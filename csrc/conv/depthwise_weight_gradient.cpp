@@ -4,16 +4,13 @@
 #include <vector>
 
 #include "conv/depthwise.h"
-#include "conv/tap_conv.h"
+#include "conv/packing.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 
 namespace konv {
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 template <class T>
 class DepthwiseWeightGradientPlan final : public ConvPlan {
@@ -23,7 +20,6 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     ConvProblem forward = problem;
     forward.direction = Direction::forward;
     p_ = std::move(tap_problems(forward)[0]);
-    z_ = tap_axis(p_, 0), y_ = tap_axis(p_, 1), x_ = tap_axis(p_, 2);
     taps_ = int64_t(p_.taps.size());
     pixels_ = p_.in_c == 1 && p_.out_c == 1 && p_.outputs == 1 && p_.groups > 1;
     const int64_t L = kernel_.lanes;
@@ -32,16 +28,8 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
       return;
     }
     band_w_ = std::min<int64_t>(p_.out[2], 512), band_h_ = std::min<int64_t>(p_.out[1], 16);
-    x_pitch_ = x_.extent(round_up(band_w_, L));
-    const int64_t slab = y_.extent(band_h_) * x_pitch_, depth = z_.extent(1);
-    const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size());
-    packed_ = round_up(phases * depth * slab + 4 * L, 16);
-    for (size_t i = 0; i < p_.taps.size(); i++) {
-      const int64_t plane = ((z_.tap_phase[i] * depth + z_.tap_index[i]) * int64_t(y_.phases.size()) + y_.tap_phase[i]) *
-                                int64_t(x_.phases.size()) + x_.tap_phase[i];
-      tap_off_.push_back(plane * slab + y_.tap_index[i] * x_pitch_ + x_.tap_index[i]);
-    }
-    workspace.per_thread = (packed_ + band_h_ * band_w_ + round_up(taps_, 16)) * int64_t(sizeof(T));
+    packing_ = InputPacking<T>(p_, true, 1, band_h_, round_up(band_w_, L), kernel_.lanes);
+    workspace.per_thread = (packing_.size + band_h_ * band_w_ + round_up(taps_, 16)) * int64_t(sizeof(T));
   }
 
   void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
@@ -59,7 +47,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
 
  private:
   void run_plane(int64_t k, const T* x, const T* dy, T* dw, T* packed) const {
-    T *tile = packed + packed_, *sums = tile + band_h_ * band_w_;
+    T *tile = packed + packing_.size, *sums = tile + band_h_ * band_w_;
     const int64_t channel = k / p_.outputs;
     std::fill_n(sums, taps_, T(0));
     for (int64_t n = 0; n < p_.n; n++)
@@ -67,13 +55,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
         for (int64_t h = 0; h < p_.out[1]; h += band_h_)
           for (int64_t w = 0; w < p_.out[2]; w += band_w_) {
             const int64_t rows = std::min(band_h_, p_.out[1] - h), cols = std::min(band_w_, p_.out[2] - w);
-            const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
-              return PackAxis{p_.in[a], p_.in_stride[a], (first + t.low) * p_.step[a], p_.step[a],
-                              count,    int64_t(t.phases.size()), t.phases.data()};
-            };
-            kernel_.pack_planes({x + n * p_.in_n + channel * p_.in_c, packed, 1, p_.in_c, 0, x_pitch_,
-                                 axis(0, z_, z, z_.extent(1)), axis(1, y_, h, y_.extent(band_h_)),
-                                 axis(2, x_, w, x_pitch_)});
+            kernel_.pack_planes(packing_.region(p_, x + n * p_.in_n + channel * p_.in_c, 1, z, h, w, packed));
             const T* g = dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1] +
                          w * p_.out_stride[2];
             int64_t ld = p_.out_stride[1];
@@ -84,7 +66,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
             }
             for (int64_t t = 0; t < taps_; t++) {
               T sum;
-              kernel_.dot_rows(g, ld, packed + tap_off_[size_t(t)], x_pitch_, rows, cols, &sum);
+              kernel_.dot_rows(g, ld, packed + packing_.tap_off[size_t(t)], packing_.row, rows, cols, &sum);
               sums[t] += sum;
             }
           }
@@ -119,10 +101,9 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
 
   const Kernels<T>& kernel_;
   TapProblem p_;
-  TapAxis z_, y_, x_;
+  InputPacking<T> packing_;
   bool pixels_;
-  int64_t taps_, band_h_ = 0, band_w_ = 0, x_pitch_ = 0, packed_ = 0;
-  std::vector<int64_t> tap_off_;
+  int64_t taps_, band_h_ = 0, band_w_ = 0;
 };
 
 }  // namespace

@@ -97,6 +97,37 @@ TapAxis tap_axis(const TapProblem& p, int axis) {
   return a;
 }
 
+bool can_read_in_place(const TapProblem& p) {
+  if (p.taps.size() != 1) return false;
+  for (int i = 0; i < 3; i++)
+    if (p.taps[0].at[i] < 0 || (p.out[i] - 1) * p.step[i] + p.taps[0].at[i] >= p.in[i]) return false;
+  return true;
+}
+
+void flatten_pixels(TapProblem& p) {
+  if (!can_read_in_place(p)) return;
+  // Without padding the single tap's position is an offset of the input, whose size no longer matters.
+  for (int i = 0; i < 3; i++)
+    if (p.step[i] != 1 || p.taps[0].at[i] != 0 || p.in[i] != p.out[i]) return;
+  const auto join = [&](int outer) {
+    if (p.out[2] == 1) p.in_stride[2] = p.in_stride[outer], p.out_stride[2] = p.out_stride[outer];
+    const bool joins = p.out[outer] == 1 || (p.in_stride[outer] == p.in[2] * p.in_stride[2] &&
+                                             p.out_stride[outer] == p.out[2] * p.out_stride[2]);
+    if (!joins || p.out[outer] == 1) return p.out[outer] == 1;
+    p.in[2] *= p.in[outer];
+    p.out[2] = p.in[2];
+    p.in[outer] = p.out[outer] = 1;
+    return true;
+  };
+  if (!join(1) || !join(0)) return;
+  const bool images = p.n > 1 && p.in_n == p.in[2] * p.in_stride[2] && p.out_n == p.out[2] * p.out_stride[2];
+  if (images) {
+    p.in[2] *= p.n;
+    p.out[2] = p.in[2];
+    p.n = 1;
+  }
+}
+
 TapRows tap_rows_inside(const TapProblem& p, int64_t h) {
   TapRows r{0, p.grid[0] * p.grid[1]};
   if (p.grid[0] != 1) return r;

@@ -31,6 +31,11 @@ std::vector<TapProblem> tap_problems(const ConvProblem& problem);
 bool leaves_gaps(const ConvProblem& problem);
 void zero_input_gradient(const ConvProblem& problem, void* x);
 
+// Whether there is one tap and it reads inside the input for every output.
+bool can_read_in_place(const TapProblem& p);
+// Joins image axes, and images, that one run of pixels covers (pointwise problems on contiguous rows).
+void flatten_pixels(TapProblem& p);
+
 // Rows of taps [first, last) that read inside the input for output row h; all of them where taps have depth.
 struct TapRows {
   int64_t first, last;

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "conv/tap_conv.h"
+#include "conv/packing.h"
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -19,9 +19,6 @@
 namespace konv {
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 constexpr int64_t kSumsBytes = 256 << 10;   // of one task
 constexpr int64_t kPartsBytes = 8 << 20;    // of all parts
@@ -37,7 +34,8 @@ class WeightGradientPlan final : public ConvPlan {
     ConvProblem forward = problem;
     forward.direction = Direction::forward;
     p_ = std::move(tap_problems(forward)[0]);
-    z_ = tap_axis(p_, 0), y_ = tap_axis(p_, 1), x_ = tap_axis(p_, 2);
+    if (p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
+    flatten_pixels(p_);
     taps_ = int64_t(p_.taps.size());
     cut_outputs();
     cut_pixels();
@@ -45,15 +43,15 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
   void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
-    const T* x = static_cast<const T*>(tensors.x);
-    const T* dy = static_cast<const T*>(tensors.y);
+    const T* x = static_cast<const T*>(exchanged_ ? tensors.y : tensors.x);
+    const T* dy = static_cast<const T*>(exchanged_ ? tensors.x : tensors.y) + p_.out_base;
     T* dw = static_cast<T*>(tensors.w);
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
     T* parts = reinterpret_cast<T*>(ws.shared);
     parallel_for(blocks * parts_, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
       const int64_t part = task / blocks, block = task % blocks;
-      T* sums = parts_ > 1 ? parts + task * sums_size_ : scratch + packed_x_ + packed_y_;
+      T* sums = parts_ > 1 ? parts + task * sums_size_ : scratch + packing_.size + packed_y_;
       run_part(block, part, x, dy, sums, scratch);
       if (parts_ == 1) store_block(block, sums, dw);
     });
@@ -67,6 +65,22 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
  private:
+  // A pointwise kernel: dw^T is the same sum with x and dy exchanged, and has its lanes along w's last axis, so that the
+  // result needs no transposing.
+  void exchange_roles() {
+    TapProblem q = p_;
+    q.channels = p_.outputs, q.outputs = p_.channels;
+    q.in_n = p_.out_n, q.in_c = p_.out_c, q.out_n = p_.in_n, q.out_c = p_.in_c;
+    q.w_output = p_.w_channel, q.w_channel = p_.w_output;
+    for (int i = 0; i < 3; i++) {
+      q.in[i] = p_.out[i], q.in_stride[i] = p_.out_stride[i], q.out_stride[i] = p_.step[i] * p_.in_stride[i];
+      q.out_base += p_.taps[0].at[i] * p_.in_stride[i];
+      q.step[i] = 1, q.taps[0].at[i] = 0;
+    }
+    p_ = std::move(q);
+    exchanged_ = true;
+  }
+
   // Blocks of output and input channels whose sums fit kSumsBytes; smaller ones where threads would go idle. Cutting
   // outputs does not change any sum.
   void cut_outputs() {
@@ -102,9 +116,9 @@ class WeightGradientPlan final : public ConvPlan {
     const int64_t parts = std::max<int64_t>(
         1, std::min({ceil_div(kWantedTasks, blocks), rows, rows * p_.out[2] / kPartPixels, kPartsBytes / all_sums}));
     planes_ = p_.in_c != 1;
-    const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size()) * z_.extent(1);
+    const InputPacking<T> shape(p_, true, 1, 1, 1, 1);
     const auto bytes = [&](int64_t h, int64_t w) {
-      return item * (c_block_ * phases * y_.extent(h) * x_.extent(w) + h * w * k_block_);
+      return c_block_ * packed_bytes(shape, h, w) + h * w * k_block_ * item;
     };
     const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
     band_w_ = p_.out[2];
@@ -120,62 +134,35 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
   void layout() {
-    const int64_t line = 64 / int64_t(sizeof(T));
-    x_pitch_ = x_.extent(band_w_);
-    const int64_t slab = y_.extent(band_h_) * x_pitch_;
-    const int64_t phases = int64_t(z_.phases.size() * y_.phases.size() * x_.phases.size()), depth = z_.extent(1);
-    if (planes_) {
-      channel_pitch_ = phases * depth * slab;
-      if (c_block_ > 1 && (channel_pitch_ * int64_t(sizeof(T))) % 1024 < 64) channel_pitch_ += line;
-      packed_x_ = c_block_ * channel_pitch_;
-    } else {
-      channel_pitch_ = c_block_;
-      if ((channel_pitch_ * int64_t(sizeof(T))) % 1024 == 0) channel_pitch_ += line;
-      packed_x_ = phases * depth * slab * channel_pitch_;
-    }
-    packed_x_ = round_up(packed_x_ + 2 * kernel_.lanes, line);
-    packed_y_ = round_up(band_h_ * band_w_ * k_block_, line);
-    const int64_t pixel = planes_ ? 1 : channel_pitch_;
-    for (size_t i = 0; i < p_.taps.size(); i++) {
-      const int64_t plane = ((z_.tap_phase[i] * depth + z_.tap_index[i]) * int64_t(y_.phases.size()) + y_.tap_phase[i]) *
-                                int64_t(x_.phases.size()) + x_.tap_phase[i];
-      tap_off_.push_back((plane * slab + y_.tap_index[i] * x_pitch_ + x_.tap_index[i]) * pixel);
-    }
+    packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
+    packed_y_ = round_up(band_h_ * band_w_ * k_block_, 16);
     for (int64_t h = 0; h < band_h_; h++)
-      for (int64_t w = 0; w < band_w_; w++) x_off_.push_back((h * x_pitch_ + w) * pixel);
+      for (int64_t w = 0; w < band_w_; w++) x_off_.push_back(h * packing_.row + w * packing_.pixel);
     for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
     workspace.shared = parts_ > 1 ? blocks * parts_ * sums_size_ * int64_t(sizeof(T)) : 0;
-    workspace.per_thread = (packed_x_ + packed_y_ + (parts_ > 1 ? 0 : sums_size_)) * int64_t(sizeof(T));
+    workspace.per_thread = (packing_.size + packed_y_ + (parts_ > 1 ? 0 : sums_size_)) * int64_t(sizeof(T));
   }
 
   void run_part(int64_t block, int64_t part, const T* x, const T* dy, T* sums, T* scratch) const {
     const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
     const int64_t c0 = cb * c_block_, channels = std::min(c_block_, p_.channels - c0);
     const int64_t k0 = kb * k_block_, outputs = std::min(k_block_, p_.outputs - k0);
-    T *packed_x = scratch, *packed_y = scratch + packed_x_;
+    T *packed_x = scratch, *packed_y = scratch + packing_.size;
     const int64_t first = bands_ * part / parts_, last = bands_ * (part + 1) / parts_;
     for (int64_t band = first; band < last; band++) {
       int64_t i = band;
       const int64_t w0 = i % bands_w_ * band_w_, h0 = (i /= bands_w_) % bands_h_ * band_h_;
       const int64_t z = (i /= bands_h_) % p_.out[0], n = i / p_.out[0];
       const int64_t h = std::min(band_h_, p_.out[1] - h0), w = std::min(band_w_, p_.out[2] - w0);
-      pack_x(x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c, channels, z, h0, w0, packed_x);
+      const T* image = x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c;
+      (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(
+          packing_.region(p_, image, channels, z, h0, w0, packed_x));
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] +
                  h0 * p_.out_stride[1] + w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
       multiply(channels, outputs, h0, h, w, packed_x, packed_y, sums, band == first);
     }
-  }
-
-  void pack_x(const T* src, int64_t channels, int64_t z, int64_t h0, int64_t w0, T* dst) const {
-    const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
-      return PackAxis{p_.in[a], p_.in_stride[a], (first + t.low) * p_.step[a], p_.step[a],
-                      count,    int64_t(t.phases.size()), t.phases.data()};
-    };
-    PackRegion<T> r{src, dst, channels, p_.in_c, channel_pitch_, x_pitch_, axis(0, z_, z, z_.extent(1)),
-                    axis(1, y_, h0, y_.extent(band_h_)), axis(2, x_, w0, x_pitch_)};
-    (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(r);
   }
 
   // [panel][pixel][output channel], band_w_ pixels a row so that pixel offsets never change.
@@ -217,7 +204,7 @@ class WeightGradientPlan final : public ConvPlan {
   void multiply(int64_t channels, int64_t outputs, int64_t h0, int64_t h, int64_t w, const T* packed_x, const T* packed_y, T* sums,
                 bool first) const {
     GemmTile<T> g{};
-    g.a_ld = planes_ ? channel_pitch_ : 1;
+    g.a_ld = packing_.channel;
     g.ldc = taps_ * k_block_;
     g.start = first ? TileStart::zero : TileStart::load;
     // A narrower band than the tables are made for (the last of a row) goes row by row.
@@ -233,8 +220,7 @@ class WeightGradientPlan final : public ConvPlan {
             g.a_off = x_off_.data() + inside.first * band_w_;
             g.b_off = y_off_.data() + inside.first * band_w_;
             g.kc = (inside.last - inside.first) * w;
-            g.a0 = packed_x + tap_off_[size_t(t)] + c * (planes_ ? channel_pitch_ : 1) +
-                   run * x_pitch_ * (planes_ ? 1 : channel_pitch_);
+            g.a0 = packed_x + packing_.tap_off[size_t(t)] + c * packing_.channel + run * packing_.row;
             g.a1 = g.a0 + half * g.a_ld;
             g.c0 = sums + (c * taps_ + t) * k_block_ + k;
             g.c1 = g.c0 + half * g.ldc;
@@ -272,12 +258,12 @@ class WeightGradientPlan final : public ConvPlan {
   ConvProblem problem_;
   const Kernels<T>& kernel_;
   TapProblem p_;
-  TapAxis z_, y_, x_;
+  InputPacking<T> packing_;
   int64_t taps_, width_, k_block_, k_blocks_, c_block_, c_blocks_, rows_, sums_size_;
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
-  bool planes_;
-  int64_t x_pitch_, channel_pitch_, packed_x_, packed_y_;
-  std::vector<int64_t> tap_off_, x_off_, y_off_;
+  bool planes_, exchanged_ = false;
+  int64_t packed_y_;
+  std::vector<int64_t> x_off_, y_off_;  // of the band's pixels in the packed operands
 };
 
 }  // namespace
