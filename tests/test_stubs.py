@@ -8,7 +8,9 @@ from importlib.resources import files
 
 import konv._core
 
-STUB = ast.parse((files("konv") / "_core.pyi").read_text())
+
+def stub() -> list[ast.stmt]:
+    return ast.parse((files("konv") / "_core.pyi").read_text()).body
 
 
 def declared(body: list[ast.stmt]) -> set[str]:
@@ -26,11 +28,11 @@ def public(value: object) -> set[str]:
 
 
 def test_module_names() -> None:
-    assert {n for n in declared(STUB.body) if not n.startswith("_")} == public(konv._core)
+    assert {n for n in declared(stub()) if not n.startswith("_")} == public(konv._core)
 
 
 def test_class_names() -> None:
-    for node in STUB.body:
+    for node in stub():
         # A Protocol or TypedDict that exists for type checkers alone is private.
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             names = {n for n in declared(node.body) if not n.startswith("_")}
@@ -38,7 +40,7 @@ def test_class_names() -> None:
 
 
 def test_functions_are_callable() -> None:
-    for node in STUB.body:
+    for node in stub():
         if not isinstance(node, ast.FunctionDef):
             continue
         function = getattr(konv._core, node.name)
@@ -49,6 +51,5 @@ def test_functions_are_callable() -> None:
             continue
         kinds = {p.kind for p in parameters.values()}
         if not kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
-            stub = node.args
-            named = [a.arg for a in (*stub.posonlyargs, *stub.args, *stub.kwonlyargs)]
+            named = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
             assert list(parameters) == named, node.name
