@@ -29,7 +29,7 @@ Array checked_array(PyObject* object, const char* name) {
     if (tracked)
       type_error("%s: this tensor requires grad, which konv would lose; use konv.torch, or pass tensor.detach().numpy()",
                  name);
-    type_error("%s: expected a numpy.ndarray, got %s", name, Py_TYPE(object)->tp_name);
+    type_error("%s: expected a numpy.ndarray, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }
   PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
   return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a)};

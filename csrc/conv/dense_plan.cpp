@@ -12,6 +12,8 @@ namespace konv {
 
 namespace {
 
+constexpr int64_t kSerialPackBytes = 256 << 10;
+
 // dst[r * row_stride + c * col_stride] = tile[r * ld + c]
 template <class T>
 void store_tile(const Kernels<T>& kernel, const T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst,
@@ -93,7 +95,7 @@ class DensePlan final : public ConvPlan {
     if (problem_.flops() < 2e6) threads = 1;
     problem_.threads = threads;
     for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, in_place);
-    gaps_ = problem.direction == Direction::input_gradient && leaves_gaps(problem);
+    gaps_ = leaves_gaps(problem, stages_.size());
     int64_t shared = 0, mine = 0;
     for (Stage<T>& s : stages_) {
       s.weight_base = shared;
@@ -109,11 +111,12 @@ class DensePlan final : public ConvPlan {
     const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
     T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
     T* packed_weights = reinterpret_cast<T*>(ws.shared);
-    if (gaps_) zero_input_gradient(problem_, tensors.x);
+    if (gaps_) zero_gradient(problem_, tensors.x);
 
     int64_t packs = 0, tasks = 0;
     for (const Stage<T>& s : stages_) packs += s.pack_tasks, tasks += s.t.tasks;
-    parallel_for(packs, packs > 1 ? threads : 1, [&](int64_t task, int) {
+    // Waking threads costs more than packing a few hundred kilobytes.
+    parallel_for(packs, workspace.shared > kSerialPackBytes ? threads : 1, [&](int64_t task, int) {
       const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.pack_tasks; });
       pack_weights(s, task, static_cast<const T*>(tensors.w), static_cast<const T*>(tensors.bias), packed_weights);
     });

@@ -84,7 +84,7 @@ class DepthwisePlan final : public ConvPlan {
   explicit DepthwisePlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
     for (TapProblem& p : tap_problems(problem)) stages_.emplace_back(std::move(p), kernel_.lanes);
-    gaps_ = problem.direction == Direction::input_gradient && leaves_gaps(problem);
+    gaps_ = leaves_gaps(problem, stages_.size());
     int64_t weights = 0, mine = 0;
     for (Stage<T>& s : stages_) {
       s.weight_base = weights;
@@ -101,7 +101,7 @@ class DepthwisePlan final : public ConvPlan {
     T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
     T* packed = reinterpret_cast<T*>(ws.shared);
     const T* bias = static_cast<const T*>(tensors.bias);
-    if (gaps_) zero_input_gradient(problem_, tensors.x);
+    if (gaps_) zero_gradient(problem_, tensors.x);
     for (const Stage<T>& s : stages_) {
       const T* w = static_cast<const T*>(tensors.w);
       if (!s.weights_in_place) {

@@ -15,7 +15,8 @@ namespace {
 template <class T>
 class DepthwiseWeightGradientPlan final : public ConvPlan {
  public:
-  explicit DepthwiseWeightGradientPlan(const ConvProblem& problem) : kernel_(kernels<T>(Isa(problem.isa))) {
+  explicit DepthwiseWeightGradientPlan(const ConvProblem& problem)
+      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
     ConvProblem forward = problem;
     forward.direction = Direction::forward;
@@ -35,6 +36,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
     const T *x = static_cast<const T*>(tensors.x), *dy = static_cast<const T*>(tensors.y);
     T* dw = static_cast<T*>(tensors.w);
+    if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);
     const int64_t tasks = pixels_ ? ceil_div(p_.groups, kernel_.lanes) : p_.groups * p_.outputs;
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
@@ -99,6 +101,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
         dw[(c0 + c) * p_.w_group + p_.taps[size_t(t)].weight] = sums[t * L + c];
   }
 
+  ConvProblem problem_;
   const Kernels<T>& kernel_;
   TapProblem p_;
   InputPacking<T> packing_;

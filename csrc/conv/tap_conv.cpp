@@ -8,19 +8,44 @@ namespace {
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-// Kernel elements along one axis that reach input positions congruent to `phase`, with the offset of the output
-// gradient that each one reads.
+// A kernel element along one axis, and the offset at which it reads.
 struct AxisTap {
   int64_t element, at;
 };
-std::vector<AxisTap> gradient_taps(const ConvProblem& p, int axis, int64_t phase) {
+
+// Leaves out elements that read nothing but padding, however far from the image the kernel reaches.
+void add_tap(std::vector<AxisTap>& taps, AxisTap tap, int64_t in, int64_t out, int64_t step) {
+  if (tap.at < in && tap.at + (out - 1) * step >= 0) taps.push_back(tap);
+}
+
+std::vector<AxisTap> forward_taps(const ConvProblem& p, int axis) {
+  std::vector<AxisTap> r;
+  for (int64_t e = 0; e < p.kernel[axis]; e++)
+    add_tap(r, {e, e * p.dilation[axis] - p.pad[axis]}, p.in[axis], p.out[axis], p.stride[axis]);
+  return r;
+}
+
+// Elements that reach input positions congruent to `phase`, of which there are `count`, with the offset of the output
+// gradient that each one reads.
+std::vector<AxisTap> gradient_taps(const ConvProblem& p, int axis, int64_t phase, int64_t count) {
   std::vector<AxisTap> r;
   for (int64_t e = 0; e < p.kernel[axis]; e++) {
     const int64_t position = phase + p.pad[axis] - e * p.dilation[axis];
-    if (position % p.stride[axis] == 0) r.push_back({e, position / p.stride[axis]});
+    if (position % p.stride[axis] == 0) add_tap(r, {e, position / p.stride[axis]}, p.out[axis], count, 1);
   }
   return r;
 }
+
+void set_grid(TapProblem& t, const ConvProblem& p, const std::vector<AxisTap> (&axis)[3]) {
+  const bool empty = axis[0].empty() || axis[1].empty() || axis[2].empty();
+  for (int i = 0; i < 3; i++) t.grid[i] = empty ? 0 : int64_t(axis[i].size());
+  for (const AxisTap& z : axis[0])
+    for (const AxisTap& y : axis[1])
+      for (const AxisTap& x : axis[2])
+        t.taps.push_back({{z.at, y.at, x.at}, z.element * p.ws[2] + y.element * p.ws[3] + x.element * p.ws[4]});
+}
+
+int64_t phase_count(const ConvProblem& p, int axis) { return std::min(p.stride[axis], p.in[axis]); }
 
 }  // namespace
 
@@ -37,13 +62,8 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
     std::copy_n(p.stride, 3, t.step);
     t.in_n = p.xs[0], t.in_c = p.xs[1], std::copy_n(p.xs + 2, 3, t.in_stride);
     t.out_n = p.ys[0], t.out_c = p.ys[1], std::copy_n(p.ys + 2, 3, t.out_stride);
-    std::copy_n(p.kernel, 3, t.grid);
     t.w_group = t.outputs * p.ws[0], t.w_output = p.ws[0], t.w_channel = p.ws[1];
-    for (int64_t z = 0; z < p.kernel[0]; z++)
-      for (int64_t y = 0; y < p.kernel[1]; y++)
-        for (int64_t x = 0; x < p.kernel[2]; x++)
-          t.taps.push_back({{z * p.dilation[0] - p.pad[0], y * p.dilation[1] - p.pad[1], x * p.dilation[2] - p.pad[2]},
-                            z * p.ws[2] + y * p.ws[3] + x * p.ws[4]});
+    set_grid(t, p, {forward_taps(p, 0), forward_taps(p, 1), forward_taps(p, 2)});
     all.push_back(std::move(t));
     return all;
   }
@@ -55,27 +75,27 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
   t.out_n = p.xs[0], t.out_c = p.xs[1];
   t.w_group = t.channels * p.ws[0], t.w_output = p.ws[1], t.w_channel = p.ws[0];
   for (int i = 0; i < 3; i++) t.out_stride[i] = p.xs[2 + i] * p.stride[i];
-  for (int64_t pz = 0; pz < std::min(p.stride[0], p.in[0]); pz++)
-    for (int64_t py = 0; py < std::min(p.stride[1], p.in[1]); py++)
-      for (int64_t px = 0; px < std::min(p.stride[2], p.in[2]); px++) {
-        const int64_t phase[3] = {pz, py, px};
+  for (int64_t z = 0; z < phase_count(p, 0); z++)
+    for (int64_t y = 0; y < phase_count(p, 1); y++)
+      for (int64_t x = 0; x < phase_count(p, 2); x++) {
+        const int64_t phase[3] = {z, y, x};
         TapProblem q = t;
-        q.out_base = 0;
+        std::vector<AxisTap> taps[3];
         for (int i = 0; i < 3; i++) {
           q.out[i] = (p.in[i] - phase[i] + p.stride[i] - 1) / p.stride[i];
           q.out_base += phase[i] * p.xs[2 + i];
+          taps[i] = gradient_taps(p, i, phase[i], q.out[i]);
         }
-        const auto tz = gradient_taps(p, 0, pz), ty = gradient_taps(p, 1, py), tx = gradient_taps(p, 2, px);
-        if (tz.empty() || ty.empty() || tx.empty()) continue;
-        q.grid[0] = int64_t(tz.size()), q.grid[1] = int64_t(ty.size()), q.grid[2] = int64_t(tx.size());
-        for (const AxisTap& z : tz)
-          for (const AxisTap& y : ty)
-            for (const AxisTap& x : tx)
-              q.taps.push_back(
-                  {{z.at, y.at, x.at}, z.element * p.ws[2] + y.element * p.ws[3] + x.element * p.ws[4]});
+        if (taps[0].empty() || taps[1].empty() || taps[2].empty()) continue;
+        set_grid(q, p, taps);
         all.push_back(std::move(q));
       }
   return all;
+}
+
+bool leaves_gaps(const ConvProblem& p, size_t problems) {
+  return p.direction == Direction::input_gradient &&
+         int64_t(problems) < phase_count(p, 0) * phase_count(p, 1) * phase_count(p, 2);
 }
 
 TapAxis tap_axis(const TapProblem& p, int axis) {
@@ -140,33 +160,30 @@ TapRows tap_rows_inside(const TapProblem& p, int64_t h) {
   return r;
 }
 
-bool leaves_gaps(const ConvProblem& p) {
-  for (int i = 0; i < 3; i++)
-    for (int64_t phase = 0; phase < std::min(p.stride[i], p.in[i]); phase++)
-      if (gradient_taps(p, i, phase).empty()) return true;
-  return false;
-}
-
 namespace {
 
 template <class T>
-void zero_input_gradient_(const ConvProblem& p, T* x) {
-  for (int64_t n = 0; n < p.n; n++)
-    for (int64_t c = 0; c < p.c; c++)
-      for (int64_t z = 0; z < p.in[0]; z++)
-        for (int64_t y = 0; y < p.in[1]; y++) {
-          T* row = x + n * p.xs[0] + c * p.xs[1] + z * p.xs[2] + y * p.xs[3];
-          for (int64_t i = 0; i < p.in[2]; i++) row[i * p.xs[4]] = 0;
+void zero(T* out, const int64_t shape[5], const int64_t strides[5]) {
+  for (int64_t n = 0; n < shape[0]; n++)
+    for (int64_t c = 0; c < shape[1]; c++)
+      for (int64_t z = 0; z < shape[2]; z++)
+        for (int64_t y = 0; y < shape[3]; y++) {
+          T* row = out + n * strides[0] + c * strides[1] + z * strides[2] + y * strides[3];
+          for (int64_t x = 0; x < shape[4]; x++) row[x * strides[4]] = 0;
         }
 }
 
 }  // namespace
 
-void zero_input_gradient(const ConvProblem& p, void* x) {
+void zero_gradient(const ConvProblem& p, void* out) {
+  const bool weight = p.direction == Direction::weight_gradient;
+  const int64_t input_shape[5] = {p.n, p.c, p.in[0], p.in[1], p.in[2]};
+  const int64_t weight_shape[5] = {p.k, p.c / p.groups, p.kernel[0], p.kernel[1], p.kernel[2]};
+  const int64_t *shape = weight ? weight_shape : input_shape, *strides = weight ? p.ws : p.xs;
   if (p.dtype == DType::f32)
-    zero_input_gradient_(p, static_cast<float*>(x));
+    zero(static_cast<float*>(out), shape, strides);
   else
-    zero_input_gradient_(p, static_cast<double*>(x));
+    zero(static_cast<double*>(out), shape, strides);
 }
 
 }  // namespace konv

@@ -25,11 +25,13 @@ struct TapProblem {
   int64_t w_group, w_output, w_channel;
 };
 
-// One entry for forward; for the input gradient one for each phase that some kernel element reaches.
+// One entry for forward; for the input gradient one for each phase that some kernel element reaches. Kernel elements that
+// see only padding are left out.
 std::vector<TapProblem> tap_problems(const ConvProblem& problem);
-// Whether some input position is reached by no kernel element, so that the input gradient must be zeroed first.
-bool leaves_gaps(const ConvProblem& problem);
-void zero_input_gradient(const ConvProblem& problem, void* x);
+// Whether so many problems leave some of the input gradient unwritten, so that it must be zeroed first.
+bool leaves_gaps(const ConvProblem& problem, size_t problems);
+// Zeroes the result of either gradient.
+void zero_gradient(const ConvProblem& problem, void* out);
 
 // Whether there is one tap and it reads inside the input for every output.
 bool can_read_in_place(const TapProblem& p);

@@ -37,6 +37,7 @@ class WeightGradientPlan final : public ConvPlan {
     if (p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
     flatten_pixels(p_);
     taps_ = int64_t(p_.taps.size());
+    if (taps_ == 0) return;  // all padding: the gradient is zero
     cut_outputs();
     cut_pixels();
     layout();
@@ -48,6 +49,8 @@ class WeightGradientPlan final : public ConvPlan {
     T* dw = static_cast<T*>(tensors.w);
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
     T* parts = reinterpret_cast<T*>(ws.shared);
+    if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);
+    if (taps_ == 0) return;
     parallel_for(blocks * parts_, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
       const int64_t part = task / blocks, block = task % blocks;

@@ -58,7 +58,13 @@ std::vector<Isa> isa_levels() {
 }
 
 Isa isa_default() {
-  if (const char* forced = std::getenv("KONV_ISA"); forced && *forced) return isa_from_name(forced);
+  if (const char* forced = std::getenv("KONV_ISA"); forced && *forced) {
+    try {
+      return isa_from_name(forced);
+    } catch (const std::invalid_argument& e) {
+      throw std::invalid_argument(std::string("environment variable KONV_ISA: ") + e.what());
+    }
+  }
   return isa_levels().back();
 }
 
