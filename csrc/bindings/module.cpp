@@ -3,6 +3,7 @@
 #include "bindings/elementwise.h"
 #include "bindings/register.h"
 #include "core/config.h"
+#include "core/parallel.h"
 
 namespace py = pybind11;
 
@@ -11,7 +12,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core of konv.";
   m.attr("__version__") = KONV_VERSION;
   konv::register_config(m);
-  konv::process_config();  // a wrong environment variable fails here, at import
+  konv::process_config(), konv::threading_backend();  // a wrong environment variable fails here, at import
   // Calls that may take less than a microsecond are plain C functions.
   for (PyMethodDef* methods : {konv::conv_methods, konv::elementwise_methods})
     if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();

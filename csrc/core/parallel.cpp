@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
+#include <string>
 #include <thread>
+
+#include "core/thread_pool.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -92,14 +96,26 @@ int default_threads() {
   return available_cores();
 }
 
+namespace {
+
+bool use_openmp() {
+  static const bool openmp = [] {
+    const char* name = std::getenv("KONV_THREADING");
+    const std::string text = name ? name : "";
 #if defined(KONV_OPENMP)
+    if (text == "openmp") return true;
+#else
+    if (text == "openmp") throw std::invalid_argument("environment variable KONV_THREADING: built without OpenMP");
+#endif
+    if (text.empty() || text == "pool") return false;
+    throw std::invalid_argument("environment variable KONV_THREADING: expected 'pool' or 'openmp', got '" + text + "'");
+  }();
+  return openmp;
+}
 
-const char* threading_backend() { return "openmp"; }
-
-void parallel_for(int64_t tasks, int threads, ParallelBody body, void* context) noexcept {
-  const uint64_t state = read_float_state();  // of the caller: its rounding and denormal modes hold in every thread
-  const int n = int(std::min<int64_t>(tasks, threads));
-#pragma omp parallel num_threads(n)
+void openmp_for(int64_t tasks, int threads, ParallelBody body, void* context, uint64_t state) {
+#if defined(KONV_OPENMP)
+#pragma omp parallel num_threads(threads)
   {
     const uint64_t mine = read_float_state();
     write_float_state(state);
@@ -107,17 +123,23 @@ void parallel_for(int64_t tasks, int threads, ParallelBody body, void* context) 
     for (int64_t i = 0; i < tasks; i++) body(context, i, omp_get_thread_num());
     write_float_state(mine);
   }
-}
-
 #else
-
-const char* threading_backend() { return "none"; }
-
-void parallel_for(int64_t tasks, int, ParallelBody body, void* context) noexcept {
-  for (int64_t i = 0; i < tasks; i++) body(context, i, 0);
+  (void)tasks, (void)threads, (void)body, (void)context, (void)state;
+#endif
 }
 
-#endif
+}  // namespace
+
+const char* threading_backend() { return use_openmp() ? "openmp" : "pool"; }
+
+void parallel_for(int64_t tasks, int threads, ParallelBody body, void* context) noexcept {
+  const int n = int(std::min<int64_t>(tasks, threads));
+  const uint64_t state = read_float_state();  // the caller's rounding and denormal modes hold in every thread
+  if (use_openmp())
+    openmp_for(tasks, n, body, context, state);
+  else
+    ThreadPool::instance().run(tasks, n, body, context, write_float_state, state);
+}
 
 FlushDenormals::FlushDenormals(bool flush) : saved_(read_float_state()) {
   if (flush) write_float_state(saved_ | kFlushBits);

@@ -1,4 +1,5 @@
-// Threads: the one place that knows how loops are spread over cores (OpenMP, in parallel.cpp).
+// Threads: the one place that knows how loops are spread over cores. Two backends, chosen by KONV_THREADING: konv's own
+// pool (the default) and OpenMP.
 #pragma once
 #include <cstdint>
 
@@ -8,7 +9,7 @@ namespace konv {
 int available_cores();
 // KONV_NUM_THREADS, else OMP_NUM_THREADS, else available_cores().
 int default_threads();
-const char* threading_backend();
+const char* threading_backend();  // throws std::invalid_argument for a wrong KONV_THREADING
 
 using ParallelBody = void (*)(void* context, int64_t task, int thread);
 void parallel_for(int64_t tasks, int threads, ParallelBody body, void* context) noexcept;

@@ -1,0 +1,145 @@
+#include "core/thread_pool.h"
+
+#include <algorithm>
+#include <chrono>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace konv {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kSpin = std::chrono::microseconds(100);
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+std::atomic<ThreadPool*> pool{nullptr};
+
+// The child of a fork has none of the parent's threads: it starts again with a new pool.
+void forget_pool() { pool.store(nullptr); }
+
+}  // namespace
+
+ThreadPool& ThreadPool::instance() {
+  static const bool registered = [] {
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(nullptr, nullptr, forget_pool);
+#endif
+    return true;
+  }();
+  (void)registered;
+  ThreadPool* p = pool.load();
+  if (!p) {
+    ThreadPool* fresh = new ThreadPool;  // never destroyed: its threads end with the process
+    if (pool.compare_exchange_strong(p, fresh))
+      p = fresh;
+    else
+      delete fresh;
+  }
+  return *p;
+}
+
+void ThreadPool::run(int64_t tasks, int threads, Body body, void* context, void (*enter)(uint64_t),
+                     uint64_t enter_argument) {
+  std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
+  if (!owner.owns_lock()) {
+    for (int64_t i = 0; i < tasks; i++) body(context, i, 0);
+    return;
+  }
+  add_workers(threads - 1);
+  loop_.tasks = tasks, loop_.next = 0, loop_.threads = threads;
+  loop_.body = body, loop_.context = context;
+  loop_.enter = enter, loop_.enter_argument = enter_argument;
+  state_.store((state_.load() / kNumber + 1) * kNumber + kOpen);
+  if (sleeping_.load() > 0) wake();
+  work(0);
+  state_.fetch_and(~kOpen);
+  for (int64_t spins = 0; state_.load() % kOpen != 0; spins++) {
+    if (spins < 20000)
+      pause();
+    else
+      std::this_thread::yield();
+  }
+}
+
+void ThreadPool::work(int thread) {
+  const int64_t tasks = loop_.tasks.load(std::memory_order_relaxed);
+  const Body body = loop_.body.load(std::memory_order_relaxed);
+  void* const context = loop_.context.load(std::memory_order_relaxed);
+  for (;;) {
+    const int64_t task = loop_.next.fetch_add(1, std::memory_order_relaxed);
+    if (task >= tasks) return;
+    body(context, task, thread);
+  }
+}
+
+void ThreadPool::add_workers(int count) {
+  while (int(workers_.size()) < count) {
+    const int index = int(workers_.size());
+    std::thread t([this, index] { worker(index); });
+    workers_.push_back(t.native_handle());
+    t.detach();
+  }
+}
+
+void ThreadPool::worker(int index) {
+  uint64_t seen = 0;
+  for (;;) {
+    uint64_t state = wait_for_loop(seen);
+    seen = state / kNumber;
+    while ((state & kOpen) && state / kNumber == seen && index + 1 < loop_.threads.load()) {
+      if (!state_.compare_exchange_weak(state, state + kOne)) continue;
+      loop_.enter.load()(loop_.enter_argument.load());
+      work(index + 1);
+      state_.fetch_sub(kOne);
+      break;
+    }
+  }
+}
+
+// The state, once it belongs to a later loop than `last`.
+uint64_t ThreadPool::wait_for_loop(uint64_t last) {
+  const auto end = Clock::now() + kSpin;
+  for (int i = 1;; i++) {
+    const uint64_t state = state_.load();
+    if (state / kNumber != last) return state;
+    pause();
+    if (i % 64 == 0 && Clock::now() > end) break;
+  }
+  std::unique_lock<std::mutex> lock(mutex_);
+  sleeping_++;
+  wake_.wait(lock, [&] { return state_.load() / kNumber != last; });
+  sleeping_--;
+#if defined(__linux__)
+  sched_setaffinity(0, sizeof allowed_, &allowed_);  // wake() narrowed it; from here the thread may move again
+#endif
+  return state_.load();
+}
+
+void ThreadPool::wake() {
+#if defined(__linux__)
+  // Left to itself the kernel may queue a sleeper behind the caller, on the processor that the caller keeps busy.
+  std::lock_guard<std::mutex> lock(mutex_);
+  const int here = sched_getcpu();
+  if (here >= 0 && sched_getaffinity(0, sizeof allowed_, &allowed_) == 0 && CPU_COUNT(&allowed_) > 1) {
+    cpu_set_t others = allowed_;
+    CPU_CLR(here, &others);
+    const int count = std::min<int>(int(workers_.size()), loop_.threads.load() - 1);
+    for (int i = 0; i < count; i++) pthread_setaffinity_np(workers_[size_t(i)], sizeof others, &others);
+  }
+#else
+  std::lock_guard<std::mutex> lock(mutex_);
+#endif
+  wake_.notify_all();
+}
+
+}  // namespace konv

@@ -1,0 +1,58 @@
+// konv's own threads: workers that spin for a moment after a loop, then sleep, and are made anew in a forked child.
+//
+// A loop never waits for a worker that has not joined it yet: the caller starts on the tasks at once, closes the loop
+// when none is left, and waits only for workers that are inside. So a sleeper that wakes late costs nothing but its help.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace konv {
+
+class ThreadPool {
+ public:
+  using Body = void (*)(void* context, int64_t task, int thread);
+  // The pool of this process.
+  static ThreadPool& instance();
+  // Runs the tasks on at most `threads` threads, the caller being thread 0. A second loop at the same time, from another
+  // Python thread or from within a task, runs on its caller alone. `enter` is called once in every other thread.
+  void run(int64_t tasks, int threads, Body body, void* context, void (*enter)(uint64_t), uint64_t enter_argument);
+
+ private:
+  struct Loop {
+    std::atomic<int64_t> tasks, next;
+    std::atomic<int> threads;
+    std::atomic<Body> body;
+    std::atomic<void*> context;
+    std::atomic<void (*)(uint64_t)> enter;
+    std::atomic<uint64_t> enter_argument;
+  };
+  // Of the current loop: its number, whether workers may still join, and how many are inside.
+  static constexpr uint64_t kOne = 1, kOpen = uint64_t(1) << 20, kNumber = uint64_t(1) << 21;
+
+  void add_workers(int count);
+  void worker(int index);
+  uint64_t wait_for_loop(uint64_t last);
+  void wake();
+  void work(int thread);
+
+  std::mutex owner_;
+  std::vector<std::thread::native_handle_type> workers_;
+  alignas(64) Loop loop_{};
+  alignas(64) std::atomic<uint64_t> state_{0};
+  alignas(64) std::atomic<int> sleeping_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+#if defined(__linux__)
+  cpu_set_t allowed_{};  // the caller's processors, guarded by mutex_
+#endif
+};
+
+}  // namespace konv
