@@ -97,7 +97,7 @@ def test_command(direction: str, suite: str, tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "dense" in shown
     assert "first" not in shown
-    assert "fast as numpy" in shown
+    assert "lowest against numpy" in shown
     figures = json.loads(file.read_text())
     assert figures["direction"] == direction
     assert [row["layer"] for row in figures["rows"]] == ["dense", "dw"]

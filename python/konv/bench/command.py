@@ -10,7 +10,7 @@ from pathlib import Path
 import konv
 from konv.bench.contenders import DIRECTIONS, blas_limit, contenders
 from konv.bench.layers import load_suite, suites
-from konv.bench.report import as_json, print_table
+from konv.bench.report import as_json, print_rows
 from konv.bench.timing import measure
 
 DESCRIPTION = """Time single convolutions: konv beside NumPy (im2col and BLAS) and, where installed,
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     info = konv.info()
-    print_table(rows, f"{arguments.direction}, {threads} thread(s), {info['isa']}, {info['cpu']}")
+    print_rows(rows, f"{arguments.direction}, {threads} thread(s), {info['isa']}, {info['cpu']}")
     if arguments.json:
         text = as_json(rows, direction=arguments.direction, threads=threads, cpu=info["cpu"])
         Path(arguments.json).write_text(text + "\n")

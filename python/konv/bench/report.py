@@ -1,4 +1,4 @@
-"""Figures as a table, with rich where it is installed, as plain text without it."""
+"""Figures of a run as a table, and as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from konv.bench.timing import Row, geometric_mean
+from konv.cli.table import print_table
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
@@ -28,59 +29,24 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
     return cells
 
 
-def summary(rows: Sequence[Row]) -> list[str]:
-    """One line for each contender: how much faster konv is, on average and at worst."""
-    lines = []
-    for name in _names(rows):
-        ratios = [(ratio, row.layer.name) for row in rows if (ratio := row.ratio(name))]
-        if name == "konv":
-            continue
-        mean = geometric_mean([ratio for ratio, _ in ratios])
-        worst, where = min(ratios)
-        lines.append(
-            f"konv is {mean:.2f}x as fast as {name} (geometric mean of {len(ratios)} layers; "
-            f"lowest {worst:.2f}x at {where})"
-        )
-    return lines
+def _mean(rows: Sequence[Row], name: str) -> str:
+    return f"{geometric_mean([ratio for row in rows if (ratio := row.ratio(name))]):.2f}x"
 
 
-def print_table(rows: Sequence[Row], title: str) -> None:
-    """Print the figures of all rows, then the summary."""
+def print_rows(rows: Sequence[Row], title: str) -> None:
+    """Print the figures of all layers, and for each contender the mean ratio and konv's lowest."""
     names = _names(rows)
-    header = ["layer", "GFLOP", *names, "konv GFLOP/s"]
-    body = [_cells(row, names) for row in rows]
-    title += "; microseconds, and how many times as fast konv is"
-    if not _print_rich(header, body, title):
-        _print_plain(header, body, title)
-    for line in summary(rows):
-        print(line)
-
-
-def _print_rich(header: list[str], body: list[list[str]], title: str) -> bool:
-    """Print on a terminal with rich; False where either is missing."""
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        return False
-    console = Console()
-    if not console.is_terminal:
-        return False
-    table = Table(title=title)
-    for i, text in enumerate(header):
-        table.add_column(text, justify="left" if i == 0 else "right", no_wrap=i == 0)
-    for cells in body:
-        table.add_row(*cells)
-    console.print(table)
-    return True
-
-
-def _print_plain(header: list[str], body: list[list[str]], title: str) -> None:
-    widths = [max(len(cells[i]) for cells in (header, *body)) for i in range(len(header))]
-    print(title)
-    for cells in (header, ["-" * width for width in widths], *body):
-        first, *rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        print("  ".join([first.strip().ljust(widths[0]), *rest]).rstrip())
+    others = [name for name in names if name != "konv"]
+    header = ["layer", "GFLOP", *(name.replace(" ", "\n") for name in names), "konv\nGFLOP/s"]
+    mean = ["geometric mean", "", "", *(_mean(rows, name) for name in others), ""]
+    print_table(
+        f"{title}; microseconds, and how many times as fast konv is",
+        header,
+        [*(_cells(row, names) for row in rows), mean],
+    )
+    for name in others:
+        lowest, layer = min((ratio, row.layer.name) for row in rows if (ratio := row.ratio(name)))
+        print(f"lowest against {name}: {lowest:.2f}x at {layer}")
 
 
 def as_json(rows: Sequence[Row], **context: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tables, with rich where it is installed, as plain text without it."""
+"""Tables, with rich on a terminal where it is installed, as plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     except ImportError:
         _print_plain(title, header, rows)
         return
+    console = Console()
+    if not console.is_terminal:  # whose width rich would have to guess
+        _print_plain(title, header, rows)
+        return
     table = Table(title=title, title_justify="left")
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for i, row in enumerate(rows):
         table.add_row(*row, end_section=i == len(rows) - 2)
-    Console().print(table)
+    console.print(table)
 
 
 def _print_plain(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
