@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import konv
-from tests.cases import ALGORITHMS, CASES, DIRECTIONS, ISA_LEVELS, LAYOUTS, Case
+from tests.cases import ALGORITHMS, CASES, DIRECTIONS, DTYPES, ISA_LEVELS, LAYOUTS, Case
 
 # Large enough that work is cut among threads, in sizes that no number of threads divides.
 LARGE = (
@@ -41,6 +41,30 @@ def test_same_bits_for_any_number_of_threads(case: Case, isa: str, direction: st
             for threads in (2, 3, 7):
                 more = case.compute(direction, data, layout=layout, threads=threads)
                 assert bits(more) == bits(one)
+
+
+# Layers of networks: large enough that the cuts for the cache and the cuts for the threads meet.
+PADDED = ((1, 1), (1, 1))
+LAYERS = (
+    Case(2, 64, (112, 112), 64, padding=PADDED),
+    Case(1, 256, (28, 28), 256, padding=PADDED),
+    Case(1, 512, (7, 7), 512, padding=PADDED),
+    Case(1, 64, (20, 1100), 64, padding=PADDED),
+    Case(1, 256, (56, 56), 64, (1, 1)),
+    Case(1, 3, (224, 224), 64, (7, 7), (2, 2), ((3, 3), (3, 3))),
+    Case(1, 64, (112, 112), 64, padding=PADDED, groups=64),
+    Case(1, 128, (56, 56), 128, padding=PADDED, groups=32),
+)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_same_bits_on_layers(case: Case, direction: str, dtype: str) -> None:
+    data = case.data(dtype)
+    for layout in ("NCHW", "NHWC"):
+        one, *others = (bits(case.compute(direction, data, layout=layout, threads=n)) for n in (1, 2, 3, 5))
+        assert all(other == one for other in others)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +190,60 @@ def test_environment(environment: dict[str, str], expected: str) -> None:
         timeout=60,
     ).stdout
     assert shown.split() == [expected]
+
+
+BACKEND = """
+import sys, numpy as np, konv
+rng = np.random.default_rng(0)
+x = rng.standard_normal((2, 40, 31, 33), np.float32)
+w = rng.standard_normal((50, 40, 3, 3), np.float32)
+y = konv.conv2d(x, w, padding=1, threads=3)
+gw = konv.grad.conv2d_weight(x, w.shape, y, padding=1, threads=3)
+print(konv.info()["threading"], hash(y.tobytes()), hash(gw.tobytes()))
+"""
+
+
+def test_same_bits_with_either_backend() -> None:
+    shown = []
+    for backend in ("pool", "openmp"):
+        environment = {**os.environ, "KONV_THREADING": backend, "PYTHONHASHSEED": "1"}
+        result = subprocess.run(
+            [sys.executable, "-c", BACKEND], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        if backend == "openmp" and "built without OpenMP" in result.stderr:
+            pytest.skip("this build has no OpenMP")
+        assert result.returncode == 0, result.stderr
+        shown.append(result.stdout.split())
+    assert [backend for backend, *_ in shown] == ["pool", "openmp"]
+    assert shown[0][1:] == shown[1][1:]
+
+
+def test_unknown_backend() -> None:
+    environment = {**os.environ, "KONV_THREADING": "tbb"}
+    result = subprocess.run(
+        [sys.executable, "-c", "import konv"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 1
+    assert "KONV_THREADING" in result.stderr
+
+
+LIMITED = """
+import resource, numpy as np, konv
+x, w = np.ones((2, 64, 56, 56), np.float32), np.ones((64, 64, 3, 3), np.float32)
+one = konv.conv2d(x, w, threads=1)
+resource.setrlimit(resource.RLIMIT_AS, (int(open("/proc/self/statm").read().split()[0]) * 4096 + (256 << 20),) * 2)
+print(np.array_equal(konv.conv2d(x, w, threads=64), one))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on memory that threads' stacks meet")
+def test_threads_that_cannot_be_had() -> None:
+    """Where the system grants fewer threads, those that there are do the work."""
+    environment = {**os.environ, "KONV_THREADING": "pool"}
+    result = subprocess.run(
+        [sys.executable, "-c", LIMITED], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stdout.split() == ["True"], result.stderr
 
 
 FORK = """
