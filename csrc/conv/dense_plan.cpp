@@ -214,7 +214,11 @@ class DensePlan final : public ConvPlan {
     if (w == tile.w) return true;
     int64_t last = offset + (channels - 1) * p.in_c;
     const int64_t at[3] = {tile.z, tile.h0 + tile.h - 1, tile.w0 + w - 1};
-    for (int a = 0; a < 3; a++) last += (at[a] * p.step[a] + p.taps[0].at[a]) * p.in_stride[a];
+    for (int a = 0; a < 3; a++) {
+      int64_t tap = 0;
+      for (const Tap& t : p.taps) tap = std::max(tap, t.at[a]);
+      last += (at[a] * p.step[a] + tap) * p.in_stride[a];
+    }
     return last < s.input_extent;
   }
 

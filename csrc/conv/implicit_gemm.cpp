@@ -9,12 +9,8 @@ namespace konv {
 
 namespace {
 
-std::string pointwise_supports(const ConvProblem& p) {
-  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
-  if (p.taps() != 1) return "the kernel has more than one element";
-  for (const TapProblem& t : tap_problems(p))
-    if (!can_read_in_place(t)) return "the input is padded";
-  // Pixels or planes whose strides are multiples of the page would lie in few sets of the first-level cache.
+// Pixels or planes whose strides are multiples of the page would lie in few sets of the first-level cache.
+std::string crowded_strides(const ConvProblem& p) {
   const int64_t item = dtype_size(p.dtype);
   const int64_t* s = p.direction == Direction::forward ? p.xs : p.ys;
   const int64_t channels = p.direction == Direction::forward ? p.c : p.k;
@@ -23,12 +19,31 @@ std::string pointwise_supports(const ConvProblem& p) {
   return "";
 }
 
+bool all_in_place(const ConvProblem& p) {
+  for (const TapProblem& t : tap_problems(p))
+    if (!can_read_in_place(t)) return false;
+  return true;
+}
+
+std::string pointwise_supports(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
+  if (p.taps() != 1) return "the kernel has more than one element";
+  if (!all_in_place(p)) return "the input is padded";
+  return crowded_strides(p);
+}
+
+// Without padding the input can be read where it lies. That pays where few outputs share the cost of packing it.
+bool in_place(const ConvProblem& p) {
+  const int64_t outputs = (p.direction == Direction::forward ? p.k : p.c) / p.groups;
+  return p.taps() > 1 && outputs <= 64 && all_in_place(p) && crowded_strides(p).empty();
+}
+
 double implicit_gemm_cost(const ConvProblem& p) {
-  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p) : dense_cost(p, false);
+  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p) : dense_cost(p, in_place(p));
 }
 
 std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
-  return p.direction == Direction::weight_gradient ? make_weight_gradient_plan(p) : make_dense_plan(p, false);
+  return p.direction == Direction::weight_gradient ? make_weight_gradient_plan(p) : make_dense_plan(p, in_place(p));
 }
 
 }  // namespace

@@ -118,14 +118,14 @@ TapAxis tap_axis(const TapProblem& p, int axis) {
 }
 
 bool can_read_in_place(const TapProblem& p) {
-  if (p.taps.size() != 1) return false;
-  for (int i = 0; i < 3; i++)
-    if (p.taps[0].at[i] < 0 || (p.out[i] - 1) * p.step[i] + p.taps[0].at[i] >= p.in[i]) return false;
-  return true;
+  for (const Tap& t : p.taps)
+    for (int i = 0; i < 3; i++)
+      if (t.at[i] < 0 || (p.out[i] - 1) * p.step[i] + t.at[i] >= p.in[i]) return false;
+  return !p.taps.empty();
 }
 
 void flatten_pixels(TapProblem& p) {
-  if (!can_read_in_place(p)) return;
+  if (p.taps.size() != 1 || !can_read_in_place(p)) return;
   // Without padding the single tap's position is an offset of the input, whose size no longer matters.
   for (int i = 0; i < 3; i++)
     if (p.step[i] != 1 || p.taps[0].at[i] != 0 || p.in[i] != p.out[i]) return;

@@ -33,7 +33,7 @@ bool leaves_gaps(const ConvProblem& problem, size_t problems);
 // Zeroes the result of either gradient.
 void zero_gradient(const ConvProblem& problem, void* out);
 
-// Whether there is one tap and it reads inside the input for every output.
+// Whether every tap reads inside the input for every output.
 bool can_read_in_place(const TapProblem& p);
 // Joins image axes, and images, that one run of pixels covers (pointwise problems on contiguous rows).
 void flatten_pixels(TapProblem& p);

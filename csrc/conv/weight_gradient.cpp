@@ -34,7 +34,7 @@ class WeightGradientPlan final : public ConvPlan {
     ConvProblem forward = problem;
     forward.direction = Direction::forward;
     p_ = std::move(tap_problems(forward)[0]);
-    if (p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
+    if (taps_ == 1 && p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
     flatten_pixels(p_);
     taps_ = int64_t(p_.taps.size());
     if (taps_ == 0) return;  // all padding: the gradient is zero

@@ -16,18 +16,24 @@ KONV_INLINE void zero_run(T* dst, int64_t n) {
   if (i < n) store_n(dst + i, Vec<T>{}, int(n - i));
 }
 
-// dst[i] = src[i * step]
-template <class T>
-KONV_INLINE void gather_run(const T* src, int64_t step, T* dst, int64_t n) {
-  if (n <= 0) return;
-  if (step == 1) return copy_run(src, dst, n);
-  int64_t i = 0;
-  if (step == 2) {
-    for (; i + kLanes<T> < n; i += kLanes<T>) store(dst + i, load_step<2>(src + 2 * i));
-    store_n(dst + i, load_step_between<2>(src + 2 * i, 0, int(n - i)), int(n - i));
-    return;
+// dst[i] = src[i * step] for i in [begin, end), zero for the rest of [0, n); writes up to a vector more.
+template <int Step, class T>
+KONV_INLINE void pack_run(const T* src, T* dst, int64_t begin, int64_t end, int64_t n) {
+  constexpr int L = kLanes<T>;
+  for (int64_t i = 0; i < n; i += L) {
+    const int64_t low = begin - i < 0 ? 0 : begin - i < L ? begin - i : L, high = end - i < 0 ? 0 : end - i < L ? end - i : L;
+    // The vectors behind a strided load end one element past the last that is used.
+    const bool whole = low == 0 && (Step == 1 ? high == L : end - i > L);
+    store(dst + i, whole ? load_step<Step>(src + i * Step)
+                         : load_step_between<Step>(src + i * Step, int(low < high ? low : high), int(high)));
   }
-  for (; i < n; i++) dst[i] = src[i * step];
+}
+template <class T>
+KONV_INLINE void pack_row(const T* src, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
+  if (step == 1) return pack_run<1>(src, dst, begin, end, n);
+  if (step == 2) return pack_run<2>(src, dst, begin, end, n);
+  zero_run(dst, n);
+  for (int64_t i = begin; i < end; i++) dst[i] = src[i * step];
 }
 
 // Column c of src goes to row(c), which is null for a column that is left out.
@@ -120,9 +126,7 @@ static void pack_planes(const PackRegion<T>& p) {
                 continue;
               }
               const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
-              if (sx.begin) zero_run(dst, sx.begin);
-              gather_run(row + sx.begin * step, step, dst + sx.begin, sx.end - sx.begin);
-              zero_run(dst + sx.end, p.x_pitch - sx.end);
+              pack_row(row, step, dst, sx.begin, sx.end, p.x_pitch);
             }
           }
         }

@@ -48,6 +48,7 @@ struct PackAxis {
 // walks it with unit steps. The order of packed data is
 //   planes: [channel][z phase][z][y phase][x phase][y][x], rows x_pitch apart and channels channel_pitch apart;
 //   pixels: [z phase][z][y phase][x phase][y][x][channel], pixels channel_pitch apart, x_pitch pixels a row.
+// dst has room for one vector past the end.
 template <class T>
 struct PackRegion {
   const T* src;
