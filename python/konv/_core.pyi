@@ -1,0 +1,126 @@
+from ._types import Activation, Array, IntArray, Layout2D, Padding, Size2D
+
+__version__: str
+
+class Config:
+    """Settings that hold for a call."""
+
+    isa: str
+    threads: int
+    max_workspace: int
+    keep_denormals: bool
+    strict: bool
+    def __init__(self, arg0: Config, /) -> None: ...
+
+def config() -> Config: ...
+def process_config() -> Config: ...
+def set_process_config(config: Config) -> None: ...
+def thread_config() -> Config | None: ...
+def set_thread_config(config: Config | None) -> None: ...
+def isa_levels() -> list[str]: ...
+def cpu_name() -> str: ...
+def available_cores() -> int: ...
+def default_threads() -> int: ...
+def threading_backend() -> str: ...
+def l2_cache_bytes() -> int: ...
+def compiler() -> str: ...
+def plan_cache_info() -> tuple[int, int, int, int]: ...
+def clear_plan_cache() -> None: ...
+def conv2d(
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    activation: Activation | None,
+    residual: Array | None,
+    algorithm: str,
+    out: Array | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> Array: ...
+def conv2d_input(
+    input_size: tuple[int, ...],
+    weight: Array,
+    grad_output: Array,
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    algorithm: str,
+    out: Array | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> Array: ...
+def conv2d_weight(
+    input: Array,
+    weight_size: tuple[int, int, int, int],
+    grad_output: Array,
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    algorithm: str,
+    out: Array | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> Array: ...
+def conv_bias(grad_output: Array, layout: str | None, out: Array | None, threads: int | None, /) -> Array: ...
+def explain_conv2d(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, int, int, int],
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    algorithm: str,
+    threads: int | None,
+    max_workspace: int | None,
+    dtype: str,
+    direction: str,
+    /,
+) -> tuple[list[tuple[str, str, float, bool]], float, str]: ...
+
+# Element-wise work of konv.nn: contiguous arrays; `out` receives the result and may be an input.
+def sigmoid(x: Array, out: Array, /) -> None: ...
+def sigmoid_grad(y: Array, grad: Array, out: Array, /) -> None: ...
+def tanh(x: Array, out: Array, /) -> None: ...
+def tanh_grad(y: Array, grad: Array, out: Array, /) -> None: ...
+def relu_grad(y: Array, grad: Array, out: Array, /) -> None: ...
+def clipped_relu(x: Array, out: Array, slope: float, max: float, threshold: float, /) -> None: ...
+def clipped_relu_grad(
+    x: Array, grad: Array, out: Array, slope: float, max: float, threshold: float, /
+) -> None: ...
+def softmax(x: Array, out: Array, /) -> None: ...
+def softmax_grad(y: Array, grad: Array, out: Array, /) -> None: ...
+def softmax_cross_entropy(
+    logits: Array, labels: Array | IntArray, grad: Array | None, scale: float, /
+) -> float: ...
+def dropout(x: Array, out: Array, rate: float, seed: int, /) -> None: ...
+def adam_step(
+    value: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    /,
+) -> None: ...
+def sgd_step(
+    value: Array, grad: Array, velocity: Array | None, rate: float, momentum: float, nesterov: bool, /
+) -> None: ...
