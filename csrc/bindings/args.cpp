@@ -20,15 +20,15 @@ std::string tuple_text(const std::string& joined, int count) { return "(" + join
 
 Array checked_array(PyObject* object, const char* name) {
   if (!PyArray_Check(object)) {
-    PyObject* requires_grad = PyObject_HasAttrString(object, "requires_grad")
-                                  ? PyObject_GetAttrString(object, "requires_grad")
-                                  : nullptr;
+    PyObject* requires_grad =
+        PyObject_HasAttrString(object, "requires_grad") ? PyObject_GetAttrString(object, "requires_grad") : nullptr;
     const bool tracked = requires_grad && PyObject_IsTrue(requires_grad) == 1;
     Py_XDECREF(requires_grad);
     PyErr_Clear();
     if (tracked)
-      type_error("%s: this tensor requires grad, which konv would lose; use konv.torch, or pass tensor.detach().numpy()",
-                 name);
+      type_error(
+          "%s: this tensor requires grad, which konv would lose; use konv.torch, or pass tensor.detach().numpy()",
+          name);
     type_error("%s: expected a numpy.ndarray, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }
   PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
@@ -210,8 +210,7 @@ void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, i
   if (PyTuple_Check(object) || PyList_Check(object)) {
     if (PySequence_Fast_GET_SIZE(object) != spatial)
       value_error("%s: expected an integer or %d of them, got %R", name, spatial, object);
-    for (int i = 0; i < spatial; i++)
-      value[3 - spatial + i] = int_arg(PySequence_Fast_GET_ITEM(object, i), name, low);
+    for (int i = 0; i < spatial; i++) value[3 - spatial + i] = int_arg(PySequence_Fast_GET_ITEM(object, i), name, low);
     return;
   }
   const int64_t v = int_arg(object, name, low);
@@ -271,7 +270,8 @@ Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Lay
             std::initializer_list<PyObject*> inputs) {
   const Array out = type_number == NPY_INT64 ? index_array_arg(object, "out") : array_arg(object, "out");
   if (type_number != NPY_INT64 && PyArray_TYPE(out.object) != type_number)
-    type_error("out: expected dtype %s, got %s", type_number == NPY_FLOAT ? "float32" : "float64", dtype_text(out.dtype));
+    type_error("out: expected dtype %s, got %s", type_number == NPY_FLOAT ? "float32" : "float64",
+               dtype_text(out.dtype));
   bool same = out.ndim == layout.spatial + 1 + batched;
   for (int i = 0; same && i < 5; i++)
     if (int p = layout.position(i, batched); p >= 0) same = out.shape[p] == shape[i];

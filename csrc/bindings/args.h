@@ -8,7 +8,7 @@
 
 #define PY_ARRAY_UNIQUE_SYMBOL konv_numpy_api
 #ifndef KONV_IMPORT_NUMPY
-#define NO_IMPORT_ARRAY
+#  define NO_IMPORT_ARRAY
 #endif
 #include <numpy/arrayobject.h>
 

@@ -111,8 +111,7 @@ void channels(ConvProblem& p, int64_t weight_channels, const char* input_name) {
   if (p.c < 1) value_error("%s: expected at least one channel", input_name);
   if (p.k < 1) value_error("weight: expected at least one output channel");
   if (p.k % p.groups)
-    value_error("groups: %lld does not divide the %lld output channels of weight", (long long)p.groups,
-                (long long)p.k);
+    value_error("groups: %lld does not divide the %lld output channels of weight", (long long)p.groups, (long long)p.k);
   if (p.c % p.groups)
     value_error("groups: %lld does not divide the %lld channels of %s", (long long)p.groups, (long long)p.c,
                 input_name);
@@ -218,10 +217,9 @@ PyObject* conv(int spatial, PyObject* const* a) {
   ConvProblem& p = f.problem;
   const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
   const int type = type_number(p.dtype);
-  Ref out = a[12] == Py_None
-                ? new_array(type, shape, f.common.layout, f.xv.batched,
-                            !f.common.layout.channels_last && is_channels_last_memory(f.xv))
-                : out_arg(a[12], type, shape, f.common.layout, f.xv.batched, {a[0], a[1], a[2]});
+  Ref out = a[12] == Py_None ? new_array(type, shape, f.common.layout, f.xv.batched,
+                                         !f.common.layout.channels_last && is_channels_last_memory(f.xv))
+                             : out_arg(a[12], type, shape, f.common.layout, f.xv.batched, {a[0], a[1], a[2]});
   if (p.n == 0) return out.release();
   strides_of(out.array(), f.common.layout, f.xv.batched, p.ys);
   run(p, {f.x.data, f.w.data, PyArray_DATA(out.array()), p.has_bias ? PyArray_DATA(f.bias.array()) : nullptr});

@@ -179,8 +179,7 @@ void bias_gradient(const Kernels<T>& kernel, int threads, const T* y, int64_t n,
       for (int64_t z = 0; z < out[0]; z++) {
         const T* plane = y + in * ys[0] + k0 * ys[1] + z * ys[2];
         if (channels_last) {
-          for (int64_t h = 0; h < out[1]; h++)
-            kernel.sum_columns(plane + h * ys[3], ys[4], out[2], count, bias + k0);
+          for (int64_t h = 0; h < out[1]; h++) kernel.sum_columns(plane + h * ys[3], ys[4], out[2], count, bias + k0);
         } else if (ys[4] == 1) {
           T sum;
           const bool flat = ys[3] == out[2];

@@ -37,13 +37,13 @@ struct Stage {
   // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
   std::vector<int64_t> packed_off[2], direct_off[2];
   std::vector<int64_t> weight_off;
-  int64_t weight_step;                       // elements of packed weights for one k: outputs of a panel
-  int64_t weight_panel, weight_size;         // elements of a packed panel (one channel block), of all
-  int64_t weight_base, bias_base;            // element offsets in the shared workspace
-  int64_t input_extent;                      // elements from the first to past the last of the input
+  int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
+  int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
+  int64_t weight_base, bias_base;     // element offsets in the shared workspace
+  int64_t input_extent;               // elements from the first to past the last of the input
   int64_t pack_tasks;
   std::vector<int64_t> panel_row[2];  // as packed_off, see weights.h
-  std::vector<TapRows> tap_rows;  // of each output row
+  std::vector<TapRows> tap_rows;      // of each output row
 
   Stage(TapProblem problem, const ConvProblem& conv, bool in_place) : p(std::move(problem)) {
     const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
@@ -139,8 +139,12 @@ class DensePlan final : public ConvPlan {
     const int64_t group = task / s.t.panels / s.t.channel_blocks;
     const int64_t c0 = block * s.t.channel_block, first = panel * s.weight_step;
     const int64_t outputs = std::min(s.weight_step, s.p.outputs - first);
-    WeightPanel<T> p{s.p, w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel, outputs, s.weight_step,
-                     std::min(s.t.channel_block, s.p.channels - c0), s.panel_row[block + 1 == s.t.channel_blocks],
+    WeightPanel<T> p{s.p,
+                     w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel,
+                     outputs,
+                     s.weight_step,
+                     std::min(s.t.channel_block, s.p.channels - c0),
+                     s.panel_row[block + 1 == s.t.channel_blocks],
                      packed + s.weight_base + task * s.weight_panel};
     pack_weight_panel(kernel_, p);
     if (block == 0 && bias) {
@@ -152,7 +156,7 @@ class DensePlan final : public ConvPlan {
   // What one task works on: output pixels [h0, h0 + h) x [w0, w0 + w) of an image and group.
   struct Tile {
     int64_t n, group, z, h0, h, w0, w;
-    const T* src;           // packed or original input at the tile's first pixel, channel c0
+    const T* src;  // packed or original input at the tile's first pixel, channel c0
     const int64_t* off;
     int64_t row_step, pixel_step;  // between output pixels, in the source
     T* dst;
@@ -188,8 +192,8 @@ class DensePlan final : public ConvPlan {
       tile.channels = channels;
       tile.weights = packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
       if (t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels)) {
-        tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] +
-                   tile.h0 * p.step[1] * p.in_stride[1] + tile.w0 * p.step[2] * p.in_stride[2];
+        tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] + tile.h0 * p.step[1] * p.in_stride[1] +
+                   tile.w0 * p.step[2] * p.in_stride[2];
         tile.off = s.direct_off[tile.last].data();
         tile.row_step = p.step[1] * p.in_stride[1], tile.pixel_step = p.step[2] * p.in_stride[2];
       } else {
@@ -316,8 +320,7 @@ class DensePlan final : public ConvPlan {
           g.ldc = in_place ? p.out_c : t.width;
           g.c1 = g.c0 + half * g.ldc;
           kernel_.gemm[vectors - 1][1][rows](g);
-          if (!in_place && tile.last)
-            store_tile(kernel_, sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
+          if (!in_place && tile.last) store_tile(kernel_, sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;
         }
       }

@@ -18,12 +18,12 @@ enum class Lanes { outputs, pixels };
 
 struct DenseTiling {
   Lanes lanes;
-  bool direct;       // the input is read in place
-  bool planes;       // packed order: planes, else pixels (channels last)
-  int64_t rows;      // broadcast rows of a micro-tile: pixels, or output channels
-  int64_t width;     // lanes of a micro-tile: output channels, or pixels
-  int64_t segment;   // Lanes::outputs: pixels of one image row in a micro-tile (rows == 2 * segment)
-  int64_t panels;    // of packed weights: `width` output channels each, or `rows`
+  bool direct;      // the input is read in place
+  bool planes;      // packed order: planes, else pixels (channels last)
+  int64_t rows;     // broadcast rows of a micro-tile: pixels, or output channels
+  int64_t width;    // lanes of a micro-tile: output channels, or pixels
+  int64_t segment;  // Lanes::outputs: pixels of one image row in a micro-tile (rows == 2 * segment)
+  int64_t panels;   // of packed weights: `width` output channels each, or `rows`
   int64_t channel_block, channel_blocks;
   int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a task
   int64_t panel_block, panel_blocks;         // weight panels of a task

@@ -1,6 +1,6 @@
 // Depthwise forward and input gradient, in three forms. Rows: planar data and the usual square kernels, read where they
-// lie, the borders by masked loads. Pixels: channels last, with channels in the lanes; only pixels at the border look at
-// each tap. Packed: everything else; a band of one plane at a time is packed (padded, split by phase) into scratch.
+// lie, the borders by masked loads. Pixels: channels last, with channels in the lanes; only pixels at the border look
+// at each tap. Packed: everything else; a band of one plane at a time is packed (padded, split by phase) into scratch.
 #include "conv/depthwise.h"
 
 #include <algorithm>
@@ -14,9 +14,9 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kMaxPixelTaps = 256;  // pointers on the stack in the pixels form
+constexpr int64_t kMaxPixelTaps = 256;    // pointers on the stack in the pixels form
 constexpr int64_t kBandBytes = 24 << 10;  // of packed input
-constexpr int64_t kRowsBand = 64;       // output rows of a task in the rows form
+constexpr int64_t kRowsBand = 64;         // output rows of a task in the rows form
 
 enum class Form { rows, pixels, packed };
 
@@ -26,14 +26,13 @@ struct Stage {
   Form form = Form::packed;
   int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a packed band
   InputPacking<T> packing;
-  int64_t low = 0, high = 0;       // outputs of a row whose taps all lie inside
+  int64_t low = 0, high = 0;  // outputs of a row whose taps all lie inside
   int64_t weight_base = 0, tasks = 0;
   bool weights_in_place;  // the caller's are [group][output][tap] already
 
   Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
-    std::sort(p.taps.begin(), p.taps.end(), [](const Tap& a, const Tap& b) {
-      return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3);
-    });
+    std::sort(p.taps.begin(), p.taps.end(),
+              [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && p.groups > 1 &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
@@ -54,8 +53,7 @@ struct Stage {
     high = std::max(low, high);
     low = std::min(low, p.out[2]), high = std::min(high, p.out[2]);
     weights_in_place = form != Form::pixels && p.channels == 1 && p.w_output == int64_t(p.taps.size());
-    for (size_t i = 0; i < p.taps.size(); i++)
-      weights_in_place = weights_in_place && p.taps[i].weight == int64_t(i);
+    for (size_t i = 0; i < p.taps.size(); i++) weights_in_place = weights_in_place && p.taps[i].weight == int64_t(i);
     if (form == Form::pixels)
       tasks = p.n * p.out[0] * p.out[1];
     else if (form == Form::rows)
@@ -132,7 +130,8 @@ class DepthwisePlan final : public ConvPlan {
         for (int64_t c = 0; c < s.p.channels; c++)
           for (int64_t t = 0; t < taps; t++) {
             const T v = w[g * s.p.w_group + o * s.p.w_output + c * s.p.w_channel + s.p.taps[size_t(t)].weight];
-            dst[s.form == Form::pixels ? t * s.p.groups + g : ((g * s.p.outputs + o) * s.p.channels + c) * taps + t] = v;
+            dst[s.form == Form::pixels ? t * s.p.groups + g : ((g * s.p.outputs + o) * s.p.channels + c) * taps + t] =
+                v;
           }
   }
 
@@ -167,7 +166,7 @@ class DepthwisePlan final : public ConvPlan {
   }
 
   void run_packed(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias,
-                 T* packed) const {
+                  T* packed) const {
     const TapProblem& p = s.p;
     const int64_t w0 = task % s.tiles_w * s.tile_w, h0 = (task /= s.tiles_w) % s.tiles_h * s.tile_h;
     const int64_t z = (task /= s.tiles_h) % p.out[0], group = (task /= p.out[0]) % p.groups, n = task / p.groups;

@@ -58,8 +58,8 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
           for (int64_t w = 0; w < p_.out[2]; w += band_w_) {
             const int64_t rows = std::min(band_h_, p_.out[1] - h), cols = std::min(band_w_, p_.out[2] - w);
             kernel_.pack_planes(packing_.region(p_, x + n * p_.in_n + channel * p_.in_c, 1, z, h, w, packed));
-            const T* g = dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1] +
-                         w * p_.out_stride[2];
+            const T* g =
+                dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1] + w * p_.out_stride[2];
             int64_t ld = p_.out_stride[1];
             if (p_.out_stride[2] != 1) {
               for (int64_t r = 0; r < rows; r++)
@@ -89,16 +89,15 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
             const int64_t low = at[2] >= 0 ? 0 : ceil_div(-at[2], p_.step[2]);
             const int64_t high = std::min(p_.out[2], p_.in[2] <= at[2] ? 0 : (p_.in[2] - 1 - at[2]) / p_.step[2] + 1);
             if (low >= high) continue;
-            kernel_.dot_columns(x + n * p_.in_n + c0 + iz * p_.in_stride[0] + iy * p_.in_stride[1] +
-                                    (low * p_.step[2] + at[2]) * p_.in_stride[2],
-                                p_.step[2] * p_.in_stride[2],
-                                dy + n * p_.out_n + c0 + z * p_.out_stride[0] + h * p_.out_stride[1] +
-                                    low * p_.out_stride[2],
-                                p_.out_stride[2], high - low, channels, sums + t * L);
+            kernel_.dot_columns(
+                x + n * p_.in_n + c0 + iz * p_.in_stride[0] + iy * p_.in_stride[1] +
+                    (low * p_.step[2] + at[2]) * p_.in_stride[2],
+                p_.step[2] * p_.in_stride[2],
+                dy + n * p_.out_n + c0 + z * p_.out_stride[0] + h * p_.out_stride[1] + low * p_.out_stride[2],
+                p_.out_stride[2], high - low, channels, sums + t * L);
           }
     for (int64_t c = 0; c < channels; c++)
-      for (int64_t t = 0; t < taps_; t++)
-        dw[(c0 + c) * p_.w_group + p_.taps[size_t(t)].weight] = sums[t * L + c];
+      for (int64_t t = 0; t < taps_; t++) dw[(c0 + c) * p_.w_group + p_.taps[size_t(t)].weight] = sums[t * L + c];
   }
 
   ConvProblem problem_;

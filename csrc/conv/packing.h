@@ -16,9 +16,9 @@ template <class T>
 struct InputPacking {
   TapAxis z, y, x;
   bool planes = true;
-  int64_t rows = 0;           // packed rows of a phase
-  int64_t x_pitch = 0;        // pixels between packed rows
-  int64_t channel_pitch = 0;  // elements between channels of planes, between pixels otherwise
+  int64_t rows = 0;                         // packed rows of a phase
+  int64_t x_pitch = 0;                      // pixels between packed rows
+  int64_t channel_pitch = 0;                // elements between channels of planes, between pixels otherwise
   int64_t channel = 0, pixel = 0, row = 0;  // elements between channels, pixels, rows of output pixels
   int64_t size = 0;                         // elements in all, with room to read two vectors past the end
   std::vector<int64_t> tap_off;             // elements from the tile's first pixel
@@ -38,8 +38,10 @@ struct InputPacking {
     pixel = planes ? 1 : channel_pitch;
     row = x_pitch * pixel;
     for (size_t i = 0; i < p.taps.size(); i++) {
-      const int64_t plane = ((z.tap_phase[i] * z.extent(1) + z.tap_index[i]) * int64_t(y.phases.size()) +
-                             y.tap_phase[i]) * int64_t(x.phases.size()) + x.tap_phase[i];
+      const int64_t plane =
+          ((z.tap_phase[i] * z.extent(1) + z.tap_index[i]) * int64_t(y.phases.size()) + y.tap_phase[i]) *
+              int64_t(x.phases.size()) +
+          x.tap_phase[i];
       tap_off.push_back((plane * slab + y.tap_index[i] * x_pitch + x.tap_index[i]) * pixel);
     }
   }
@@ -50,11 +52,19 @@ struct InputPacking {
   PackRegion<T> region(const TapProblem& p, const T* src, int64_t channels, int64_t oz, int64_t oh, int64_t ow,
                        T* dst) const {
     const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
-      return PackAxis{p.in[a], p.in_stride[a], (first + t.low) * p.step[a], p.step[a],
-                      count,   int64_t(t.phases.size()), t.phases.data()};
+      return PackAxis{p.in[a],        p.in_stride[a], (first + t.low) * p.step[a],
+                      p.step[a],      count,          int64_t(t.phases.size()),
+                      t.phases.data()};
     };
-    return {src, dst, channels, p.in_c, channel_pitch, x_pitch,
-            axis(0, z, oz, z.extent(1)), axis(1, y, oh, rows), axis(2, x, ow, x_pitch)};
+    return {src,
+            dst,
+            channels,
+            p.in_c,
+            channel_pitch,
+            x_pitch,
+            axis(0, z, oz, z.extent(1)),
+            axis(1, y, oh, rows),
+            axis(2, x, ow, x_pitch)};
   }
 };
 

@@ -113,12 +113,11 @@ class ReferencePlan final : public ConvPlan {
 }  // namespace
 
 extern const Algorithm reference_algorithm;
-const Algorithm reference_algorithm = {
-    "reference", [](const ConvProblem&) { return std::string(); },
-    [](const ConvProblem& p) { return 2 * p.flops(); },
-    [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
-      if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
-      return std::make_unique<ReferencePlan<double>>(p);
-    }};
+const Algorithm reference_algorithm = {"reference", [](const ConvProblem&) { return std::string(); },
+                                       [](const ConvProblem& p) { return 2 * p.flops(); },
+                                       [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
+                                         if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
+                                         return std::make_unique<ReferencePlan<double>>(p);
+                                       }};
 
 }  // namespace konv

@@ -25,8 +25,8 @@ struct TapProblem {
   int64_t w_group, w_output, w_channel;
 };
 
-// One entry for forward; for the input gradient one for each phase that some kernel element reaches. Kernel elements that
-// see only padding are left out.
+// One entry for forward; for the input gradient one for each phase that some kernel element reaches. Kernel elements
+// that see only padding are left out.
 std::vector<TapProblem> tap_problems(const ConvProblem& problem);
 // Whether so many problems leave some of the input gradient unwritten, so that it must be zeroed first.
 bool leaves_gaps(const ConvProblem& problem, size_t problems);
@@ -48,7 +48,7 @@ TapRows tap_rows_inside(const TapProblem& p, int64_t h);
 // consecutive packed elements.
 struct TapAxis {
   std::vector<int64_t> phases;
-  int64_t low = 0, high = 0;                 // range of floor(tap / step)
+  int64_t low = 0, high = 0;                  // range of floor(tap / step)
   std::vector<int64_t> tap_phase, tap_index;  // for each tap: index into phases, and floor(tap / step) - low
   int64_t extent(int64_t outputs) const { return outputs + high - low; }
 };

@@ -20,16 +20,15 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kSumsBytes = 256 << 10;   // of one task
-constexpr int64_t kPartsBytes = 8 << 20;    // of all parts
-constexpr int64_t kWantedTasks = 32;        // blocks of 64 x 64 channels times parts
-constexpr int64_t kPartPixels = 512;        // at least, of a part
+constexpr int64_t kSumsBytes = 256 << 10;  // of one task
+constexpr int64_t kPartsBytes = 8 << 20;   // of all parts
+constexpr int64_t kWantedTasks = 32;       // blocks of 64 x 64 channels times parts
+constexpr int64_t kPartPixels = 512;       // at least, of a part
 
 template <class T>
 class WeightGradientPlan final : public ConvPlan {
  public:
-  explicit WeightGradientPlan(const ConvProblem& problem)
-      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+  explicit WeightGradientPlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 2e6 ? 1 : int(problem.threads);
     ConvProblem forward = problem;
     forward.direction = Direction::forward;
@@ -68,8 +67,8 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
  private:
-  // A pointwise kernel: dw^T is the same sum with x and dy exchanged, and has its lanes along w's last axis, so that the
-  // result needs no transposing.
+  // A pointwise kernel: dw^T is the same sum with x and dy exchanged, and has its lanes along w's last axis, so that
+  // the result needs no transposing.
   void exchange_roles() {
     TapProblem q = p_;
     q.channels = p_.outputs, q.outputs = p_.channels;
@@ -159,10 +158,9 @@ class WeightGradientPlan final : public ConvPlan {
       const int64_t z = (i /= bands_h_) % p_.out[0], n = i / p_.out[0];
       const int64_t h = std::min(band_h_, p_.out[1] - h0), w = std::min(band_w_, p_.out[2] - w0);
       const T* image = x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c;
-      (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(
-          packing_.region(p_, image, channels, z, h0, w0, packed_x));
-      pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] +
-                 h0 * p_.out_stride[1] + w0 * p_.out_stride[2],
+      (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(packing_.region(p_, image, channels, z, h0, w0, packed_x));
+      pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
+                 w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
       multiply(channels, outputs, h0, h, w, packed_x, packed_y, sums, band == first);
     }
@@ -204,8 +202,8 @@ class WeightGradientPlan final : public ConvPlan {
     return r;
   }
 
-  void multiply(int64_t channels, int64_t outputs, int64_t h0, int64_t h, int64_t w, const T* packed_x, const T* packed_y, T* sums,
-                bool first) const {
+  void multiply(int64_t channels, int64_t outputs, int64_t h0, int64_t h, int64_t w, const T* packed_x,
+                const T* packed_y, T* sums, bool first) const {
     GemmTile<T> g{};
     g.a_ld = packing_.channel;
     g.ldc = taps_ * k_block_;

@@ -1,6 +1,6 @@
-// Packing weights into panels, in the order in which the micro-kernel sums: [tap row][channel][tap column][output], with
-// outputs padded with zeros to the panel's width. Rows of taps come first so that a row of output pixels at the border
-// can leave out the rows of taps that lie outside the image.
+// Packing weights into panels, in the order in which the micro-kernel sums: [tap row][channel][tap column][output],
+// with outputs padded with zeros to the panel's width. Rows of taps come first so that a row of output pixels at the
+// border can leave out the rows of taps that lie outside the image.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -16,8 +16,8 @@ inline int64_t sum_index(const TapProblem& p, int64_t channels, int64_t c, int64
   return (t / cols * channels + c) * cols + t % cols;
 }
 
-// For each channel and kernel element, in memory order, the row of the panel that it becomes, or -1 if this problem does
-// not use it; empty where the elements of a kernel do not lie in one piece.
+// For each channel and kernel element, in memory order, the row of the panel that it becomes, or -1 if this problem
+// does not use it; empty where the elements of a kernel do not lie in one piece.
 inline std::vector<int64_t> panel_rows(const TapProblem& p, int64_t channels, int64_t elements, int64_t width) {
   std::vector<int64_t> tap(size_t(elements), -1), rows;
   for (size_t t = 0; t < p.taps.size(); t++) {

@@ -6,7 +6,7 @@
 #include "core/parallel.h"
 
 #if defined(__linux__)
-#include <unistd.h>
+#  include <unistd.h>
 #endif
 
 namespace konv {

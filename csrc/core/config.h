@@ -13,7 +13,7 @@ struct Config {
   int64_t strict;  // only algorithms with the direct convolution's error
 };
 
-Config config();                       // what holds for this thread now
+Config config();  // what holds for this thread now
 void set_process_config(const Config&);
 Config process_config();
 std::optional<Config> thread_config();

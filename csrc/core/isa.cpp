@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #if defined(__x86_64__)
-#include <cpuid.h>
+#  include <cpuid.h>
 #endif
 
 // The tables: one symbol from each ISA object.
@@ -74,7 +74,8 @@ std::string cpu_name() {
 #if defined(__x86_64__)
   unsigned r[12] = {};
   if (__get_cpuid_max(0x80000000u, nullptr) >= 0x80000004u) {
-    for (unsigned i = 0; i < 3; i++) __get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
+    for (unsigned i = 0; i < 3; i++)
+      __get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
     char text[49] = {};
     std::memcpy(text, r, 48);
     std::string s = text;

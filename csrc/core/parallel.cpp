@@ -10,13 +10,13 @@
 #include "core/thread_pool.h"
 
 #if defined(__linux__)
-#include <sched.h>
+#  include <sched.h>
 #endif
 #if defined(__SSE2__)
-#include <xmmintrin.h>
+#  include <xmmintrin.h>
 #endif
 #if defined(KONV_OPENMP)
-#include <omp.h>
+#  include <omp.h>
 #endif
 
 namespace konv {
@@ -115,11 +115,11 @@ bool use_openmp() {
 
 void openmp_for(int64_t tasks, int threads, ParallelBody body, void* context, uint64_t state) {
 #if defined(KONV_OPENMP)
-#pragma omp parallel num_threads(threads)
+#  pragma omp parallel num_threads(threads)
   {
     const uint64_t mine = read_float_state();
     write_float_state(state);
-#pragma omp for schedule(dynamic, 1)
+#  pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < tasks; i++) body(context, i, omp_get_thread_num());
     write_float_state(mine);
   }

@@ -22,8 +22,7 @@ inline void parallel_for(int64_t tasks, int threads, F&& body) noexcept {
     for (int64_t i = 0; i < tasks; i++) body(i, 0);
     return;
   }
-  parallel_for(
-      tasks, threads, [](void* f, int64_t task, int thread) { (*static_cast<F*>(f))(task, thread); }, &body);
+  parallel_for(tasks, threads, [](void* f, int64_t task, int thread) { (*static_cast<F*>(f))(task, thread); }, &body);
 }
 
 // Flushes denormals to zero while it lives; the caller's floating-point state comes back afterwards.

@@ -27,7 +27,9 @@ struct ConvProblem {
   bool operator==(const ConvProblem& o) const { return std::memcmp(this, &o, sizeof o) == 0; }
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
-  double flops() const { return 2.0 * double(n) * double(k) * double(c / groups) * double(taps()) * double(out_pixels()); }
+  double flops() const {
+    return 2.0 * double(n) * double(k) * double(c / groups) * double(taps()) * double(out_pixels());
+  }
   bool is_depthwise() const { return groups == c && c > 0; }
 };
 

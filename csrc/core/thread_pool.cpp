@@ -4,7 +4,7 @@
 #include <chrono>
 
 #if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
+#  include <pthread.h>
 #endif
 
 namespace konv {

@@ -1,7 +1,8 @@
 // konv's own threads: workers that spin for a moment after a loop, then sleep, and are made anew in a forked child.
 //
 // A loop never waits for a worker that has not joined it yet: the caller starts on the tasks at once, closes the loop
-// when none is left, and waits only for workers that are inside. So a sleeper that wakes late costs nothing but its help.
+// when none is left, and waits only for workers that are inside. So a sleeper that wakes late costs nothing but its
+// help.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -11,7 +12,7 @@
 #include <vector>
 
 #if defined(__linux__)
-#include <sched.h>
+#  include <sched.h>
 #endif
 
 namespace konv {
@@ -21,8 +22,9 @@ class ThreadPool {
   using Body = void (*)(void* context, int64_t task, int thread);
   // The pool of this process.
   static ThreadPool& instance();
-  // Runs the tasks on at most `threads` threads, the caller being thread 0. A second loop at the same time, from another
-  // Python thread or from within a task, runs on its caller alone. `enter` is called once in every other thread.
+  // Runs the tasks on at most `threads` threads, the caller being thread 0. A second loop at the same time, from
+  // another Python thread or from within a task, runs on its caller alone. `enter` is called once in every other
+  // thread.
   void run(int64_t tasks, int threads, Body body, void* context, void (*enter)(uint64_t), uint64_t enter_argument);
 
  private:

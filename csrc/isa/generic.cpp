@@ -2,8 +2,8 @@
 #define KONV_ISA_LEVEL_NAME generic
 #define KONV_VEC_BYTES 16
 #if defined(__aarch64__)
-#define KONV_GEMM_ROWS 12
+#  define KONV_GEMM_ROWS 12
 #else
-#define KONV_GEMM_ROWS 6
+#  define KONV_GEMM_ROWS 6
 #endif
 #include "kernels/kernels.inl.h"

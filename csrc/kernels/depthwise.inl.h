@@ -1,7 +1,7 @@
 // Depthwise convolution: one filter a channel, no sum over channels, so memory and loads set the pace.
 //
-// Rows: pixels of a row are the lanes; for the usual square kernels a strip of output rows stays in registers. Plane: any
-// kernel, from packed input. Pixels: channels are the lanes, a run of pixels shares each weight.
+// Rows: pixels of a row are the lanes; for the usual square kernels a strip of output rows stays in registers. Plane:
+// any kernel, from packed input. Pixels: channels are the lanes, a run of pixels shares each weight.
 #pragma once
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -64,8 +64,7 @@ KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t 
   const T* weights = p.w;
   Vec<T> acc[Rows], w[kHoldWeights ? Size * Size : 1];
   KONV_UNROLL
-  for (int i = 0; i < Rows; i++)
-    acc[i] = p.accumulate ? load_n(p.out + (r0 + i) * p.out_pitch + j, n) : splat(p.bias);
+  for (int i = 0; i < Rows; i++) acc[i] = p.accumulate ? load_n(p.out + (r0 + i) * p.out_pitch + j, n) : splat(p.bias);
   if constexpr (kHoldWeights) {
     KONV_UNROLL
     for (int i = 0; i < Size * Size; i++) {
@@ -85,7 +84,8 @@ KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t 
       KONV_UNROLL
       for (int r = 0; r < Size; r++)
         if (i >= r && (i - r) % Step == 0 && (i - r) / Step < Rows)
-          acc[(i - r) / Step] += v[s] * (kHoldWeights ? w[kHoldWeights ? r * Size + s : 0] : splat(weights[r * Size + s]));
+          acc[(i - r) / Step] +=
+              v[s] * (kHoldWeights ? w[kHoldWeights ? r * Size + s : 0] : splat(weights[r * Size + s]));
     }
   }
   KONV_UNROLL

@@ -3,11 +3,11 @@
 #include "kernels/table.h"
 #include "simd/vec.h"
 
+#include "kernels/depthwise.inl.h"
+#include "kernels/elementwise.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
-#include "kernels/depthwise.inl.h"
 #include "kernels/reduce.inl.h"
-#include "kernels/elementwise.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 

@@ -21,7 +21,12 @@ template <int Step, class T>
 KONV_INLINE void pack_run(const T* src, T* dst, int64_t begin, int64_t end, int64_t n) {
   constexpr int L = kLanes<T>;
   for (int64_t i = 0; i < n; i += L) {
-    const int64_t low = begin - i < 0 ? 0 : begin - i < L ? begin - i : L, high = end - i < 0 ? 0 : end - i < L ? end - i : L;
+    const int64_t low = begin - i < 0   ? 0
+                        : begin - i < L ? begin - i
+                                        : L,
+                  high = end - i < 0   ? 0
+                         : end - i < L ? end - i
+                                       : L;
     // The vectors behind a strided load end one element past the last that is used.
     const bool whole = low == 0 && (Step == 1 ? high == L : end - i > L);
     store(dst + i, whole ? load_step<Step>(src + i * Step)

@@ -39,8 +39,8 @@ struct GemmTile {
 struct PackAxis {
   int64_t size, stride;  // of the source
   int64_t first, step;
-  int64_t count;        // packed indices a phase
-  int64_t phases;       // number of entries of phase
+  int64_t count;   // packed indices a phase
+  int64_t phases;  // number of entries of phase
   const int64_t* phase;
 };
 

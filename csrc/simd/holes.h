@@ -1,7 +1,7 @@
 // What vector_size lacks: loads and stores of some lanes. Other lanes read as zero and are not touched in memory.
 #pragma once
 #if defined(__AVX2__)
-#include <immintrin.h>
+#  include <immintrin.h>
 #endif
 
 namespace konv::KONV_ISA_LEVEL_NAME {

@@ -10,11 +10,11 @@
 #define KONV_INLINE static inline __attribute__((always_inline))
 #define KONV_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
-#define KONV_UNROLL KONV_PRAGMA(clang loop unroll(full))
-#define KONV_NO_UNROLL KONV_PRAGMA(clang loop unroll(disable))
+#  define KONV_UNROLL KONV_PRAGMA(clang loop unroll(full))
+#  define KONV_NO_UNROLL KONV_PRAGMA(clang loop unroll(disable))
 #else
-#define KONV_UNROLL KONV_PRAGMA(GCC unroll 64)
-#define KONV_NO_UNROLL KONV_PRAGMA(GCC unroll 1)
+#  define KONV_UNROLL KONV_PRAGMA(GCC unroll 64)
+#  define KONV_NO_UNROLL KONV_PRAGMA(GCC unroll 1)
 #endif
 
 namespace konv::KONV_ISA_LEVEL_NAME {
