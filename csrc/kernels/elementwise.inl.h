@@ -3,6 +3,7 @@
 // Every entry works on a run of n elements, or on whole rows, so that callers may cut the work anywhere without
 // changing a bit of the result. Arrays are contiguous. `out` may be an input; other arrays do not overlap.
 #pragma once
+#include "kernels/reduce.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
