@@ -14,7 +14,8 @@ namespace {
 
 constexpr int64_t kSerialPackBytes = 256 << 10;
 
-// dst[r * row_stride + c * col_stride] = tile[r * ld + c]
+// dst[r * row_stride + c * col_stride] = tile[r * ld + c]. The input gradient of a convolution with stride 2 writes every
+// second pixel.
 template <class T>
 void store_tile(const Kernels<T>& kernel, const T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst,
                 int64_t row_stride, int64_t col_stride) {
@@ -22,6 +23,12 @@ void store_tile(const Kernels<T>& kernel, const T* tile, int64_t ld, int64_t row
     kernel.copy_rows(tile, ld, rows, cols, dst, row_stride);
   } else if (row_stride == 1) {
     kernel.transpose(tile, ld, rows, cols, dst, col_stride);
+  } else if (col_stride == 2) {
+    kernel.spread_rows(tile, ld, rows, cols, dst, row_stride);
+  } else if (row_stride == 2) {
+    T turned[kMaxGemmRows * 64];
+    kernel.transpose(tile, ld, rows, cols, turned, rows);
+    kernel.spread_rows(turned, rows, cols, rows, dst, col_stride);
   } else {
     for (int64_t c = 0; c < cols; c++)
       for (int64_t r = 0; r < rows; r++) dst[r * row_stride + c * col_stride] = tile[r * ld + c];

@@ -191,7 +191,10 @@ class DepthwisePlan final : public ConvPlan {
         d.accumulate = c > 0;
         if (!unit && c > 0) exchange(p, dst, tile, s.tile_w, rows, cols, false);
         kernel_.depthwise_plane(d);
-        if (!unit) exchange(p, dst, tile, s.tile_w, rows, cols, true);
+        if (p.out_stride[2] == 2)
+          kernel_.spread_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1]);
+        else if (!unit)
+          exchange(p, dst, tile, s.tile_w, rows, cols, true);
       }
     }
   }

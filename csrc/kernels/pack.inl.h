@@ -86,6 +86,16 @@ static void copy_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, 
 }
 
 template <class T>
+static void spread_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
+  constexpr int L = kLanes<T>;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = 0; c < cols; c += L) {
+      const int n = int(cols - c < L ? cols - c : L);
+      store_spread(dst + r * dst_ld + 2 * c, load_n(src + r * src_ld + c, n), n);
+    }
+}
+
+template <class T>
 static void add_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
   constexpr int L = kLanes<T>;
   for (int64_t r = 0; r < rows; r++) {

@@ -21,6 +21,14 @@ KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm512_mask_storeu_ps(
 KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm512_maskz_loadu_pd((1u << n) - 1u, p); }
 KONV_INLINE void store_n(double* p, Vec<double> v, int n) { _mm512_mask_storeu_pd(p, (1u << n) - 1u, (__m512d)v); }
 
+// Lanes 0, 2, 4, ... below n.
+KONV_INLINE void store_even_n(float* p, Vec<float> v, int n) {
+  _mm512_mask_storeu_ps(p, ((1u << n) - 1u) & 0x5555u, (__m512)v);
+}
+KONV_INLINE void store_even_n(double* p, Vec<double> v, int n) {
+  _mm512_mask_storeu_pd(p, ((1u << n) - 1u) & 0x55u, (__m512d)v);
+}
+
 #elif defined(__AVX2__)
 
 KONV_INLINE __m256i first_lanes32(int n) {
@@ -60,6 +68,24 @@ KONV_INLINE void store_n(T* p, Vec<T> v, int n) {
 }
 
 #endif
+
+#if !defined(__AVX512F__)
+template <class T>
+KONV_INLINE void store_even_n(T* p, Vec<T> v, int n) {
+  T t[kLanes<T>];
+  store(t, v);
+  for (int i = 0; i < n && i < kLanes<T>; i += 2) p[i] = t[i];
+}
+#endif
+
+// p[2 * i] = lane i for the first n lanes. What lies between is not touched: other threads may be writing it.
+template <class T>
+KONV_INLINE void store_spread(T* p, Vec<T> v, int n) {
+  constexpr int L = kLanes<T>;
+  const int elements = 2 * n - 1;
+  store_even_n(p, doubled<0, T>(v), elements < L ? elements : L);
+  if (elements > L) store_even_n(p + L, doubled<L / 2, T>(v), elements - L);
+}
 
 // Elements 0, Step, 2 * Step, ... from p, for Step 1 or 2.
 template <int Step, class T>

@@ -114,6 +114,16 @@ KONV_INLINE Vec<T> shift_in(Vec<T> v, T s) {
   return shift_in_<T>(v, splat(s), std::make_integer_sequence<int, kLanes<T>>{});
 }
 
+// Lanes First, First, First + 1, First + 1, ... of v.
+template <int First, class T, int... I>
+KONV_INLINE Vec<T> doubled_(Vec<T> v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, v, (First + I / 2)...);
+}
+template <int First, class T>
+KONV_INLINE Vec<T> doubled(Vec<T> v) {
+  return doubled_<First, T>(v, std::make_integer_sequence<int, kLanes<T>>{});
+}
+
 // max(v, 0) that keeps NaN.
 template <class T>
 KONV_INLINE Vec<T> relu(Vec<T> v) {
