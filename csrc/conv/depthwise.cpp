@@ -33,7 +33,7 @@ struct Stage {
   Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
     std::sort(p.taps.begin(), p.taps.end(),
               [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
-    if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && p.groups > 1 &&
+    if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && 2 * p.groups >= lanes &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
     else if (is_square() && p.in_stride[2] == 1 && p.out_stride[2] == 1)

@@ -97,6 +97,7 @@ class WeightGradientPlan final : public ConvPlan {
         c_block_ = ceil_div(c_block_, 2);
     };
     while (k_block_ * c_block_ * taps_ * item > kSumsBytes && k_block_ * c_block_ > width_) halve();
+    band_k_ = k_block_, band_c_ = c_block_;
     const auto tasks = [&] { return p_.groups * ceil_div(p_.outputs, k_block_) * ceil_div(p_.channels, c_block_); };
     while (threads > 1 && tasks() < 4 * threads && k_block_ * c_block_ > 32 * 64) halve();
     k_blocks_ = ceil_div(p_.outputs, k_block_);
@@ -108,10 +109,10 @@ class WeightGradientPlan final : public ConvPlan {
     sums_size_ = round_up(c_block_ * taps_ * k_block_, 16);
   }
 
-  // Bands of output rows, and parts of the images.
+  // Bands of output rows, and parts of the images: cuts of the sums, and so by the problem alone.
   void cut_pixels() {
     const int64_t item = sizeof(T);
-    // Parts are cut by the problem alone. Each has enough pixels to pay for adding its sums.
+    // A part has enough pixels to pay for adding its sums.
     const int64_t rows = p_.n * p_.out[0] * p_.out[1];
     const int64_t blocks = p_.groups * ceil_div(p_.outputs, 64) * ceil_div(p_.channels, 64);
     const int64_t all_sums = p_.groups * (p_.outputs + width_) * p_.channels * taps_ * item;
@@ -120,7 +121,7 @@ class WeightGradientPlan final : public ConvPlan {
     planes_ = p_.in_c != 1;
     const InputPacking<T> shape(p_, true, 1, 1, 1, 1);
     const auto bytes = [&](int64_t h, int64_t w) {
-      return c_block_ * packed_bytes(shape, h, w) + h * w * k_block_ * item;
+      return band_c_ * packed_bytes(shape, h, w) + h * w * band_k_ * item;
     };
     const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
     band_w_ = p_.out[2];
@@ -261,6 +262,7 @@ class WeightGradientPlan final : public ConvPlan {
   TapProblem p_;
   InputPacking<T> packing_;
   int64_t taps_, width_, k_block_, k_blocks_, c_block_, c_blocks_, rows_, sums_size_;
+  int64_t band_k_, band_c_;  // channels for which a band fits the cache
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
   bool planes_, exchanged_ = false;
   int64_t packed_y_;

@@ -21,8 +21,9 @@ inline int64_t sum_index(const TapProblem& p, int64_t channels, int64_t c, int64
 inline std::vector<int64_t> panel_rows(const TapProblem& p, int64_t channels, int64_t elements, int64_t width) {
   std::vector<int64_t> tap(size_t(elements), -1), rows;
   for (size_t t = 0; t < p.taps.size(); t++) {
-    if (p.taps[t].weight < 0 || p.taps[t].weight >= elements) return {};
-    tap[size_t(p.taps[t].weight)] = int64_t(t);
+    const int64_t element = p.taps[t].weight;
+    if (element < 0 || element >= elements || tap[size_t(element)] >= 0) return {};
+    tap[size_t(element)] = int64_t(t);
   }
   for (int64_t c = 0; c < channels; c++)
     for (int64_t t : tap) rows.push_back(t < 0 ? -1 : sum_index(p, channels, c, t) * width);

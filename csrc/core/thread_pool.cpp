@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 #if defined(__unix__) || defined(__APPLE__)
 #  include <pthread.h>
@@ -85,9 +86,14 @@ void ThreadPool::work(int thread) {
 void ThreadPool::add_workers(int count) {
   while (int(workers_.size()) < count) {
     const int index = int(workers_.size());
-    std::thread t([this, index] { worker(index); });
-    workers_.push_back(t.native_handle());
-    t.detach();
+    try {
+      workers_.reserve(workers_.size() + 1);
+      std::thread t([this, index] { worker(index); });
+      workers_.push_back(t.native_handle());
+      t.detach();
+    } catch (const std::exception&) {  // a limit on threads: go on with those there are
+      return;
+    }
   }
 }
 
