@@ -21,14 +21,14 @@ from .table import print_table
 
 HELP = "train a network on handwritten digits, time the engine, and draw what was learned"
 
-# One layer of each kind.
+# One layer of each kind. The names keep the table within 80 columns.
 LAYERS = {
-    "rn50_conv1": "ResNet-50, 7x7 stride 2, 224x224",
-    "rn50_2_3x3": "ResNet-50, 3x3, 64 at 56x56",
-    "rn50_4_3x3": "ResNet-50, 3x3, 256 at 14x14",
-    "vgg3_2": "VGG-16, 3x3, 256 at 56x56",
-    "mnv1_pw14": "MobileNet, 1x1, 512 at 14x14",
-    "mnv1_dw112": "MobileNet, depthwise, 32 at 112x112",
+    "rn50_conv1": "ResNet-50 7x7 stride 2 at 224",
+    "rn50_2_3x3": "ResNet-50 3x3 of 64 at 56",
+    "rn50_4_3x3": "ResNet-50 3x3 of 256 at 14",
+    "vgg3_2": "VGG-16 3x3 of 256 at 56",
+    "mnv1_pw14": "MobileNet 1x1 of 512 at 14",
+    "mnv1_dw112": "MobileNet depthwise 32 at 112",
 }
 
 
