@@ -97,13 +97,10 @@ def _read(path: Path, file: BinaryIO) -> NDArray[Any]:
     data = _read_at_most(file, expected + 1)
     if len(data) < expected:
         raise ValueError(
-            f"{path}: truncated: shape {shape} needs {expected} bytes of elements, "
-            f"the file holds {len(data)}"
+            f"{path}: truncated: shape {shape} needs {expected} bytes of elements, the file holds {len(data)}"
         )
     if len(data) > expected:
-        raise ValueError(
-            f"{path}: trailing bytes behind the {expected} bytes of elements of shape {shape}"
-        )
+        raise ValueError(f"{path}: trailing bytes behind the {expected} bytes of elements of shape {shape}")
     array = np.frombuffer(data, dtype).reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)
 
@@ -143,9 +140,7 @@ def load_mnist(directory: str | os.PathLike[str]) -> Dataset:
     x_train, y_train = _load_pair(folder, "train")
     x_test, y_test = _load_pair(folder, "t10k")
     if x_train.shape[1:] != x_test.shape[1:]:
-        raise ValueError(
-            f"{folder}: training images are {x_train.shape[1:]}, test images {x_test.shape[1:]}"
-        )
+        raise ValueError(f"{folder}: training images are {x_train.shape[1:]}, test images {x_test.shape[1:]}")
     return Dataset(x_train, y_train, x_test, y_test)
 
 
@@ -154,14 +149,10 @@ def _load_pair(folder: Path, part: str) -> tuple[NDArray[Any], NDArray[np.int64]
     images, labels = map(read_idx, paths)
     if images.ndim != 3 or images.dtype != np.uint8:
         raise ValueError(
-            f"{paths[0]}: expected images (samples, height, width) of bytes, "
-            f"got shape {images.shape} of {images.dtype}"
+            f"{paths[0]}: expected images (samples, height, width) of bytes, got shape {images.shape} of {images.dtype}"
         )
     if labels.ndim != 1 or labels.dtype != np.uint8:
-        raise ValueError(
-            f"{paths[1]}: expected labels (samples,) of bytes, "
-            f"got shape {labels.shape} of {labels.dtype}"
-        )
+        raise ValueError(f"{paths[1]}: expected labels (samples,) of bytes, got shape {labels.shape} of {labels.dtype}")
     if len(images) != len(labels):
         raise ValueError(f"{paths[1]}: {len(labels)} labels for {len(images)} images")
     return images, labels.astype(np.int64)
@@ -191,9 +182,7 @@ def load_digits() -> Dataset:
     try:
         from sklearn.datasets import load_digits as load
     except ImportError as error:
-        raise ImportError(
-            "the bundled digits come with scikit-learn: pip install 'konv[demo]'"
-        ) from error
+        raise ImportError("the bundled digits come with scikit-learn: pip install 'konv[demo]'") from error
     bunch = load()
     images = bunch.images.astype(np.float32)
     labels = bunch.target.astype(np.int64)
