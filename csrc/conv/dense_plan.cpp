@@ -14,8 +14,8 @@ namespace {
 
 constexpr int64_t kSerialPackBytes = 256 << 10;
 
-// dst[r * row_stride + c * col_stride] = tile[r * ld + c]. The input gradient of a convolution with stride 2 writes every
-// second pixel.
+// dst[r * row_stride + c * col_stride] = tile[r * ld + c]. The input gradient of a convolution with stride 2 writes
+// every second pixel.
 template <class T>
 void store_tile(const Kernels<T>& kernel, const T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst,
                 int64_t row_stride, int64_t col_stride) {
@@ -43,7 +43,8 @@ struct Stage {
   InputPacking<T> packing;
   // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
   std::vector<int64_t> packed_off[2], direct_off[2];
-  std::vector<int64_t> weight_off;
+  std::vector<int64_t> weight_off[2];
+  bool weights_in_place;              // panels are read where the caller has them
   int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
   int64_t weight_base, bias_base;     // element offsets in the shared workspace
@@ -60,15 +61,19 @@ struct Stage {
     packing = InputPacking<T>(p, t.planes, t.channel_block, t.tile_h, round_up(t.tile_w, unit), kernel.lanes);
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
-    for (int64_t k = 0; k < depth_k; k++) weight_off.push_back(k * weight_step);
+    // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.
+    weights_in_place = t.lanes == Lanes::outputs && p.w_output == 1 && p.outputs % kernel.lanes == 0 &&
+                       p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? p.channels - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
-      panel_row[last] = panel_rows(p, channels, conv.taps(), weight_step);
+      if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv.taps(), weight_step);
+      weight_off[last].resize(size_t(channels * taps));
       packed_off[last].resize(size_t(channels * taps));
       if (t.direct) direct_off[last].resize(size_t(channels * taps));
       for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < taps; i++) {
           const size_t k = size_t(sum_index(p, channels, c, i)), j = size_t(i);
+          weight_off[last][k] = weights_in_place ? p.taps[j].weight + c * p.w_channel : int64_t(k) * weight_step;
           packed_off[last][k] = c * packing.channel + packing.tap_off[j];
           if (t.direct) {
             direct_off[last][k] = c * p.in_c;
@@ -78,7 +83,7 @@ struct Stage {
     }
     for (int64_t h = 0; h < p.out[1]; h++) tap_rows.push_back(tap_rows_inside(p, h));
     weight_panel = round_up(depth_k * weight_step, line);
-    weight_size = p.groups * t.channel_blocks * t.panels * weight_panel;
+    weight_size = weights_in_place ? 0 : p.groups * t.channel_blocks * t.panels * weight_panel;
     pack_tasks = p.groups * t.channel_blocks * t.panels;
     input_extent = 1 + (p.n - 1) * p.in_n + (p.groups * p.channels - 1) * p.in_c;
     for (int a = 0; a < 3; a++) input_extent += (p.in[a] - 1) * p.in_stride[a];
@@ -129,7 +134,7 @@ class DensePlan final : public ConvPlan {
     });
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
       const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.t.tasks; });
-      run_task(s, task, in, out, packed_weights, reinterpret_cast<T*>(ws.of(thread)));
+      run_task(s, task, in, out, static_cast<const T*>(tensors.w), packed_weights, reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
@@ -153,7 +158,7 @@ class DensePlan final : public ConvPlan {
                      std::min(s.t.channel_block, s.p.channels - c0),
                      s.panel_row[block + 1 == s.t.channel_blocks],
                      packed + s.weight_base + task * s.weight_panel};
-    pack_weight_panel(kernel_, p);
+    if (!s.weights_in_place) pack_weight_panel(kernel_, p);
     if (block == 0 && bias) {
       T* dst = packed + s.bias_base + (group * s.t.panels + panel) * s.weight_step;
       for (int64_t i = 0; i < s.weight_step; i++) dst[i] = i < outputs ? bias[group * s.p.outputs + first + i] : T(0);
@@ -175,7 +180,7 @@ class DensePlan final : public ConvPlan {
     const T* bias;
   };
 
-  void run_task(const Stage<T>& s, int64_t task, const T* in, T* out, const T* packed, T* scratch) const {
+  void run_task(const Stage<T>& s, int64_t task, const T* in, T* out, const T* w, const T* packed, T* scratch) const {
     const TapProblem& p = s.p;
     const DenseTiling& t = s.t;
     Tile tile;
@@ -197,7 +202,9 @@ class DensePlan final : public ConvPlan {
       const int64_t c0 = block * t.channel_block, channels = std::min(t.channel_block, p.channels - c0);
       tile.first = block == 0, tile.last = block + 1 == t.channel_blocks;
       tile.channels = channels;
-      tile.weights = packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
+      tile.weights = s.weights_in_place
+                         ? w + tile.group * p.w_group + c0 * p.w_channel
+                         : packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
       if (t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels)) {
         tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] + tile.h0 * p.step[1] * p.in_stride[1] +
                    tile.w0 * p.step[2] * p.in_stride[2];
@@ -254,7 +261,7 @@ class DensePlan final : public ConvPlan {
       const int64_t k0 = panel * t.width, outputs = std::min(t.width, p.outputs - k0);
       const int vectors = outputs > kernel_.lanes ? 2 : 1;
       const auto* gemm = kernel_.gemm[vectors - 1][g.a_ld == 1];
-      g.b = tile.weights + panel * s.weight_panel;
+      g.b = tile.weights + panel * (s.weights_in_place ? t.width : s.weight_panel);
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::lane_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
       T* const dst = tile.dst + k0 * p.out_c;
@@ -275,7 +282,7 @@ class DensePlan final : public ConvPlan {
           col += t.segment;
           if (col >= tile.w) col = 0, row++;
         }
-        sum_rows(g, s, tile, taps, tile.off, s.weight_off.data());
+        sum_rows(g, s, tile, taps, tile.off, s.weight_off[tile.last].data());
         const int64_t half = (t.segment + 1) / 2;  // of a single run, which the micro-kernel halves as well
         g.a0 = run[0].src, g.a1 = pair == 2 ? run[1].src : g.a0 + half * g.a_ld;
         const bool whole = run[0].pixels == t.segment && (pair == 1 || run[1].pixels == t.segment);
@@ -316,7 +323,7 @@ class DensePlan final : public ConvPlan {
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::row_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
       for (int64_t row = 0; row < tile.h; row++) {
-        sum_rows(g, s, tile, s.tap_rows[size_t(tile.h0 + row)], s.weight_off.data(), tile.off);
+        sum_rows(g, s, tile, s.tap_rows[size_t(tile.h0 + row)], s.weight_off[tile.last].data(), tile.off);
         for (int64_t col = 0; col < tile.w; col += t.width) {
           const int64_t pixels = std::min(t.width, tile.w - col);
           const int vectors = pixels > kernel_.lanes ? 2 : 1;

@@ -139,6 +139,9 @@ class WeightGradientPlan final : public ConvPlan {
   void layout() {
     packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
     packed_y_ = round_up(band_h_ * band_w_ * k_block_, 16);
+    const int64_t cols = p_.grid[2];
+    rows_along_taps_ = p_.channels <= 4 && cols > 1 && cols <= kernel_.gemm_rows && p_.grid[0] == 1 && p_.step[2] == 1;
+    tap_step_ = cols > 1 ? packing_.tap_off[1] - packing_.tap_off[0] : 0;
     for (int64_t h = 0; h < band_h_; h++)
       for (int64_t w = 0; w < band_w_; w++) x_off_.push_back(h * packing_.row + w * packing_.pixel);
     for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
@@ -191,6 +194,50 @@ class WeightGradientPlan final : public ConvPlan {
     }
   }
 
+  using Gemm = void (*const (*)[kMaxGemmRows + 1])(const GemmTile<T>&);
+
+  // Rows of the micro-tile are input channels, one tap at a time.
+  void channel_tiles(GemmTile<T> g, int64_t channels, int64_t h0, int64_t h, int64_t w, int64_t runs, const T* x,
+                     T* sums, Gemm gemm) const {
+    g.a_ld = packing_.channel;
+    g.ldc = taps_ * k_block_;
+    for (int64_t c = 0; c < channels; c += rows_) {
+      const int64_t rows = std::min(rows_, channels - c), half = (rows + 1) / 2;
+      for (int64_t t = 0; t < taps_; t++) {
+        const Rows inside = runs == 1 ? rows_inside(t, h0, h) : Rows{0, 1};
+        g.a_off = x_off_.data() + inside.first * band_w_;
+        g.b_off = y_off_.data() + inside.first * band_w_;
+        g.kc = (inside.last - inside.first) * w;
+        g.a0 = x + packing_.tap_off[size_t(t)] + c * packing_.channel;
+        g.a1 = g.a0 + half * g.a_ld;
+        g.c0 = sums + (c * taps_ + t) * k_block_;
+        g.c1 = g.c0 + half * g.ldc;
+        gemm[g.a_ld == 1][rows](g);
+      }
+    }
+  }
+
+  // With few input channels rows are the taps of one kernel row, or of two, of one channel.
+  void tap_tiles(GemmTile<T> g, int64_t channels, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
+                 Gemm gemm) const {
+    const int64_t cols = p_.grid[2], together = 2 * cols <= kernel_.gemm_rows ? 2 : 1;
+    g.a_ld = tap_step_;
+    g.ldc = k_block_;
+    g.a_off = x_off_.data(), g.b_off = y_off_.data();
+    g.kc = runs == 1 ? h * w : w;
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t row = 0; row < p_.grid[1]; row += together) {
+        const bool two = together == 2 && row + 1 < p_.grid[1];
+        const int64_t rows = two ? 2 * cols : cols, half = (rows + 1) / 2;
+        const T* channel = x + c * packing_.channel;
+        g.a0 = channel + packing_.tap_off[size_t(row * cols)];
+        g.a1 = two ? channel + packing_.tap_off[size_t((row + 1) * cols)] : g.a0 + half * g.a_ld;
+        g.c0 = sums + (c * taps_ + row * cols) * k_block_;
+        g.c1 = g.c0 + half * g.ldc;
+        gemm[g.a_ld == 1][rows](g);
+      }
+  }
+
   // Rows of the band [h0, h0 + h) for which tap t reads inside the image.
   struct Rows {
     int64_t first, last;
@@ -206,8 +253,6 @@ class WeightGradientPlan final : public ConvPlan {
   void multiply(int64_t channels, int64_t outputs, int64_t h0, int64_t h, int64_t w, const T* packed_x,
                 const T* packed_y, T* sums, bool first) const {
     GemmTile<T> g{};
-    g.a_ld = packing_.channel;
-    g.ldc = taps_ * k_block_;
     g.start = first ? TileStart::zero : TileStart::load;
     // A narrower band than the tables are made for (the last of a row) goes row by row.
     const int64_t runs = w == band_w_ ? 1 : h;
@@ -215,20 +260,11 @@ class WeightGradientPlan final : public ConvPlan {
       for (int64_t k = 0, panel = 0; k < outputs; k += width_, panel++) {
         const int vectors = outputs - k > kernel_.lanes ? 2 : 1;
         g.b = packed_y + (panel * band_h_ + run) * band_w_ * width_;
-        for (int64_t c = 0; c < channels; c += rows_) {
-          const int64_t rows = std::min(rows_, channels - c), half = (rows + 1) / 2;
-          for (int64_t t = 0; t < taps_; t++) {
-            const Rows inside = runs == 1 ? rows_inside(t, h0, h) : Rows{0, 1};
-            g.a_off = x_off_.data() + inside.first * band_w_;
-            g.b_off = y_off_.data() + inside.first * band_w_;
-            g.kc = (inside.last - inside.first) * w;
-            g.a0 = packed_x + packing_.tap_off[size_t(t)] + c * packing_.channel + run * packing_.row;
-            g.a1 = g.a0 + half * g.a_ld;
-            g.c0 = sums + (c * taps_ + t) * k_block_ + k;
-            g.c1 = g.c0 + half * g.ldc;
-            kernel_.gemm[vectors - 1][g.a_ld == 1][rows](g);
-          }
-        }
+        const T* x = packed_x + run * packing_.row;
+        if (rows_along_taps_)
+          tap_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
+        else
+          channel_tiles(g, channels, h0, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
       }
       g.start = TileStart::load;
     }
@@ -264,7 +300,8 @@ class WeightGradientPlan final : public ConvPlan {
   int64_t taps_, width_, k_block_, k_blocks_, c_block_, c_blocks_, rows_, sums_size_;
   int64_t band_k_, band_c_;  // channels for which a band fits the cache
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
-  bool planes_, exchanged_ = false;
+  bool planes_, exchanged_ = false, rows_along_taps_ = false;
+  int64_t tap_step_ = 0;  // between the taps of a kernel row, in the packed input
   int64_t packed_y_;
   std::vector<int64_t> x_off_, y_off_;  // of the band's pixels in the packed operands
 };
