@@ -81,6 +81,8 @@ struct Stage {
           }
         }
     }
+    for (auto* table : {&packed_off[0], &packed_off[1], &direct_off[0], &direct_off[1], &weight_off[0], &weight_off[1]})
+      if (!table->empty()) table->resize(table->size() + kGemmPrefetch, table->back());
     for (int64_t h = 0; h < p.out[1]; h++) tap_rows.push_back(tap_rows_inside(p, h));
     weight_panel = round_up(depth_k * weight_step, line);
     weight_size = weights_in_place ? 0 : p.groups * t.channel_blocks * t.panels * weight_panel;

@@ -16,12 +16,23 @@ constexpr int64_t kMaxDepth = 2560;
 // operations for each vector, copying through a stack tile 2.
 constexpr double kTransposeStore = 8, kCopyStore = 3, kDirectStore = 1;
 
+// Pixels of one image row in half a micro-tile: few lanes to spare at the row's end, but not too narrow either, since
+// each k costs loads of B and a step of the loop beside its rows.
+int64_t best_segment(int64_t pixels, int gemm_rows) {
+  int64_t best = 1;
+  double best_cost = 0;
+  for (int64_t w = 1; w <= std::max(1, gemm_rows / 2); w++) {
+    const double cost = double(ceil_div(pixels, w)) * (double(w) + 0.25);
+    if (w == 1 || cost <= best_cost) best = w, best_cost = cost;
+  }
+  return best;
+}
+
 double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int gemm_rows) {
   const double depth = double(p.channels) * double(p.taps.size());
   const double images = double(p.n) * double(p.groups) * double(p.out[0]) * double(p.out[1]);
   if (orientation == Lanes::outputs) {
-    const int64_t segments = ceil_div(p.out[2], std::max(1, gemm_rows / 2));
-    const double pixels = double(segments * ceil_div(p.out[2], segments));
+    const double pixels = double(round_up(p.out[2], best_segment(p.out[2], gemm_rows)));
     const double vectors = double(ceil_div(p.outputs, lanes));
     const double store = p.out_c == 1 ? (p.outputs % (2 * lanes) ? kCopyStore : kDirectStore) : kTransposeStore;
     // One vector a row cannot hide the broadcasts behind multiplications.
@@ -33,7 +44,8 @@ double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int g
   const double store = p.out_stride[2] == 1 ? kDirectStore : kTransposeStore;
   // Unaligned vectors of pixels take two load slots each, beside one broadcast a row.
   const double load = std::max(1.0, double(rows + 4) / double(2 * rows));
-  const double pack = p.in_stride[2] == 1 ? 0.0 : 4.0 * double(p.channels);
+  // Planes gathered from channels-last pixels come element by element.
+  const double pack = p.in_stride[2] == 1 ? 0.0 : 1.5 * lanes * double(p.channels);
   return images * vectors * (double(blocks * rows) * (depth * load + store) + pack);
 }
 
@@ -52,8 +64,7 @@ DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool i
   t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || p.channels == 1;
 
   if (t.lanes == Lanes::outputs) {
-    const int64_t segments = ceil_div(p.out[2], std::max(1, gemm_rows / 2));
-    t.segment = ceil_div(p.out[2], segments);
+    t.segment = best_segment(p.out[2], gemm_rows);
     t.rows = 2 * t.segment;
     t.width = p.outputs > lanes ? 2 * lanes : lanes;
     t.panels = ceil_div(p.outputs, t.width);

@@ -145,6 +145,7 @@ class WeightGradientPlan final : public ConvPlan {
     for (int64_t h = 0; h < band_h_; h++)
       for (int64_t w = 0; w < band_w_; w++) x_off_.push_back(h * packing_.row + w * packing_.pixel);
     for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
+    y_off_.resize(y_off_.size() + kGemmPrefetch, y_off_.back());
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
     workspace.shared = parts_ > 1 ? blocks * parts_ * sums_size_ * int64_t(sizeof(T)) : 0;
     workspace.per_thread = (packing_.size + packed_y_ + (parts_ > 1 ? 0 : sums_size_)) * int64_t(sizeof(T));

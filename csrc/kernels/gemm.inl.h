@@ -50,9 +50,13 @@ static void gemm_tile(const GemmTile<T>& g) {
   KONV_NO_UNROLL
   for (int64_t k = 0, kc = g.kc; k < kc; k++) {
     const T *a0 = base0 + a_off[k], *a1 = base1 + a_off[k], *row_b = base_b + b_off[k];
+    const T* ahead = base_b + b_off[k + kGemmPrefetch];
     V b[Vectors];
     KONV_UNROLL
-    for (int j = 0; j < Vectors; j++) b[j] = load(row_b + j * L);
+    for (int j = 0; j < Vectors; j++) {
+      b[j] = load(row_b + j * L);
+      if (j * L * int(sizeof(T)) % 64 == 0) __builtin_prefetch(ahead + j * L);
+    }
     KONV_UNROLL
     for (int i = 0; i < Rows; i++) {
       V a = splat(i < Half ? a0[i * lda] : a1[(i - Half) * lda]);
