@@ -83,6 +83,14 @@ bool shares_memory(PyArrayObject* out, PyObject* input) {
   return PyObject_IsTrue(result.get()) == 1;
 }
 
+// Elements before and after the input along one axis for the padding that keeps ceil(size / stride) outputs.
+void same_padding(int64_t size, int64_t extent, int64_t stride, bool lower, int64_t& before, int64_t& after) {
+  const int64_t out = (size + stride - 1) / stride;
+  const int64_t total = std::max<int64_t>(0, (out - 1) * stride + extent - size);
+  before = lower ? total - total / 2 : total / 2;
+  after = total - before;
+}
+
 }  // namespace
 
 bool import_numpy() { return _import_array() == 0; }
@@ -108,6 +116,11 @@ std::string shape_text(int ndim, const npy_intp* shape) {
 }
 
 const char* dtype_text(DType dtype) { return dtype == DType::f32 ? "float32" : "float64"; }
+
+void same_dtype(const Array& a, const char* a_name, const Array& b, const char* b_name) {
+  if (a.dtype != b.dtype)
+    type_error("%s: expected dtype %s like %s, got %s", a_name, dtype_text(b.dtype), b_name, dtype_text(a.dtype));
+}
 
 Array array_arg(PyObject* object, const char* name) {
   Array a = checked_array(object, name);
@@ -188,6 +201,14 @@ std::string view_text(const int64_t shape[5], const Layout& layout, bool batched
   return shape_text(n, dims);
 }
 
+void strides_of(PyArrayObject* array, const Layout& layout, bool batched, int64_t strides[5]) {
+  const int64_t item = PyArray_ITEMSIZE(array);
+  for (int i = 0; i < 5; i++) {
+    const int p = layout.position(i, batched);
+    strides[i] = p < 0 ? 0 : PyArray_STRIDE(array, p) / item;
+  }
+}
+
 int64_t int_arg(PyObject* object, const char* name, int64_t low) {
   if (PyBool_Check(object) || PyFloat_Check(object) || !PyIndex_Check(object))
     type_error("%s: expected an integer, got %R", name, object);
@@ -215,6 +236,35 @@ void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, i
   }
   const int64_t v = int_arg(object, name, low);
   for (int i = 3 - spatial; i < 3; i++) value[i] = v;
+}
+
+void padding_arg(PyObject* object, int spatial, const int64_t in[3], const int64_t extent[3], const int64_t stride[3],
+                 int64_t before[3], int64_t after[3]) {
+  for (int i = 0; i < 3; i++) before[i] = after[i] = 0;
+  const int first = 3 - spatial;
+  const bool lower = is_string(object, "same_lower");
+  if (lower || is_string(object, "same")) {
+    for (int i = first; i < 3; i++) same_padding(in[i], extent[i], stride[i], lower, before[i], after[i]);
+  } else if (PyUnicode_Check(object)) {
+    if (!is_string(object, "valid"))
+      value_error("padding: expected an integer, a tuple, 'valid', 'same' or 'same_lower', got %R", object);
+  } else if (PyTuple_Check(object) || PyList_Check(object)) {
+    if (PySequence_Fast_GET_SIZE(object) != spatial)
+      value_error("padding: expected an integer, or %d integers or (before, after) pairs, got %R", spatial, object);
+    for (int i = 0; i < spatial; i++) {
+      PyObject* item = PySequence_Fast_GET_ITEM(object, i);
+      if (PyTuple_Check(item) || PyList_Check(item)) {
+        if (PySequence_Fast_GET_SIZE(item) != 2) value_error("padding: expected (before, after) pairs, got %R", object);
+        before[first + i] = int_arg(PySequence_Fast_GET_ITEM(item, 0), "padding", 0);
+        after[first + i] = int_arg(PySequence_Fast_GET_ITEM(item, 1), "padding", 0);
+      } else {
+        before[first + i] = after[first + i] = int_arg(item, "padding", 0);
+      }
+    }
+  } else {
+    const int64_t v = int_arg(object, "padding", 0);
+    for (int i = first; i < 3; i++) before[i] = after[i] = v;
+  }
 }
 
 bool is_string(PyObject* object, const char* text) {

@@ -65,6 +65,8 @@ Array array_arg(PyObject* object, const char* name);
 Array index_array_arg(PyObject* object, const char* name);  // int64; dtype is meaningless
 std::string shape_text(int ndim, const npy_intp* shape);
 const char* dtype_text(DType dtype);
+inline int type_number(DType t) { return t == DType::f32 ? NPY_FLOAT : NPY_DOUBLE; }
+void same_dtype(const Array& a, const char* a_name, const Array& b, const char* b_name);
 
 // Channels-first or channels-last arrays of `spatial` dimensions, batched or not, as (n, c, d, h, w).
 struct View {
@@ -82,11 +84,16 @@ View view_of(const Array& array, const Layout& layout, const char* name);
 // A size given as a tuple, in the order of the layout.
 View size_arg(PyObject* object, const Layout& layout, const char* name);
 std::string view_text(const int64_t shape[5], const Layout& layout, bool batched);
+void strides_of(PyArrayObject* array, const Layout& layout, bool batched, int64_t strides[5]);
 
 // An integer in [low, 2^31); bool and float are refused.
 int64_t int_arg(PyObject* object, const char* name, int64_t low);
 // One integer, or one for each spatial dimension; fills the last `spatial` of three and leaves 1 before them.
 void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]);
+// Elements before and after the input along each axis: a number, one a dimension, (before, after) pairs, or a rule by
+// name, which for "same" depends on the elements that a kernel spans.
+void padding_arg(PyObject* object, int spatial, const int64_t in[3], const int64_t extent[3], const int64_t stride[3],
+                 int64_t before[3], int64_t after[3]);
 bool is_string(PyObject* object, const char* text);
 bool bool_arg(PyObject* object, const char* name);
 int64_t threads_arg(PyObject* object);        // None: the configuration's
@@ -115,6 +122,21 @@ PyObject* guarded(F&& f) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
   }
   return nullptr;
+}
+
+// A function of the module that takes exactly Count arguments by position: the Python layer passes them all.
+template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
+PyObject* method(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count != Count) {
+    PyErr_Format(PyExc_TypeError, "expected %zd positional arguments, got %zd", Count, count);
+    return nullptr;
+  }
+  return guarded([&] { return Call(args); });
+}
+template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
+constexpr PyMethodDef entry(const char* name) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&method<Count, Call>)), METH_FASTCALL,
+          nullptr};
 }
 
 // Lets other Python threads run while a problem of some size is computed.

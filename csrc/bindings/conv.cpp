@@ -46,53 +46,19 @@ Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* d
   return c;
 }
 
-// Elements before and after the input along one axis for the padding that keeps ceil(size / stride) outputs.
-void same_padding(int64_t size, int64_t extent, int64_t stride, bool lower, int64_t& before, int64_t& after) {
-  const int64_t out = (size + stride - 1) / stride;
-  const int64_t total = std::max<int64_t>(0, (out - 1) * stride + extent - size);
-  before = lower ? total - total / 2 : total / 2;
-  after = total - before;
-}
-
 // Fills kernel-dependent members: sizes, padding, output.
 void geometry(ConvProblem& p, const Common& c, const char* input_name) {
   const int spatial = c.layout.spatial;
   std::copy_n(c.stride, 3, p.stride);
   std::copy_n(c.dilation, 3, p.dilation);
-  int64_t after[3] = {}, extent[3];
+  int64_t after[3], extent[3];
   for (int i = 0; i < 3; i++) {
-    p.pad[i] = 0;
     if (p.kernel[i] < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", (long long)p.kernel[i]);
     if (p.kernel[i] > INT32_MAX || p.in[i] > (int64_t(1) << 48))
       value_error("%s: a spatial size is too large", p.kernel[i] > INT32_MAX ? "weight" : input_name);
     extent[i] = p.dilation[i] * (p.kernel[i] - 1) + 1;
   }
-  PyObject* padding = c.padding;
-  const bool lower = is_string(padding, "same_lower");
-  if (lower || is_string(padding, "same")) {
-    for (int i = 3 - spatial; i < 3; i++) same_padding(p.in[i], extent[i], p.stride[i], lower, p.pad[i], after[i]);
-  } else if (PyUnicode_Check(padding)) {
-    if (!is_string(padding, "valid"))
-      value_error("padding: expected an integer, a tuple, 'valid', 'same' or 'same_lower', got %R", padding);
-  } else if (PyTuple_Check(padding) || PyList_Check(padding)) {
-    if (PySequence_Fast_GET_SIZE(padding) != spatial)
-      value_error("padding: expected an integer, or %d integers or (before, after) pairs, got %R", spatial, padding);
-    for (int i = 0; i < spatial; i++) {
-      PyObject* item = PySequence_Fast_GET_ITEM(padding, i);
-      int64_t &before = p.pad[3 - spatial + i], &behind = after[3 - spatial + i];
-      if (PyTuple_Check(item) || PyList_Check(item)) {
-        if (PySequence_Fast_GET_SIZE(item) != 2)
-          value_error("padding: expected (before, after) pairs, got %R", padding);
-        before = int_arg(PySequence_Fast_GET_ITEM(item, 0), "padding", 0);
-        behind = int_arg(PySequence_Fast_GET_ITEM(item, 1), "padding", 0);
-      } else {
-        before = behind = int_arg(item, "padding", 0);
-      }
-    }
-  } else {
-    const int64_t v = int_arg(padding, "padding", 0);
-    for (int i = 3 - spatial; i < 3; i++) p.pad[i] = after[i] = v;
-  }
+  padding_arg(c.padding, spatial, p.in, extent, p.stride, p.pad, after);
   double elements = 1;
   for (int i = 0; i < 3; i++) {
     const int64_t room = p.in[i] + p.pad[i] + after[i] - extent[i];
@@ -151,24 +117,9 @@ void set_kernel(ConvProblem& p, const View& v) {
   std::copy_n(v.strides, 5, p.ws);
 }
 
-int type_number(DType t) { return t == DType::f32 ? NPY_FLOAT : NPY_DOUBLE; }
-
-void same_dtype(const Array& a, const char* a_name, const Array& b, const char* b_name) {
-  if (a.dtype != b.dtype)
-    type_error("%s: expected dtype %s like %s, got %s", a_name, dtype_text(b.dtype), b_name, dtype_text(a.dtype));
-}
-
 void run(const ConvProblem& p, const ConvTensors& t) {
   ReleaseGil release(p.flops() > 1e5);
   run_conv(p, t);
-}
-
-void strides_of(PyArrayObject* array, const Layout& layout, bool batched, int64_t strides[5]) {
-  const int64_t item = PyArray_ITEMSIZE(array);
-  for (int i = 0; i < 5; i++) {
-    const int p = layout.position(i, batched);
-    strides[i] = p < 0 ? 0 : PyArray_STRIDE(array, p) / item;
-  }
 }
 
 // input, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, residual, algorithm, out,
@@ -351,24 +302,9 @@ PyObject* explain(PyObject* const* a) {
   return Py_BuildValue("(Ods)", list.get(), p.flops(), isa_name(Isa(p.isa)));
 }
 
-template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
-PyObject* method(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (count != Count) {
-    PyErr_Format(PyExc_TypeError, "expected %zd positional arguments, got %zd", Count, count);
-    return nullptr;
-  }
-  return guarded([&] { return Call(args); });
-}
-
 PyObject* conv2d(PyObject* const* a) { return conv(2, a); }
 PyObject* conv2d_input(PyObject* const* a) { return conv_input(2, a); }
 PyObject* conv2d_weight(PyObject* const* a) { return conv_weight(2, a); }
-
-template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
-constexpr PyMethodDef entry(const char* name) {
-  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&method<Count, Call>)), METH_FASTCALL,
-          nullptr};
-}
 
 }  // namespace
 

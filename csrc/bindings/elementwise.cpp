@@ -273,21 +273,6 @@ PyObject* sgd_step(PyObject* const* a) {
   return none();
 }
 
-template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
-PyObject* method(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (count != Count) {
-    PyErr_Format(PyExc_TypeError, "expected %zd positional arguments, got %zd", Count, count);
-    return nullptr;
-  }
-  return guarded([&] { return Call(args); });
-}
-
-template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
-constexpr PyMethodDef entry(const char* name) {
-  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&method<Count, Call>)), METH_FASTCALL,
-          nullptr};
-}
-
 }  // namespace
 
 PyMethodDef elementwise_methods[] = {entry<2, sigmoid>("sigmoid"),

@@ -7,6 +7,8 @@
 #include "kernels/elementwise.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
+#include "kernels/pool.inl.h"
+#include "kernels/pool_gradient.inl.h"
 #include "kernels/reduce.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/elementwise.h"
+#include "kernels/pool.h"
 
 namespace konv {
 
@@ -101,22 +102,6 @@ struct DepthwisePixels {
   int64_t pixels, channels, out_pitch;
   const T* bias;  // may be null
   bool relu, accumulate;
-};
-
-// Pooling over a window of a plane: see pool.inl.h.
-template <class T>
-struct PoolRun {
-  const T* src;                // first element of the first window
-  int64_t window_step;         // between windows of the run
-  int64_t lane_stride;         // between lanes: 1 when channels are the lanes, else window_step
-  const int64_t *tap, *index;  // offset, and flat index within the plane, of each tap of the window
-  int64_t taps;
-  int64_t windows, channels;
-  T* out;
-  int64_t out_step;
-  int64_t* out_index;  // may be null
-  int64_t index_step;  // of the flat index between windows of the run
-  T scale;             // average pooling: one over the divisor
 };
 
 template <class T>

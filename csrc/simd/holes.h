@@ -20,6 +20,9 @@ KONV_INLINE Vec<float> load_n(const float* p, int n) { return (Vec<float>)_mm512
 KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm512_mask_storeu_ps(p, (1u << n) - 1u, (__m512)v); }
 KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm512_maskz_loadu_pd((1u << n) - 1u, p); }
 KONV_INLINE void store_n(double* p, Vec<double> v, int n) { _mm512_mask_storeu_pd(p, (1u << n) - 1u, (__m512d)v); }
+KONV_INLINE void store_n(int64_t* p, Vec<int64_t> v, int n) {
+  _mm512_mask_storeu_epi64(p, __mmask8((1u << n) - 1u), (__m512i)v);
+}
 
 // Lanes 0, 2, 4, ... below n.
 KONV_INLINE void store_even_n(float* p, Vec<float> v, int n) {
@@ -47,6 +50,9 @@ KONV_INLINE Vec<float> load_n(const float* p, int n) { return (Vec<float>)_mm256
 KONV_INLINE void store_n(float* p, Vec<float> v, int n) { _mm256_maskstore_ps(p, first_lanes32(n), (__m256)v); }
 KONV_INLINE Vec<double> load_n(const double* p, int n) { return (Vec<double>)_mm256_maskload_pd(p, first_lanes64(n)); }
 KONV_INLINE void store_n(double* p, Vec<double> v, int n) { _mm256_maskstore_pd(p, first_lanes64(n), (__m256d)v); }
+KONV_INLINE void store_n(int64_t* p, Vec<int64_t> v, int n) {
+  _mm256_maskstore_epi64(reinterpret_cast<long long*>(p), first_lanes64(n), (__m256i)v);
+}
 
 #else
 
@@ -107,5 +113,101 @@ KONV_INLINE Vec<T> load_step_between(const T* p, int low, int high) {
                          load_between(p + L, first > L ? first - L : 0, last > L ? last - L : 0));
   }
 }
+
+// The lanes [low, high), to load by: the others are not touched in memory and come out as those of `rest`.
+#if defined(__AVX512F__)
+template <class T>
+struct LaneRange {
+  unsigned mask;
+};
+template <class T>
+KONV_INLINE LaneRange<T> lanes_between(int low, int high) {
+  return {(1u << high) - (1u << low)};
+}
+KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r, Vec<float> rest) {
+  return (Vec<float>)_mm512_mask_loadu_ps((__m512)rest, __mmask16(r.mask), p);
+}
+KONV_INLINE Vec<double> load_lanes(const double* p, LaneRange<double> r, Vec<double> rest) {
+  return (Vec<double>)_mm512_mask_loadu_pd((__m512d)rest, __mmask8(r.mask), p);
+}
+#elif defined(__AVX2__)
+template <class T>
+struct LaneRange {
+  __m256i mask;
+};
+template <class T>
+KONV_INLINE LaneRange<T> lanes_between(int low, int high) {
+  if constexpr (sizeof(T) == 4)
+    return {_mm256_andnot_si256(first_lanes32(low), first_lanes32(high))};
+  else
+    return {_mm256_andnot_si256(first_lanes64(low), first_lanes64(high))};
+}
+KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r, Vec<float> rest) {
+  return (Vec<float>)_mm256_blendv_ps((__m256)rest, _mm256_maskload_ps(p, r.mask), (__m256)r.mask);
+}
+KONV_INLINE Vec<double> load_lanes(const double* p, LaneRange<double> r, Vec<double> rest) {
+  return (Vec<double>)_mm256_blendv_pd((__m256d)rest, _mm256_maskload_pd(p, r.mask), (__m256d)r.mask);
+}
+#else
+template <class T>
+struct LaneRange {
+  int low, high;
+};
+template <class T>
+KONV_INLINE LaneRange<T> lanes_between(int low, int high) {
+  return {low, high};
+}
+template <class T>
+KONV_INLINE Vec<T> load_lanes(const T* p, LaneRange<T> r, Vec<T> rest) {
+  if (r.high - r.low == kLanes<T>) return load(p);
+  T t[kLanes<T>];
+  store(t, rest);
+  for (int i = r.low; i < r.high; i++) t[i] = p[i];
+  return load(t);
+}
+#endif
+
+// The larger of two values, `best` where they are equal, and the later NaN where there is one: bits only move.
+#if defined(__AVX512F__)
+KONV_INLINE Vec<float> max_or_nan(Vec<float> best, Vec<float> v) {
+  return (Vec<float>)_mm512_mask_max_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v, best);
+}
+KONV_INLINE Vec<double> max_or_nan(Vec<double> best, Vec<double> v) {
+  return (Vec<double>)_mm512_mask_max_pd(v, _mm512_cmp_pd_mask(v, v, _CMP_ORD_Q), v, best);
+}
+#elif defined(__AVX2__)
+KONV_INLINE Vec<float> max_or_nan(Vec<float> best, Vec<float> v) {
+  return (Vec<float>)_mm256_blendv_ps(_mm256_max_ps(v, best), v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
+KONV_INLINE Vec<double> max_or_nan(Vec<double> best, Vec<double> v) {
+  return (Vec<double>)_mm256_blendv_pd(_mm256_max_pd(v, best), v, _mm256_cmp_pd(v, v, _CMP_UNORD_Q));
+}
+#else
+template <class V>
+KONV_INLINE V max_or_nan(V best, V v) {
+  return (v > best) | (v != v) ? v : best;
+}
+#endif
+
+// The same, and `at` becomes `v_at` where v is taken.
+#if defined(__AVX512F__)
+KONV_INLINE void max_or_nan_at(Vec<float>& best, Vec<int32_t>& at, Vec<float> v, Vec<int32_t> v_at) {
+  const __mmask16 take = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  best = (Vec<float>)_mm512_mask_mov_ps(best, take, v);
+  at = (Vec<int32_t>)_mm512_mask_mov_epi32((__m512i)at, take, (__m512i)v_at);
+}
+KONV_INLINE void max_or_nan_at(Vec<double>& best, Vec<int64_t>& at, Vec<double> v, Vec<int64_t> v_at) {
+  const __mmask8 take = _mm512_cmp_pd_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q);
+  best = (Vec<double>)_mm512_mask_mov_pd(best, take, v);
+  at = (Vec<int64_t>)_mm512_mask_mov_epi64((__m512i)at, take, (__m512i)v_at);
+}
+#else
+template <class V, class I>
+KONV_INLINE void max_or_nan_at(V& best, I& at, V v, I v_at) {
+  const auto take = (v > best) | (v != v);
+  best = take ? v : best;
+  at = take ? v_at : at;
+}
+#endif
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -124,6 +124,39 @@ KONV_INLINE Vec<T> doubled(Vec<T> v) {
   return doubled_<First, T>(v, std::make_integer_sequence<int, kLanes<T>>{});
 }
 
+// a0, b0, a1, b1, ... as two vectors.
+template <class T, int... I>
+KONV_INLINE void interleave_(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
+  constexpr int n = kLanes<T>;
+  const Vec<T> low = __builtin_shufflevector(a, b, (I / 2 + (I % 2) * n)...);
+  b = __builtin_shufflevector(a, b, (I / 2 + n / 2 + (I % 2) * n)...);
+  a = low;
+}
+template <class T>
+KONV_INLINE void interleave(Vec<T>& a, Vec<T>& b) {
+  interleave_<T>(a, b, std::make_integer_sequence<int, kLanes<T>>{});
+}
+
+// 0, 1, 2, ...
+template <class T, int... I>
+KONV_INLINE Vec<T> lane_numbers_(std::integer_sequence<int, I...>) {
+  return Vec<T>{T(I)...};
+}
+template <class T>
+KONV_INLINE Vec<T> lane_numbers() {
+  return lane_numbers_<T>(std::make_integer_sequence<int, kLanes<T>>{});
+}
+
+// Half of the lanes, from lane First on, as 64-bit integers.
+template <int First, int... I>
+KONV_INLINE Vec<int64_t> widen_(Vec<int32_t> v, std::integer_sequence<int, I...>) {
+  return __builtin_convertvector(__builtin_shufflevector(v, v, (First + I)...), Vec<int64_t>);
+}
+template <int First>
+KONV_INLINE Vec<int64_t> widen(Vec<int32_t> v) {
+  return widen_<First>(v, std::make_integer_sequence<int, kLanes<int64_t>>{});
+}
+
 // max(v, 0) that keeps NaN.
 template <class T>
 KONV_INLINE Vec<T> relu(Vec<T> v) {

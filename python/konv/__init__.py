@@ -7,14 +7,17 @@ from ._core import __version__
 from .config import config, get_num_threads, info, set_num_threads
 from .conv import conv2d
 from .explain import explain
+from .pool import avg_pool2d, max_pool2d
 
 __all__ = [
     "__version__",
+    "avg_pool2d",
     "config",
     "conv2d",
     "explain",
     "get_num_threads",
     "grad",
     "info",
+    "max_pool2d",
     "set_num_threads",
 ]

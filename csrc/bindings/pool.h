@@ -1,0 +1,9 @@
+// The pooling calls of the Python module.
+#pragma once
+#include "bindings/args.h"
+
+namespace konv {
+
+extern PyMethodDef pool_methods[];
+
+}  // namespace konv

@@ -1,0 +1,68 @@
+// Arguments of the pooling kernels. Functions here are part of each ISA's code, hence always inlined.
+#pragma once
+#include <cstdint>
+
+#define KONV_POOL_INLINE inline __attribute__((always_inline))
+
+namespace konv {
+
+// The elements start + t * dilation, t < taps, of an axis: those of a window that lie inside the input.
+struct PoolSpan {
+  int64_t start, taps;
+};
+
+// One axis of a pooling: window o covers the elements o * stride - pad + t * dilation, t < kernel.
+struct PoolAxis {
+  int64_t in, out, kernel, stride, pad, dilation;
+  int64_t low, high;  // averages divide by the elements of a window within [low, high), be they inside or padding
+  int64_t x_step, y_step, index_step;  // strides of input, output and indices
+
+  KONV_POOL_INLINE PoolSpan span(int64_t o) const {
+    const int64_t first = o * stride - pad;
+    if (first >= 0 && first + (kernel - 1) * dilation < in) return {first, kernel};
+    const int64_t skipped = first < 0 ? (dilation - 1 - first) / dilation : 0;
+    const int64_t end = (in - 1 - first) / dilation + 1;
+    return {first + skipped * dilation, at_least_0((end < kernel ? end : kernel) - skipped)};
+  }
+  // The windows that cover element x, as a span of window numbers; without dilation.
+  KONV_POOL_INLINE PoolSpan windows(int64_t x) const {
+    const int64_t first = x + pad < kernel ? 0 : (x + pad - kernel) / stride + 1, last = (x + pad) / stride;
+    return {first, at_least_0((last < out ? last + 1 : out) - first)};
+  }
+  KONV_POOL_INLINE int64_t count(int64_t o) const {
+    const int64_t first = o * stride - pad, end = first + kernel;
+    return (end < high ? end : high) - (first > low ? first : low);
+  }
+  static KONV_POOL_INLINE int64_t at_least_0(int64_t n) { return n > 0 ? n : 0; }
+};
+
+// Rows [first, first + rows) of one slice of what is written, for one channel (kernels named rows: pixels are the
+// lanes) or for `channels` of them that lie one element apart (pixels: channels are the lanes).
+//
+// x is the side of the input, y and index that of the windows, whichever is read or written. All point at the first
+// element of a volume.
+template <class T>
+struct PoolBand {
+  PoolAxis z, y, x;
+  T *x_data, *y_data;
+  int64_t* index;  // may be null
+  int64_t slice, first, rows, channels;
+  T divisor;   // of averages; 0 stands for the number of elements
+  T* scratch;  // of the gradients of averages: zeros, as many as the functions below say and two vectors
+};
+
+// Scratch of avg_pool_rows_gradient: a row of window sums begins after pool_scratch_lead zeros, as input elements look
+// that far back; zeros follow it as far as they look ahead.
+KONV_POOL_INLINE int64_t pool_scratch_lead(const PoolAxis& a) { return (a.kernel - 1) / a.stride; }
+KONV_POOL_INLINE int64_t pool_rows_scratch(const PoolAxis& a) {
+  const int64_t end = (a.in - 1 + a.pad) / a.stride + 1;
+  return pool_scratch_lead(a) + (end > a.out ? end : a.out);
+}
+// Scratch of avg_pool_pixels_gradient: sums of the windows that cover kPoolTile steps of the input, for kPoolBlock
+// channels.
+constexpr int64_t kPoolTile = 64, kPoolBlock = 128;
+KONV_POOL_INLINE int64_t pool_pixels_scratch(const PoolAxis& a) {
+  return (kPoolTile + (a.kernel - 1) / a.stride + 1) * kPoolBlock;
+}
+
+}  // namespace konv

@@ -1,0 +1,377 @@
+// Pooling: maxima, with their places where asked, and averages over windows.
+//
+// Rows: pixels of a row are the lanes. Steps of one and two are read where they lie, two by splitting pairs of vectors
+// into even and odd elements; other steps are gathered. Lanes outside the row are masked to a value that does not
+// count, so nothing is copied or padded. Pixels: channels are the lanes, and each window is cut to what lies inside.
+//
+// A maximum's place travels in integer lanes as wide as T, as the distance from a window's first row or element.
+#pragma once
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+template <class T>
+using Place = Vec<typename Float<T>::Int>;
+template <class T>
+KONV_INLINE Place<T> place(int64_t p) {
+  return splat(typename Float<T>::Int(p));
+}
+
+// What becomes of the elements of a window; `fill` stands for those outside. Rows are folded first, then their results,
+// in all kernels alike, so that sums do not depend on the layout.
+template <class T>
+struct MaxFold {
+  static constexpr bool places = false;
+  static constexpr T fill = -T(__builtin_inf());
+  Vec<T> value;
+};
+template <class T>
+struct MaxPlaceFold {
+  static constexpr bool places = true;
+  static constexpr T fill = -T(__builtin_inf());
+  Vec<T> value;
+  Place<T> at;
+};
+template <class T>
+struct SumFold {
+  static constexpr bool places = false;
+  static constexpr T fill = 0;
+  Vec<T> value;
+};
+
+// A fold of one element a lane, and the fold of one that precedes and one that follows; `at` is moved by `offset`.
+template <class Fold, class T>
+KONV_INLINE Fold fold_of(Vec<T> v, Place<T> at) {
+  if constexpr (Fold::places)
+    return {v, at};
+  else
+    return {v};
+}
+template <class T>
+KONV_INLINE void join(MaxFold<T>& f, const MaxFold<T>& next, int64_t) {
+  f.value = max_or_nan(f.value, next.value);
+}
+template <class T>
+KONV_INLINE void join(MaxPlaceFold<T>& f, const MaxPlaceFold<T>& next, int64_t offset) {
+  max_or_nan_at(f.value, f.at, next.value, next.at + place<T>(offset));
+}
+template <class T>
+KONV_INLINE void join(SumFold<T>& f, const SumFold<T>& next, int64_t) {
+  f.value += next.value;
+}
+
+template <class T>
+KONV_INLINE void store_run(T* out, int64_t step, Vec<T> v, int n) {
+  if (step == 1 && n == kLanes<T>) return store(out, v);
+  if (step == 1) return store_n(out, v, n);
+  T t[kLanes<T>];
+  store(t, v);
+  for (int i = 0; i < n; i++) out[i * step] = t[i];
+}
+// Flat places base + at, or -1 where `at` is negative.
+KONV_INLINE void store_flat(int64_t* out, int64_t step, Vec<int64_t> at, int64_t base, int n) {
+  if (n > 0)
+    store_run(out, step, at < 0 ? splat(int64_t(-1)) : at + splat(base), n < kLanes<int64_t> ? n : kLanes<int64_t>);
+}
+KONV_INLINE void store_places(int64_t* out, int64_t step, Vec<int64_t> at, int64_t base, int n) {
+  store_flat(out, step, at, base, n);
+}
+KONV_INLINE void store_places(int64_t* out, int64_t step, Vec<int32_t> at, int64_t base, int n) {
+  constexpr int Half = kLanes<int64_t>;
+  store_flat(out, step, widen<0>(at), base, n);
+  store_flat(out + Half * step, step, widen<Half>(at), base, n - Half);
+}
+template <class T>
+KONV_INLINE int64_t first_place(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, int64_t x) {
+  return (z.start * p.y.in + y.start) * p.x.in + x;
+}
+
+template <class T>
+KONV_INLINE LaneRange<T> columns_inside(int64_t c, int64_t width) {
+  constexpr int L = kLanes<T>;
+  const int low = int(c >= 0 ? 0 : -c < L ? -c : L);
+  return lanes_between<T>(low, int(width - c >= L ? L : width - c > low ? width - c : low));
+}
+template <class T>
+KONV_INLINE Vec<T> gather_columns(const PoolBand<T>& p, const T* row, int64_t c, T fill) {
+  T t[kLanes<T>];
+  for (int i = 0; i < kLanes<T>; i++) {
+    const int64_t x = c + i * p.x.stride;
+    t[i] = x >= 0 && x < p.x.in ? row[x * p.x.x_step] : fill;
+  }
+  return load(t);
+}
+
+// For each lane's window the first column that lies inside, or -1.
+template <class T>
+KONV_INLINE Place<T> first_columns(const PoolAxis& a, Place<T> column) {
+  for (int64_t before = a.pad; before > 0; before -= a.dilation)
+    column = column < 0 ? column + place<T>(a.dilation) : column;
+  return column < place<T>(a.in) ? column : place<T>(-1);
+}
+// PoolAxis::count for each lane's window.
+template <class T>
+KONV_INLINE Vec<T> column_counts(const PoolAxis& a, Place<T> column) {
+  const Place<T> low = place<T>(a.low), high = place<T>(a.high), end = column + place<T>(a.kernel);
+  return __builtin_convertvector((end < high ? end : high) - (column > low ? column : low), Vec<T>);
+}
+template <class T>
+KONV_INLINE Place<T> window_columns(const PoolAxis& a, int64_t o) {
+  return lane_numbers<typename Float<T>::Int>() * place<T>(a.stride) + place<T>(o * a.stride - a.pad);
+}
+
+constexpr int kPoolStrip = 8, kPoolShared = 64;
+
+// A vector of n windows of a row, from the one numbered j on. Step 0 stands for any stride and any distance of
+// elements, Size 0 for any kernel and dilation. Unless they are Inside, some of the columns that they meet lie outside.
+template <class T, int Step, int Size, bool Inside>
+struct Columns {
+  static constexpr bool inside = Inside;
+  static constexpr int loads = Step == 2 ? 2 : Size;
+  int64_t j, c;  // c: column of the first lane's first tap
+  int n;
+  Place<T> at, first;  // columns of each lane's first tap, and of its first tap that lies inside or -1
+  LaneRange<T> range[loads ? loads : 1];
+};
+template <class T, int Step, int Size, bool Inside>
+KONV_INLINE Columns<T, Step, Size, Inside> columns_from(const PoolAxis& a, int64_t j, int n) {
+  Columns<T, Step, Size, Inside> k;
+  k.j = j, k.c = j * a.stride - a.pad, k.n = n;
+  k.at = k.first = window_columns<T>(a, j);
+  if constexpr (!Inside) {
+    k.first = first_columns<T>(a, k.at);
+    KONV_UNROLL
+    for (int i = 0; i < k.loads; i++) k.range[i] = columns_inside<T>(k.c + i * (Step == 2 ? kLanes<T> : 1), a.in);
+  }
+  return k;
+}
+template <class T, bool Inside>
+KONV_INLINE Vec<T> load_columns(const T* p, LaneRange<T> range, T fill) {
+  if constexpr (Inside)
+    return load(p);
+  else
+    return load_lanes(p, range, splat(fill));
+}
+
+// The taps of one row.
+template <class Fold, class T, int Step, int Size, bool Inside>
+KONV_INLINE Fold fold_row(const PoolBand<T>& p, const T* row, const Columns<T, Step, Size, Inside>& k) {
+  constexpr int L = kLanes<T>;
+  const T* src = row + k.c;
+  const T* next_strip = src + kPoolStrip * p.y.stride * p.y.x_step;
+  __builtin_prefetch(next_strip);
+  if (Step == 2) __builtin_prefetch(next_strip + L);
+  if constexpr (Step == 2 && Size > 0) {
+    static_assert(Size == 2 || Size == 3);
+    Vec<T> a = load_columns<T, Inside>(src, k.range[0], Fold::fill);
+    Vec<T> b = load_columns<T, Inside>(src + L, k.range[1], Fold::fill);
+    keep_in_register(a), keep_in_register(b);
+    const Vec<T> even = even_lanes<T>(a, b);
+    Fold f = fold_of<Fold, T>(even, k.first);
+    join(f, fold_of<Fold, T>(odd_lanes<T>(a, b), k.at), 1);
+    if constexpr (Size == 3) {
+      const T next = Inside || k.c + 2 * L < p.x.in ? src[2 * L] : Fold::fill;
+      join(f, fold_of<Fold, T>(shift_in<T>(even, next), k.at), 2);
+    }
+    return f;
+  } else if constexpr (Size > 0) {
+    Fold f = fold_of<Fold, T>(load_columns<T, Inside>(src, k.range[0], Fold::fill), k.first);
+    KONV_UNROLL
+    for (int s = 1; s < Size; s++)
+      join(f, fold_of<Fold, T>(load_columns<T, Inside>(src + s, k.range[s], Fold::fill), k.at), s);
+    return f;
+  } else {
+    const auto tap = [&](int64_t d) __attribute__((always_inline)) {
+      if constexpr (Step == 0) return gather_columns(p, row, k.c + d, Fold::fill);
+      const Vec<T> a = load_columns<T, Inside>(src + d, columns_inside<T>(k.c + d, p.x.in), Fold::fill);
+      if constexpr (Step == 1) return a;
+      return even_lanes<T>(a, load_columns<T, Inside>(src + d + L, columns_inside<T>(k.c + d + L, p.x.in), Fold::fill));
+    };
+    Fold f = fold_of<Fold, T>(tap(0), k.first);
+    for (int64_t s = 1, d = p.x.dilation; s < p.x.kernel; s++, d += p.x.dilation)
+      join(f, fold_of<Fold, T>(tap(d), k.at), d);
+    return f;
+  }
+}
+
+// Output rows [first, first + count) of a slice, and the input rows that each of them meets.
+struct PoolStrip {
+  PoolSpan z, y[kPoolStrip];
+  int64_t first;
+  int count;
+};
+
+// Where windows overlap, input rows are folded once for all output rows of a strip.
+template <class T, class Fold, int Size, class Columns>
+KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const Columns& columns) {
+  const PoolSpan *y = strip.y, z = strip.z;
+  const int64_t low = y[0].start, high = y[strip.count - 1].start + y[strip.count - 1].taps;
+  const bool share = p.y.kernel > p.y.stride && p.y.dilation == 1 && high - low <= kPoolShared && z.taps == 1;
+  const auto row = [&](int64_t d, int64_t h) __attribute__((always_inline)) {
+    return fold_row<Fold>(p, p.x_data + d * p.z.x_step + h * p.y.x_step, columns);
+  };
+  Fold shared[kPoolShared];
+  if (share)
+    for (int64_t h = low; h < high; h++) shared[h - low] = row(z.start, h);
+
+  Vec<T> counts = splat(T(p.x.kernel));
+  if (Fold::fill == T(0) && !Columns::inside) counts = column_counts<T>(p.x, columns.at);
+  T* out = p.y_data + p.slice * p.z.y_step + strip.first * p.y.y_step + columns.j * p.x.y_step;
+  for (int r = 0; r < strip.count; r++, out += p.y.y_step) {
+    Fold f = fold_of<Fold, T>(splat(Fold::fill), place<T>(-1));
+    if (share) {
+      f = shared[y[r].start - low];
+      for (int64_t k = 1; k < y[r].taps; k++) join(f, shared[y[r].start - low + k], k * p.x.in);
+    } else if (Size > 0 && y[r].taps == Size && z.taps == 1) {
+      f = row(z.start, y[r].start);
+      KONV_UNROLL
+      for (int k = 1; k < Size; k++) join(f, row(z.start, y[r].start + k * p.y.dilation), k * p.y.dilation * p.x.in);
+    } else if (z.taps * y[r].taps > 0) {
+      f = row(z.start, y[r].start);
+      for (int64_t i = 0; i < z.taps; i++)
+        for (int64_t k = i == 0; k < y[r].taps; k++)
+          join(f, row(z.start + i * p.z.dilation, y[r].start + k * p.y.dilation),
+               (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in);
+    }
+    if constexpr (Fold::fill == T(0))
+      f.value /=
+          p.divisor != T(0) ? splat(p.divisor) : splat(T(p.z.count(p.slice) * p.y.count(strip.first + r))) * counts;
+    store_run(out, p.x.y_step, f.value, columns.n);
+    if constexpr (Fold::places)
+      store_places(p.index + p.slice * p.z.index_step + (strip.first + r) * p.y.index_step + columns.j * p.x.index_step,
+                   p.x.index_step, f.at, first_place(p, z, y[r], 0), columns.n);
+  }
+}
+
+// Kernels take the band by value: stores of vectors may alias anything else, and would have it read again each time.
+template <class T, class Fold, int Step, int Size>
+static void pool_rows(const PoolBand<T> p) {
+  constexpr int L = kLanes<T>;
+  const int64_t last = (p.x.kernel - 1) * p.x.dilation, end = p.first + p.rows;
+  PoolStrip strip;
+  strip.z = p.z.span(p.slice);
+  for (strip.first = p.first; strip.first < end; strip.first += kPoolStrip) {
+    strip.count = int(end - strip.first < kPoolStrip ? end - strip.first : kPoolStrip);
+    for (int r = 0; r < strip.count; r++) strip.y[r] = p.y.span(strip.first + r);
+    for (int64_t j = 0; j < p.x.out; j += L) {
+      const int64_t left = p.x.out - j, c = j * p.x.stride - p.x.pad;
+      if (Step > 0 && left >= L && c >= 0 && c + last + Step * L <= p.x.in)
+        pool_strip<T, Fold, Size>(p, strip, columns_from<T, Step, Size, Step != 0>(p.x, j, L));
+      else
+        pool_strip<T, Fold, Size>(p, strip, columns_from<T, Step, Size, false>(p.x, j, int(left < L ? left : L)));
+    }
+  }
+}
+
+template <class T, class Fold>
+KONV_INLINE void pool_rows_of_any(const PoolBand<T>& p) {
+  const int64_t size = p.x.dilation == 1 ? p.x.kernel : 0;
+  if (p.x.x_step != 1 || p.x.stride > 2) return pool_rows<T, Fold, 0, 0>(p);
+  if (p.x.stride == 1) return size == 3 ? pool_rows<T, Fold, 1, 3>(p) : pool_rows<T, Fold, 1, 0>(p);
+  if (size == 2) return pool_rows<T, Fold, 2, 2>(p);
+  return size == 3 ? pool_rows<T, Fold, 2, 3>(p) : pool_rows<T, Fold, 2, 0>(p);
+}
+
+template <class T>
+static void max_pool_rows(const PoolBand<T>& p) {
+  return p.index ? pool_rows_of_any<T, MaxPlaceFold<T>>(p) : pool_rows_of_any<T, MaxFold<T>>(p);
+}
+template <class T>
+static void avg_pool_rows(const PoolBand<T>& p) {
+  pool_rows_of_any<T, SumFold<T>>(p);
+}
+
+// The window's elements, as offsets from its first one. Size 0 stands for any window, else it is a Size x Size square.
+template <class T>
+struct PixelWindow {
+  PoolSpan z, y, x;
+  const T* src;
+  T divisor;
+  int64_t base;  // flat place of the first element
+};
+
+// Vectors vectors of channels from c on, of the last of which n lanes count.
+template <class T, class Fold, int Vectors, int Size>
+KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, int64_t c, int n, T* out,
+                               int64_t* index) {
+  constexpr int L = kLanes<T>;
+  const int64_t slices = Size ? 1 : w.z.taps, columns = Size ? Size : w.x.taps;
+  const int64_t rows = Size ? Size : columns ? w.y.taps : 0;
+  Fold f[Vectors];
+  KONV_UNROLL
+  for (int v = 0; v < Vectors; v++)
+    f[v] = fold_of<Fold, T>(splat(Fold::fill), place<T>(slices * rows * columns > 0 ? 0 : -1));
+  for (int64_t i = 0; i < slices; i++) {
+    KONV_UNROLL
+    for (int64_t k = 0; k < rows; k++) {
+      const T* src = w.src + i * p.z.dilation * p.z.x_step + k * p.y.dilation * p.y.x_step + c;
+      const int64_t at = (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in;
+      const auto tap = [&](int v, int64_t s) __attribute__((always_inline)) {
+        const T* x = src + s * p.x.dilation * p.x.x_step + v * L;
+        return fold_of<Fold, T>(n == L || v + 1 < Vectors ? load(x) : load_n(x, n), place<T>(s * p.x.dilation));
+      };
+      Fold row[Vectors];
+      KONV_UNROLL
+      for (int v = 0; v < Vectors; v++) row[v] = tap(v, 0);
+      for (int64_t s = 1; s < columns; s++) {
+        KONV_UNROLL
+        for (int v = 0; v < Vectors; v++) join(row[v], tap(v, s), 0);
+      }
+      KONV_UNROLL
+      for (int v = 0; v < Vectors; v++) join(f[v], row[v], at);
+    }
+  }
+  KONV_UNROLL
+  for (int v = 0; v < Vectors; v++) {
+    const int lanes = v + 1 < Vectors ? L : n;
+    if constexpr (Fold::fill == T(0)) f[v].value /= splat(w.divisor);
+    store_run(out + c + v * L, 1, f[v].value, lanes);
+    if constexpr (Fold::places) store_places(index + c + v * L, 1, f[v].at, w.base, lanes);
+  }
+}
+
+template <class T, class Fold, int Size>
+KONV_INLINE void pool_pixel(const PoolBand<T>& p, const PixelWindow<T>& w, T* out, int64_t* index) {
+  constexpr int L = kLanes<T>;
+  int64_t c = 0;
+  for (; c + 4 * L <= p.channels; c += 4 * L) fold_channels<T, Fold, 4, Size>(p, w, c, L, out, index);
+  for (; c + 2 * L <= p.channels; c += 2 * L) fold_channels<T, Fold, 2, Size>(p, w, c, L, out, index);
+  if (c + L <= p.channels) fold_channels<T, Fold, 1, Size>(p, w, c, L, out, index), c += L;
+  if (c < p.channels) fold_channels<T, Fold, 1, Size>(p, w, c, int(p.channels - c), out, index);
+}
+
+template <class T, class Fold>
+static void pool_pixels(const PoolBand<T> p) {
+  PixelWindow<T> w{};
+  w.z = p.z.span(p.slice);
+  for (int64_t o = p.first; o < p.first + p.rows; o++) {
+    w.y = p.y.span(o);
+    const T rows = T(p.z.count(p.slice) * p.y.count(o));
+    T* out = p.y_data + p.slice * p.z.y_step + o * p.y.y_step;
+    int64_t* index = Fold::places ? p.index + p.slice * p.z.index_step + o * p.y.index_step : nullptr;
+    for (int64_t j = 0; j < p.x.out; j++, out += p.x.y_step) {
+      w.x = p.x.span(j);
+      w.src = p.x_data + w.z.start * p.z.x_step + w.y.start * p.y.x_step + w.x.start * p.x.x_step;
+      w.base = first_place(p, w.z, w.y, w.x.start);
+      w.divisor = p.divisor != T(0) ? p.divisor : rows * T(p.x.count(j));
+      const int64_t square = w.z.taps == 1 && w.y.taps == w.x.taps ? w.x.taps : 0;
+      if (square == 2)
+        pool_pixel<T, Fold, 2>(p, w, out, index);
+      else if (square == 3)
+        pool_pixel<T, Fold, 3>(p, w, out, index);
+      else
+        pool_pixel<T, Fold, 0>(p, w, out, index);
+      if (Fold::places) index += p.x.index_step;
+    }
+  }
+}
+
+template <class T>
+static void max_pool_pixels(const PoolBand<T>& p) {
+  return p.index ? pool_pixels<T, MaxPlaceFold<T>>(p) : pool_pixels<T, MaxFold<T>>(p);
+}
+template <class T>
+static void avg_pool_pixels(const PoolBand<T>& p) {
+  pool_pixels<T, SumFold<T>>(p);
+}
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME

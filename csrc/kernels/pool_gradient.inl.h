@@ -1,0 +1,243 @@
+// Gradients of pooling. Averages: each input element gathers from the windows that cover it, so nothing is written
+// twice: the windows' gradients are divided and summed over the covering rows first, and a row of these sums is then
+// spread by columns. By rows and by pixels the sums are the same, bit for bit. Maxima: each window adds to the element
+// that its index names, in the order of the windows.
+#pragma once
+
+namespace konv::KONV_ISA_LEVEL_NAME {
+
+template <class T>
+KONV_INLINE Vec<T> load_run(const T* p, int64_t step, int n) {
+  if (step == 1) return n == kLanes<T> ? load(p) : load_n(p, n);
+  T t[kLanes<T>] = {};
+  for (int i = 0; i < n; i++) t[i] = p[i * step];
+  return load(t);
+}
+
+// Whether all windows of a span hold equally many elements. Counts are smaller at the borders alone.
+KONV_INLINE bool equal_counts(const PoolAxis& a, const PoolSpan& windows) {
+  if (windows.taps < 2) return true;
+  return a.count(windows.start) == a.kernel && a.count(windows.start + windows.taps - 1) == a.kernel;
+}
+
+// sums[o] = sum over the windows (z, y, o) of their gradients, each divided by its number of elements.
+template <class T>
+KONV_INLINE void sum_window_rows(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, T* sums) {
+  constexpr int L = kLanes<T>;
+  if (z.taps * y.taps == 0) return zero_run(sums, p.x.out);
+  const bool equal = p.divisor != T(0) || (equal_counts(p.z, z) && equal_counts(p.y, y));
+  const T rows = T(p.z.count(z.start) * p.y.count(y.start));
+  for (int64_t j = 0; j < p.x.out; j += L) {
+    const int n = int(p.x.out - j < L ? p.x.out - j : L);
+    const Vec<T> columns = column_counts<T>(p.x, window_columns<T>(p.x, j));
+    Vec<T> sum = {};
+    for (int64_t i = 0; i < z.taps; i++)
+      for (int64_t k = 0; k < y.taps; k++) {
+        const T* row = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step;
+        const Vec<T> v = load_run(row + j * p.x.y_step, p.x.y_step, n);
+        sum += equal ? v : v / (splat(T(p.z.count(z.start + i) * p.y.count(y.start + k))) * columns);
+      }
+    if (p.divisor != T(0))
+      sum /= splat(p.divisor);
+    else if (equal)
+      sum /= splat(rows) * columns;
+    store_run(sums + j, 1, sum, n);
+  }
+}
+
+// The sum of sums[m], sums[m - 1], ...: those of the windows that cover an element `rest` behind window m's start.
+template <class T>
+KONV_INLINE Vec<T> covering_sum(const T* sums, int64_t m, int64_t rest, const PoolAxis& a) {
+  Vec<T> v = {};
+  for (int64_t t = rest; t < a.kernel; t += a.stride) v += load(sums + m--);
+  return v;
+}
+
+template <class T>
+KONV_INLINE void spread_columns(const PoolAxis& a, const T* sums, T* out) {
+  constexpr int L = kLanes<T>;
+  if (a.x_step == 1 && a.stride == 1) {
+    for (int64_t x = 0; x < a.in; x += L)
+      store_run(out + x, 1, covering_sum(sums, x + a.pad, 0, a), int(a.in - x < L ? a.in - x : L));
+  } else if (a.x_step == 1 && a.stride == 2) {
+    for (int64_t x = 0; x < a.in; x += 2 * L) {
+      Vec<T> even = covering_sum(sums, (x + a.pad) / 2, a.pad % 2, a);
+      Vec<T> odd = covering_sum(sums, (x + a.pad + 1) / 2, (a.pad + 1) % 2, a);
+      interleave<T>(even, odd);
+      const int64_t left = a.in - x;
+      store_run(out + x, 1, even, int(left < L ? left : L));
+      if (left > L) store_run(out + x + L, 1, odd, int(left < 2 * L ? left - L : L));
+    }
+  } else {
+    int64_t m = a.pad / a.stride, rest = a.pad % a.stride;
+    for (int64_t x = 0; x < a.in; x++) {
+      T v = 0;
+      for (int64_t t = rest, w = m; t < a.kernel; t += a.stride) v += sums[w--];
+      out[x * a.x_step] = v;
+      if (++rest == a.stride) m++, rest = 0;
+    }
+  }
+}
+
+template <class T>
+static void avg_pool_rows_gradient(const PoolBand<T>& band) {
+  const PoolBand<T> p = band;
+  const PoolSpan z = p.z.windows(p.slice);
+  T* sums = p.scratch + pool_scratch_lead(p.x);
+  PoolSpan summed{-1, 0};
+  for (int64_t h = p.first; h < p.first + p.rows; h++) {
+    const PoolSpan y = p.y.windows(h);
+    if (y.start != summed.start || y.taps != summed.taps) sum_window_rows(p, z, y, sums);
+    summed = y;
+    spread_columns(p.x, sums, p.x_data + p.slice * p.z.x_step + h * p.y.x_step);
+  }
+}
+
+// The same for n channels from c on and windows [first, last): sums[(o - first) * n + c].
+template <class T>
+KONV_INLINE void sum_window_pixels(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, int64_t first,
+                                   int64_t last, int64_t c, int64_t n, T* sums) {
+  constexpr int L = kLanes<T>;
+  if (z.taps * y.taps == 0) return zero_run(sums, (last - first) * n);
+  const bool equal = p.divisor != T(0) || (equal_counts(p.z, z) && equal_counts(p.y, y));
+  const T rows = T(p.z.count(z.start) * p.y.count(y.start));
+  for (int64_t o = first; o < last; o++, sums += n) {
+    const T columns = T(p.x.count(o)), divisor = p.divisor != T(0) ? p.divisor : rows * columns;
+    for (int64_t j = 0; j < n; j += L) {
+      const int lanes = int(n - j < L ? n - j : L);
+      Vec<T> sum = {};
+      for (int64_t i = 0; i < z.taps; i++)
+        for (int64_t k = 0; k < y.taps; k++) {
+          const T* src = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step + o * p.x.y_step + c + j;
+          const Vec<T> v = load_run(src, 1, lanes);
+          sum += equal ? v : v / splat(T(p.z.count(z.start + i) * p.y.count(y.start + k)) * columns);
+        }
+      store_run(sums + j, 1, equal ? sum / splat(divisor) : sum, lanes);
+    }
+  }
+}
+
+// Input pixels [w0, w1) of all rows of the band, n channels from c on.
+template <class T>
+KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int64_t c, int64_t n) {
+  constexpr int L = kLanes<T>;
+  const PoolSpan z = p.z.windows(p.slice), end = p.x.windows(w1 - 1);
+  const int64_t first = p.x.windows(w0).start, last = end.start + end.taps;
+  PoolSpan summed{-1, 0};
+  for (int64_t h = p.first; h < p.first + p.rows; h++) {
+    const PoolSpan y = p.y.windows(h);
+    if (y.start != summed.start || y.taps != summed.taps) sum_window_pixels(p, z, y, first, last, c, n, p.scratch);
+    summed = y;
+    T* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step + w0 * p.x.x_step + c;
+    int64_t from = first, to = first;  // the windows that cover pixel w
+    int64_t leaves = from * p.x.stride - p.x.pad + p.x.kernel, enters = leaves - p.x.kernel;
+    for (int64_t w = w0; w < w1; w++, out += p.x.x_step) {
+      for (; to < last && enters <= w; to++) enters += p.x.stride;
+      for (; from < to && leaves <= w; from++) leaves += p.x.stride;
+      const T* nearest = p.scratch + (to - 1 - first) * n;
+      for (int64_t j = 0; j < n; j += L) {
+        const int lanes = int(n - j < L ? n - j : L);
+        Vec<T> v = {};
+        for (int64_t t = 0; t < to - from; t++) v += load(nearest - t * n + j);
+        store_run(out + j, 1, v, lanes);
+      }
+    }
+  }
+}
+
+template <class T>
+static void avg_pool_pixels_gradient(const PoolBand<T>& band) {
+  const PoolBand<T> p = band;
+  const int64_t width = kPoolTile * p.x.stride;
+  for (int64_t c = 0; c < p.channels; c += kPoolBlock)
+    for (int64_t w = 0; w < p.x.in; w += width)
+      spread_pixels(p, w, p.x.in - w < width ? p.x.in : w + width, c,
+                    p.channels - c < kPoolBlock ? p.channels - c : kPoolBlock);
+}
+
+// out[offset of index[i] + i * out_step] += grad[i * grad_step]; false where an index lies outside. Flat: places follow
+// one another at the distance of columns.
+template <class T, bool Flat>
+KONV_INLINE bool scatter_run(const PoolBand<T>& p, const T* grad, int64_t grad_step, const int64_t* index,
+                             int64_t index_step, T* out, int64_t out_step, int64_t n) {
+  const int64_t plane = p.y.in * p.x.in;
+  const uint64_t volume = uint64_t(p.z.in * plane);
+  bool valid = true;
+  for (int64_t i = 0; i < n; i++, out += out_step) {
+    const int64_t at = index[i * index_step];
+    if (uint64_t(at) >= volume)
+      valid = false;
+    else if (Flat)
+      out[at * p.x.x_step] += grad[i * grad_step];
+    else
+      out[at / plane * p.z.x_step + at % plane / p.x.in * p.y.x_step + at % p.x.in * p.x.x_step] += grad[i * grad_step];
+  }
+  return valid;
+}
+
+// Channels: `channels` of them lie one element apart on all sides; else there is one.
+template <class T, bool Channels, bool Flat>
+static void scatter(const PoolBand<T> p, bool* valid) {
+  for (int64_t z = 0; z < p.z.out; z++)
+    for (int64_t y = 0; y < p.y.out; y++) {
+      const T* grad = p.y_data + z * p.z.y_step + y * p.y.y_step;
+      const int64_t* index = p.index + z * p.z.index_step + y * p.y.index_step;
+      if (!Channels && p.x.y_step == 1 && p.x.index_step == 1) {
+        *valid &= scatter_run<T, Flat>(p, grad, 1, index, 1, p.x_data, 0, p.x.out);
+      } else if (!Channels) {
+        *valid &= scatter_run<T, Flat>(p, grad, p.x.y_step, index, p.x.index_step, p.x_data, 0, p.x.out);
+      } else {
+        for (int64_t x = 0; x < p.x.out; x++)
+          *valid &=
+              scatter_run<T, Flat>(p, grad + x * p.x.y_step, 1, index + x * p.x.index_step, 1, p.x_data, 1, p.channels);
+      }
+    }
+}
+
+// Whether the rows of a plane follow one another at the distance of its elements.
+KONV_INLINE bool flat_plane(int64_t rows, int64_t row_step, int64_t columns, int64_t step) {
+  return rows == 1 || row_step == columns * step;
+}
+
+template <class T, bool Channels>
+KONV_INLINE void max_gradient(const PoolBand<T>& band, bool* valid) {
+  PoolBand<T> p = band;
+  const bool flat_in = flat_plane(p.y.in, p.y.x_step, p.x.in, p.x.x_step);
+  const int64_t rows = flat_in ? 1 : p.y.in, columns = flat_in ? p.y.in * p.x.in : p.x.in;
+  for (int64_t z = 0; z < p.z.in; z++)
+    for (int64_t y = 0; y < rows; y++) {
+      T* row = p.x_data + z * p.z.x_step + y * p.y.x_step;
+      if (p.x.x_step == p.channels)
+        zero_run(row, columns * p.channels);
+      else
+        for (int64_t x = 0; x < columns; x++) zero_run(row + x * p.x.x_step, p.channels);
+    }
+  if (flat_plane(p.y.out, p.y.y_step, p.x.out, p.x.y_step) &&
+      flat_plane(p.y.out, p.y.index_step, p.x.out, p.x.index_step))
+    p.x.out *= p.y.out, p.y.out = 1;
+  if (flat_in && (p.z.in == 1 || p.z.x_step == p.y.in * p.x.in * p.x.x_step))
+    scatter<T, Channels, true>(p, valid);
+  else
+    scatter<T, Channels, false>(p, valid);
+}
+template <class T>
+static void max_pool_rows_gradient(const PoolBand<T>& p, bool* valid) {
+  max_gradient<T, false>(p, valid);
+}
+template <class T>
+static void max_pool_pixels_gradient(const PoolBand<T>& p, bool* valid) {
+  max_gradient<T, true>(p, valid);
+}
+
+template <class T>
+static void indices_inside(const int64_t* index, int64_t step, int64_t n, int64_t volume, bool* valid) {
+  const uint64_t last = uint64_t(volume) - 1;
+  uint64_t bits = 0;  // the sign of a number too small, or of what is left up to the last from one too large
+  if (step == 1)
+    for (int64_t i = 0; i < n; i++) bits |= uint64_t(index[i]) | (last - uint64_t(index[i]));
+  else
+    for (int64_t i = 0; i < n; i++) bits |= uint64_t(index[i * step]) | (last - uint64_t(index[i * step]));
+  if (bits >> 63) *valid = false;
+}
+
+}  // namespace konv::KONV_ISA_LEVEL_NAME
