@@ -1,3 +1,5 @@
+from typing import Any
+
 from ._types import Activation, Array, IntArray, Layout2D, Padding, Size2D
 
 __version__: str
@@ -93,6 +95,60 @@ def explain_conv2d(
     direction: str,
     /,
 ) -> tuple[list[tuple[str, str, float, bool]], float, str]: ...
+def max_pool2d(
+    input: Array,
+    kernel_size: Size2D,
+    stride: Size2D | None,
+    padding: Padding,
+    dilation: Size2D,
+    ceil_mode: bool,
+    return_indices: bool,
+    convention: str,
+    layout: Layout2D | None,
+    out: Array | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> Any: ...
+def avg_pool2d(
+    input: Array,
+    kernel_size: Size2D,
+    stride: Size2D | None,
+    padding: Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    convention: str,
+    layout: Layout2D | None,
+    out: Array | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> Array: ...
+def max_pool2d_grad(
+    grad_output: Array,
+    indices: IntArray,
+    input_size: tuple[int, ...],
+    layout: Layout2D | None,
+    out: Array | None,
+    threads: int | None,
+    /,
+) -> Array: ...
+def avg_pool2d_grad(
+    grad_output: Array,
+    input_size: tuple[int, ...],
+    kernel_size: Size2D,
+    stride: Size2D | None,
+    padding: Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    convention: str,
+    layout: Layout2D | None,
+    out: Array | None,
+    threads: int | None,
+    /,
+) -> Array: ...
 
 # Element-wise work of konv.nn: contiguous arrays; `out` receives the result and may be an input.
 def sigmoid(x: Array, out: Array, /) -> None: ...
@@ -101,14 +157,10 @@ def tanh(x: Array, out: Array, /) -> None: ...
 def tanh_grad(y: Array, grad: Array, out: Array, /) -> None: ...
 def relu_grad(y: Array, grad: Array, out: Array, /) -> None: ...
 def clipped_relu(x: Array, out: Array, slope: float, max: float, threshold: float, /) -> None: ...
-def clipped_relu_grad(
-    x: Array, grad: Array, out: Array, slope: float, max: float, threshold: float, /
-) -> None: ...
+def clipped_relu_grad(x: Array, grad: Array, out: Array, slope: float, max: float, threshold: float, /) -> None: ...
 def softmax(x: Array, out: Array, /) -> None: ...
 def softmax_grad(y: Array, grad: Array, out: Array, /) -> None: ...
-def softmax_cross_entropy(
-    logits: Array, labels: Array | IntArray, grad: Array | None, scale: float, /
-) -> float: ...
+def softmax_cross_entropy(logits: Array, labels: Array | IntArray, grad: Array | None, scale: float, /) -> float: ...
 def dropout(x: Array, out: Array, rate: float, seed: int, /) -> None: ...
 def adam_step(
     value: Array,

@@ -98,8 +98,6 @@ def explain(
         input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
         max_workspace, dtype, directions[op],
     )  # fmt: skip
-    candidates = tuple(
-        Candidate(name, chosen, None if reason else cost, reason) for name, reason, cost, chosen in rows
-    )
+    candidates = tuple(Candidate(name, chosen, None if reason else cost, reason) for name, reason, cost, chosen in rows)
     problem = f"{op} {tuple(input_shape)} * {tuple(weight_shape)}"
     return Explanation(problem, isa, flops, candidates)
