@@ -1,5 +1,3 @@
-from typing import Any
-
 from ._types import Activation, Array, IntArray, Layout2D, Padding, Size2D
 
 __version__: str
@@ -109,7 +107,7 @@ def max_pool2d(
     threads: int | None,
     max_workspace: int | None,
     /,
-) -> Any: ...
+) -> Array | tuple[Array, IntArray]: ...
 def avg_pool2d(
     input: Array,
     kernel_size: Size2D,

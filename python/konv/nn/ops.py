@@ -28,6 +28,7 @@ from .random import generator
 from .variable import Array, Attributes, Shape
 
 if TYPE_CHECKING:
+    from .._types import Padding
     from .execution import Call
 
 Infer = Callable[[Attributes, Sequence[Shape], Sequence[tuple[int, ...]]], Shape]
@@ -172,17 +173,16 @@ def _infer_pool2d(attributes: Attributes, inputs: Sequence[Shape], variables: Se
     )
 
 
-def _pool_padding(call: Call) -> int | str:
+def _pool_padding(call: Call) -> Padding:
     return "same" if call.attributes["padding"] == "same" else 0
 
 
 def _max_pool2d(call: Call) -> Array:
     a, x = call.attributes, call.inputs[0]
-    window = (a["kernel_size"], a["stride"], _pool_padding(call))
-    out = call.output_buffer()
+    size, stride, padding, out = a["kernel_size"], a["stride"], _pool_padding(call), call.output_buffer()
     if not call.training:
-        return max_pool2d(x, *window, layout="NHWC", out=out)
-    y, call.saved = max_pool2d(x, *window, return_indices=True, layout="NHWC", out=out)
+        return max_pool2d(x, size, stride, padding, layout="NHWC", out=out)
+    y, call.saved = max_pool2d(x, size, stride, padding, return_indices=True, layout="NHWC", out=out)
     return y
 
 
