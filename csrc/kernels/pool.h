@@ -37,7 +37,8 @@ struct PoolAxis {
 };
 
 // Rows [first, first + rows) of one slice of what is written, for one channel (kernels named rows: pixels are the
-// lanes) or for `channels` of them that lie one element apart (pixels: channels are the lanes).
+// lanes) or for `channels` of them that lie one element apart (pixels: channels are the lanes). Gradients of maxima
+// take whole volumes, by rows too for `channels` of them.
 //
 // x is the side of the input, y and index that of the windows, whichever is read or written. All point at the first
 // element of a volume.
@@ -47,6 +48,8 @@ struct PoolBand {
   T *x_data, *y_data;
   int64_t* index;  // may be null
   int64_t slice, first, rows, channels;
+  // Distances of channels.
+  int64_t x_channel, y_channel, index_channel;
   T divisor;   // of averages; 0 stands for the number of elements
   T* scratch;  // of the gradients of averages: zeros, as many as the functions below say and two vectors
 };

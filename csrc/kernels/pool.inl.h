@@ -333,6 +333,8 @@ template <class T, class Fold, int Size>
 KONV_INLINE void pool_pixel(const PoolBand<T>& p, const PixelWindow<T>& w, T* out, int64_t* index) {
   constexpr int L = kLanes<T>;
   int64_t c = 0;
+  if constexpr (KONV_VEC_BYTES == 64 && !Fold::places)
+    for (; c + 8 * L <= p.channels; c += 8 * L) fold_channels<T, Fold, 8, Size>(p, w, c, L, out, index);
   for (; c + 4 * L <= p.channels; c += 4 * L) fold_channels<T, Fold, 4, Size>(p, w, c, L, out, index);
   for (; c + 2 * L <= p.channels; c += 2 * L) fold_channels<T, Fold, 2, Size>(p, w, c, L, out, index);
   if (c + L <= p.channels) fold_channels<T, Fold, 1, Size>(p, w, c, L, out, index), c += L;

@@ -93,15 +93,15 @@ static void avg_pool_rows_gradient(const PoolBand<T>& band) {
   }
 }
 
-// The same for n channels from c on and windows [first, last): sums[(o - first) * n + c].
+// The same for n channels from c on and windows [first, last), each with its own whole vectors: pitch elements.
 template <class T>
 KONV_INLINE void sum_window_pixels(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, int64_t first,
-                                   int64_t last, int64_t c, int64_t n, T* sums) {
+                                   int64_t last, int64_t c, int64_t n, int64_t pitch, T* sums) {
   constexpr int L = kLanes<T>;
-  if (z.taps * y.taps == 0) return zero_run(sums, (last - first) * n);
+  if (z.taps * y.taps == 0) return zero_run(sums, (last - first) * pitch);
   const bool equal = p.divisor != T(0) || (equal_counts(p.z, z) && equal_counts(p.y, y));
   const T rows = T(p.z.count(z.start) * p.y.count(y.start));
-  for (int64_t o = first; o < last; o++, sums += n) {
+  for (int64_t o = first; o < last; o++, sums += pitch) {
     const T columns = T(p.x.count(o)), divisor = p.divisor != T(0) ? p.divisor : rows * columns;
     for (int64_t j = 0; j < n; j += L) {
       const int lanes = int(n - j < L ? n - j : L);
@@ -112,9 +112,27 @@ KONV_INLINE void sum_window_pixels(const PoolBand<T>& p, const PoolSpan& z, cons
           const Vec<T> v = load_run(src, 1, lanes);
           sum += equal ? v : v / splat(T(p.z.count(z.start + i) * p.y.count(y.start + k)) * columns);
         }
-      store_run(sums + j, 1, equal ? sum / splat(divisor) : sum, lanes);
+      store(sums + j, equal ? sum / splat(divisor) : sum);
     }
   }
+}
+
+// out[c] = src[c] + src[c - pitch] + ..., `count` of them, c < n. src holds whole vectors.
+template <class T>
+KONV_INLINE void add_vectors(const T* src, int64_t count, int64_t pitch, T* out, int64_t n) {
+  constexpr int L = kLanes<T>;
+  const auto sum = [&](int64_t c) __attribute__((always_inline)) {
+    Vec<T> v = load(src + c);
+    for (int64_t t = 1; t < count; t++) v += load(src + c - t * pitch);
+    return v;
+  };
+  if (count == 0) return zero_run(out, n);
+  int64_t c = 0;
+  if (count == 1)
+    for (; c + L <= n; c += L) store(out + c, load(src + c));
+  else
+    for (; c + L <= n; c += L) store(out + c, sum(c));
+  if (c < n) store_n(out + c, sum(c), int(n - c));
 }
 
 // Input pixels [w0, w1) of all rows of the band, n channels from c on.
@@ -122,11 +140,12 @@ template <class T>
 KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int64_t c, int64_t n) {
   constexpr int L = kLanes<T>;
   const PoolSpan z = p.z.windows(p.slice), end = p.x.windows(w1 - 1);
-  const int64_t first = p.x.windows(w0).start, last = end.start + end.taps;
+  const int64_t first = p.x.windows(w0).start, last = end.start + end.taps, pitch = (n + L - 1) / L * L;
   PoolSpan summed{-1, 0};
   for (int64_t h = p.first; h < p.first + p.rows; h++) {
     const PoolSpan y = p.y.windows(h);
-    if (y.start != summed.start || y.taps != summed.taps) sum_window_pixels(p, z, y, first, last, c, n, p.scratch);
+    if (y.start != summed.start || y.taps != summed.taps)
+      sum_window_pixels(p, z, y, first, last, c, n, pitch, p.scratch);
     summed = y;
     T* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step + w0 * p.x.x_step + c;
     int64_t from = first, to = first;  // the windows that cover pixel w
@@ -134,13 +153,8 @@ KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int
     for (int64_t w = w0; w < w1; w++, out += p.x.x_step) {
       for (; to < last && enters <= w; to++) enters += p.x.stride;
       for (; from < to && leaves <= w; from++) leaves += p.x.stride;
-      const T* nearest = p.scratch + (to - 1 - first) * n;
-      for (int64_t j = 0; j < n; j += L) {
-        const int lanes = int(n - j < L ? n - j : L);
-        Vec<T> v = {};
-        for (int64_t t = 0; t < to - from; t++) v += load(nearest - t * n + j);
-        store_run(out + j, 1, v, lanes);
-      }
+      const T* nearest = p.scratch + (to - 1 - first) * pitch;
+      add_vectors(nearest, to - from, pitch, out, n);
     }
   }
 }
@@ -175,58 +189,69 @@ KONV_INLINE bool scatter_run(const PoolBand<T>& p, const T* grad, int64_t grad_s
   return valid;
 }
 
-// Channels: `channels` of them lie one element apart on all sides; else there is one.
-template <class T, bool Channels, bool Flat>
-static void scatter(const PoolBand<T> p, bool* valid) {
-  for (int64_t z = 0; z < p.z.out; z++)
-    for (int64_t y = 0; y < p.y.out; y++) {
-      const T* grad = p.y_data + z * p.z.y_step + y * p.y.y_step;
-      const int64_t* index = p.index + z * p.z.index_step + y * p.y.index_step;
-      if (!Channels && p.x.y_step == 1 && p.x.index_step == 1) {
-        *valid &= scatter_run<T, Flat>(p, grad, 1, index, 1, p.x_data, 0, p.x.out);
-      } else if (!Channels) {
-        *valid &= scatter_run<T, Flat>(p, grad, p.x.y_step, index, p.x.index_step, p.x_data, 0, p.x.out);
-      } else {
-        for (int64_t x = 0; x < p.x.out; x++)
-          *valid &=
-              scatter_run<T, Flat>(p, grad + x * p.x.y_step, 1, index + x * p.x.index_step, 1, p.x_data, 1, p.channels);
-      }
-    }
-}
-
 // Whether the rows of a plane follow one another at the distance of its elements.
 KONV_INLINE bool flat_plane(int64_t rows, int64_t row_step, int64_t columns, int64_t step) {
   return rows == 1 || row_step == columns * step;
 }
 
-template <class T, bool Channels>
-KONV_INLINE void max_gradient(const PoolBand<T>& band, bool* valid) {
-  PoolBand<T> p = band;
-  const bool flat_in = flat_plane(p.y.in, p.y.x_step, p.x.in, p.x.x_step);
-  const int64_t rows = flat_in ? 1 : p.y.in, columns = flat_in ? p.y.in * p.x.in : p.x.in;
+// Zeros `width` elements at each pixel of a volume.
+template <class T>
+KONV_INLINE void zero_volume(const PoolBand<T>& p, T* x, int64_t width) {
+  const bool flat = flat_plane(p.y.in, p.y.x_step, p.x.in, p.x.x_step);
+  const int64_t rows = flat ? 1 : p.y.in, columns = flat ? p.y.in * p.x.in : p.x.in;
   for (int64_t z = 0; z < p.z.in; z++)
     for (int64_t y = 0; y < rows; y++) {
-      T* row = p.x_data + z * p.z.x_step + y * p.y.x_step;
-      if (p.x.x_step == p.channels)
-        zero_run(row, columns * p.channels);
+      T* row = x + z * p.z.x_step + y * p.y.x_step;
+      if (p.x.x_step == width)
+        zero_run(row, columns * width);
       else
-        for (int64_t x = 0; x < columns; x++) zero_run(row + x * p.x.x_step, p.channels);
+        for (int64_t c = 0; c < columns; c++) zero_run(row + c * p.x.x_step, width);
     }
-  if (flat_plane(p.y.out, p.y.y_step, p.x.out, p.x.y_step) &&
-      flat_plane(p.y.out, p.y.index_step, p.x.out, p.x.index_step))
-    p.x.out *= p.y.out, p.y.out = 1;
-  if (flat_in && (p.z.in == 1 || p.z.x_step == p.y.in * p.x.in * p.x.x_step))
-    scatter<T, Channels, true>(p, valid);
-  else
-    scatter<T, Channels, false>(p, valid);
+}
+
+template <class T, bool Flat>
+static void scatter_rows(const PoolBand<T> p, bool* valid) {
+  for (int64_t c = 0; c < p.channels; c++) {
+    T* x = p.x_data + c * p.x_channel;
+    zero_volume(p, x, 1);
+    for (int64_t z = 0; z < p.z.out; z++)
+      for (int64_t y = 0; y < p.y.out; y++) {
+        const T* grad = p.y_data + c * p.y_channel + z * p.z.y_step + y * p.y.y_step;
+        const int64_t* index = p.index + c * p.index_channel + z * p.z.index_step + y * p.y.index_step;
+        *valid &= p.x.y_step == 1 && p.x.index_step == 1
+                      ? scatter_run<T, Flat>(p, grad, 1, index, 1, x, 0, p.x.out)
+                      : scatter_run<T, Flat>(p, grad, p.x.y_step, index, p.x.index_step, x, 0, p.x.out);
+      }
+  }
+}
+template <class T, bool Flat>
+static void scatter_pixels(const PoolBand<T> p, bool* valid) {
+  zero_volume(p, p.x_data, p.channels);
+  for (int64_t z = 0; z < p.z.out; z++)
+    for (int64_t y = 0; y < p.y.out; y++) {
+      const T* grad = p.y_data + z * p.z.y_step + y * p.y.y_step;
+      const int64_t* index = p.index + z * p.z.index_step + y * p.y.index_step;
+      for (int64_t x = 0; x < p.x.out; x++, grad += p.x.y_step, index += p.x.index_step)
+        *valid &= scatter_run<T, Flat>(p, grad, 1, index, 1, p.x_data, 1, p.channels);
+    }
+}
+
+template <class T>
+KONV_INLINE bool flat_volume(const PoolBand<T>& p) {
+  return flat_plane(p.y.in, p.y.x_step, p.x.in, p.x.x_step) &&
+         (p.z.in == 1 || p.z.x_step == p.y.in * p.x.in * p.x.x_step);
 }
 template <class T>
-static void max_pool_rows_gradient(const PoolBand<T>& p, bool* valid) {
-  max_gradient<T, false>(p, valid);
+static void max_pool_rows_gradient(const PoolBand<T>& band, bool* valid) {
+  PoolBand<T> p = band;
+  if (flat_plane(p.y.out, p.y.y_step, p.x.out, p.x.y_step) &&
+      flat_plane(p.y.out, p.y.index_step, p.x.out, p.x.index_step))
+    p.x.out *= p.y.out, p.y.out = 1;  // windows too follow one another
+  flat_volume(p) ? scatter_rows<T, true>(p, valid) : scatter_rows<T, false>(p, valid);
 }
 template <class T>
 static void max_pool_pixels_gradient(const PoolBand<T>& p, bool* valid) {
-  max_gradient<T, true>(p, valid);
+  flat_volume(p) ? scatter_pixels<T, true>(p, valid) : scatter_pixels<T, false>(p, valid);
 }
 
 template <class T>

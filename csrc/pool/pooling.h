@@ -28,6 +28,7 @@ struct Pooling {
     band.y_data = static_cast<T*>(const_cast<void*>(y));
     band.index = const_cast<int64_t*>(index);
     band.channels = pixels ? p.c : 1;
+    band.x_channel = p.xs[1], band.y_channel = p.ys[1], band.index_channel = p.indices_s[1];
     band.divisor = T(p.divisor);
   }
 
