@@ -27,7 +27,7 @@ Array checked_array(PyObject* object, const char* name) {
     PyErr_Clear();
     if (tracked)
       type_error(
-          "%s: this tensor requires grad, which konv would lose; use konv.torch, or pass tensor.detach().numpy()",
+          "%s: this tensor requires grad, which konv would lose; pass tensor.detach().numpy()",
           name);
     type_error("%s: expected a numpy.ndarray, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }

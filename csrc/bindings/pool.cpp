@@ -77,7 +77,7 @@ void check_places(const PoolProblem& p) {
   const auto reach = [&](int i) { return double(std::min((p.kernel[i] - 1) * p.dilation[i], p.in[i] - 1)); };
   const double last = (reach(0) * double(p.in[1]) + reach(1) + 1) * double(p.in[2]);
   if (p.dtype == DType::f32 && last > double(INT32_MAX))
-    value_error("return_indices: the rows of one window hold %.0f elements, more than 2^31 - 1", last);
+    value_error("return_indices: the rows of one window hold %lld elements, more than 2^31 - 1", (long long)last);
 }
 
 Ref result(PyObject* out, DType dtype, const int64_t shape[5], const Layout& layout, const View& like,
@@ -164,6 +164,7 @@ PyObject* max_pool_gradient(int spatial, PyObject* const* a) {
   std::copy_n(iv.strides, 5, p.indices_s);
   const bool given = a[4] != Py_None;
   Ref out = result(a[4], p.dtype, xv.shape, layout, yv, {a[0], a[1]});
+  if (p.n == 0) return out.release();
   strides_of(out.array(), layout, xv.batched, p.xs);
   const int64_t* places = static_cast<const int64_t*>(index.data);
   int64_t outside = 0;

@@ -66,7 +66,7 @@ struct Stage {
                        p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? p.channels - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
-      if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv.taps(), weight_step);
+      if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv, weight_step);
       weight_off[last].resize(size_t(channels * taps));
       packed_off[last].resize(size_t(channels * taps));
       if (t.direct) direct_off[last].resize(size_t(channels * taps));
@@ -268,19 +268,19 @@ class DensePlan final : public ConvPlan {
       g.bias = tile.bias + (tile.bias ? k0 : 0);
       T* const dst = tile.dst + k0 * p.out_c;
       const bool whole_lanes = p.out_c == 1 && outputs == vectors * kernel_.lanes && t.channel_blocks == 1;
-      for (int64_t i = 0, row = 0, col = 0; i < segments; i += 2) {
+      for (int64_t i = 0, row = 0, col = 0, pair; i < segments; i += pair) {
         struct Run {
           const T* src;
           T* dst;
           int64_t pixels;
         } run[2] = {};
-        const int pair = segments - i >= 2 ? 2 : 1;
-        TapRows taps = s.tap_rows[size_t(tile.h0 + row)];
+        const TapRows taps = s.tap_rows[size_t(tile.h0 + row)];
+        const int64_t next_row = col + t.segment >= tile.w ? row + 1 : row;
+        // Rows with other taps inside the image are never joined: whose sums hold which taps must not depend on tiles.
+        pair = i + 1 < segments && s.tap_rows[size_t(tile.h0 + next_row)] == taps ? 2 : 1;
         for (int r = 0; r < pair; r++) {
           run[r] = {tile.src + row * tile.row_step + col * tile.pixel_step,
                     dst + row * p.out_stride[1] + col * p.out_stride[2], std::min(t.segment, tile.w - col)};
-          const TapRows& here = s.tap_rows[size_t(tile.h0 + row)];
-          taps = {std::min(taps.first, here.first), std::max(taps.last, here.last)};
           col += t.segment;
           if (col >= tile.w) col = 0, row++;
         }

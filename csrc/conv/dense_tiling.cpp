@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "conv/dense_plan.h"
 #include "conv/packing.h"
@@ -101,7 +100,7 @@ DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool i
     t.tile_h++;
   t.tiles_h = ceil_div(p.out[1], t.tile_h);
   t.panel_block = t.panels;
-  const int64_t outer = p.n * p.groups * p.out[0];
+  const int64_t outer = std::max<int64_t>(1, p.n * p.groups * p.out[0]);
   const int64_t threads = problem.threads, wanted = 8 * threads;
   if (threads > 1) {
     if (outer * t.tiles_h * t.tiles_w < wanted) {

@@ -52,7 +52,8 @@ struct Stage {
     }
     high = std::max(low, high);
     low = std::min(low, p.out[2]), high = std::min(high, p.out[2]);
-    weights_in_place = form != Form::pixels && p.channels == 1 && p.w_output == int64_t(p.taps.size());
+    weights_in_place = form != Form::pixels && p.channels == 1 && p.w_output == int64_t(p.taps.size()) &&
+                       p.w_group == p.outputs * p.w_output;
     for (size_t i = 0; i < p.taps.size(); i++) weights_in_place = weights_in_place && p.taps[i].weight == int64_t(i);
     if (form == Form::pixels)
       tasks = p.n * p.out[0] * p.out[1];

@@ -41,6 +41,7 @@ void flatten_pixels(TapProblem& p);
 // Rows of taps [first, last) that read inside the input for output row h; all of them where taps have depth.
 struct TapRows {
   int64_t first, last;
+  bool operator==(const TapRows&) const = default;
 };
 TapRows tap_rows_inside(const TapProblem& p, int64_t h);
 

@@ -33,7 +33,7 @@ class WeightGradientPlan final : public ConvPlan {
     ConvProblem forward = problem;
     forward.direction = Direction::forward;
     p_ = std::move(tap_problems(forward)[0]);
-    if (taps_ == 1 && p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
+    if (p_.taps.size() == 1 && p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
     flatten_pixels(p_);
     taps_ = int64_t(p_.taps.size());
     if (taps_ == 0) return;  // all padding: the gradient is zero
@@ -298,7 +298,7 @@ class WeightGradientPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   TapProblem p_;
   InputPacking<T> packing_;
-  int64_t taps_, width_, k_block_, k_blocks_, c_block_, c_blocks_, rows_, sums_size_;
+  int64_t taps_ = 0, width_ = 0, k_block_ = 0, k_blocks_ = 0, c_block_ = 0, c_blocks_ = 0, rows_ = 0, sums_size_ = 0;
   int64_t band_k_, band_c_;  // channels for which a band fits the cache
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
   bool planes_, exchanged_ = false, rows_along_taps_ = false;

@@ -18,7 +18,14 @@ inline int64_t sum_index(const TapProblem& p, int64_t channels, int64_t c, int64
 
 // For each channel and kernel element, in memory order, the row of the panel that it becomes, or -1 if this problem
 // does not use it; empty where the elements of a kernel do not lie in one piece.
-inline std::vector<int64_t> panel_rows(const TapProblem& p, int64_t channels, int64_t elements, int64_t width) {
+inline std::vector<int64_t> panel_rows(const TapProblem& p, int64_t channels, const ConvProblem& conv, int64_t width) {
+  const int64_t elements = conv.taps();
+  int64_t last = 0;
+  for (int i = 0; i < 3; i++) {
+    if (conv.kernel[i] > 1 && conv.ws[2 + i] <= 0) return {};
+    last += (conv.kernel[i] - 1) * conv.ws[2 + i];
+  }
+  if (last != elements - 1) return {};
   std::vector<int64_t> tap(size_t(elements), -1), rows;
   for (size_t t = 0; t < p.taps.size(); t++) {
     const int64_t element = p.taps[t].weight;

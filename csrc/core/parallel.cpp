@@ -70,12 +70,17 @@ int quota_cores() {
   return 0;
 }
 
-int threads_from(const char* variable) {
+// 0 where the variable is unset. KONV_NUM_THREADS must be right; OMP_NUM_THREADS may be a list that is not ours to judge.
+int threads_from(const char* variable, bool ours) {
   const char* text = std::getenv(variable);
-  if (!text) return 0;
+  if (!text || !*text) return 0;
   char* end;
   const long v = std::strtol(text, &end, 10);
-  return end != text && v > 0 && v <= 1024 ? int(v) : 0;
+  if (end != text && (!*end || !ours) && v > 0 && v <= 1024) return int(v);
+  if (ours)
+    throw std::invalid_argument(std::string("environment variable ") + variable +
+                                ": expected an integer from 1 to 1024, got '" + text + "'");
+  return 0;
 }
 
 }  // namespace
@@ -91,8 +96,8 @@ int available_cores() {
 }
 
 int default_threads() {
-  if (int n = threads_from("KONV_NUM_THREADS")) return n;
-  if (int n = threads_from("OMP_NUM_THREADS")) return n;
+  if (int n = threads_from("KONV_NUM_THREADS", true)) return n;
+  if (int n = threads_from("OMP_NUM_THREADS", false)) return n;
   return available_cores();
 }
 

@@ -49,10 +49,15 @@ ThreadPool& ThreadPool::instance() {
   return *p;
 }
 
+ThreadPool::ThreadPool() {
+#if defined(__linux__)
+  sched_getaffinity(0, sizeof allowed_, &allowed_);
+#endif
+}
+
 void ThreadPool::run(int64_t tasks, int threads, Body body, void* context, void (*enter)(uint64_t),
                      uint64_t enter_argument) {
-  std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
-  if (!owner.owns_lock()) {
+  if (busy_.test_and_set(std::memory_order_acquire)) {
     for (int64_t i = 0; i < tasks; i++) body(context, i, 0);
     return;
   }
@@ -70,6 +75,7 @@ void ThreadPool::run(int64_t tasks, int threads, Body body, void* context, void 
     else
       std::this_thread::yield();
   }
+  busy_.clear(std::memory_order_release);
 }
 
 void ThreadPool::work(int thread) {
@@ -84,7 +90,7 @@ void ThreadPool::work(int thread) {
 }
 
 void ThreadPool::add_workers(int count) {
-  while (int(workers_.size()) < count) {
+  while (int(workers_.size()) < count && !exhausted_) {
     const int index = int(workers_.size());
     try {
       workers_.reserve(workers_.size() + 1);
@@ -92,7 +98,7 @@ void ThreadPool::add_workers(int count) {
       workers_.push_back(t.native_handle());
       t.detach();
     } catch (const std::exception&) {  // a limit on threads: go on with those there are
-      return;
+      exhausted_ = true;
     }
   }
 }
@@ -100,7 +106,7 @@ void ThreadPool::add_workers(int count) {
 void ThreadPool::worker(int index) {
   uint64_t seen = 0;
   for (;;) {
-    uint64_t state = wait_for_loop(seen);
+    uint64_t state = wait_for_loop(seen, index);
     seen = state / kNumber;
     while ((state & kOpen) && state / kNumber == seen && index + 1 < loop_.threads.load()) {
       if (!state_.compare_exchange_weak(state, state + kOne)) continue;
@@ -112,22 +118,26 @@ void ThreadPool::worker(int index) {
   }
 }
 
-// The state, once it belongs to a later loop than `last`.
-uint64_t ThreadPool::wait_for_loop(uint64_t last) {
+// The state, once it belongs to a later loop than `last` that has a place for worker `index`.
+uint64_t ThreadPool::wait_for_loop(uint64_t last, int index) {
+  const auto wanted = [&] { return state_.load() / kNumber != last && index + 1 < loop_.threads.load(); };
   const auto end = Clock::now() + kSpin;
   for (int i = 1;; i++) {
-    const uint64_t state = state_.load();
-    if (state / kNumber != last) return state;
+    if (wanted()) return state_.load();
     pause();
     if (i % 64 == 0 && Clock::now() > end) break;
   }
   std::unique_lock<std::mutex> lock(mutex_);
+  asleep_.resize(std::max(asleep_.size(), size_t(index) + 1));
+  asleep_[size_t(index)] = true;
   sleeping_++;
-  wake_.wait(lock, [&] { return state_.load() / kNumber != last; });
+  wake_.wait(lock, wanted);
   sleeping_--;
 #if defined(__linux__)
-  sched_setaffinity(0, sizeof allowed_, &allowed_);  // wake() narrowed it; from here the thread may move again
+  // wake() narrows the processors of sleepers; from here the thread may move again.
+  if (!asleep_[size_t(index)]) sched_setaffinity(0, sizeof allowed_, &allowed_);
 #endif
+  asleep_[size_t(index)] = false;
   return state_.load();
 }
 
@@ -135,13 +145,14 @@ void ThreadPool::wake() {
 #if defined(__linux__)
   // Left to itself the kernel may queue a sleeper behind the caller, on the processor that the caller keeps busy.
   std::lock_guard<std::mutex> lock(mutex_);
-  const int here = sched_getcpu();
-  if (here >= 0 && sched_getaffinity(0, sizeof allowed_, &allowed_) == 0 && CPU_COUNT(&allowed_) > 1) {
-    cpu_set_t others = allowed_;
-    CPU_CLR(here, &others);
-    const int count = std::min<int>(int(workers_.size()), loop_.threads.load() - 1);
-    for (int i = 0; i < count; i++) pthread_setaffinity_np(workers_[size_t(i)], sizeof others, &others);
-  }
+  cpu_set_t others = allowed_;
+  if (const int here = sched_getcpu(); here >= 0) CPU_CLR(here, &others);
+  const size_t wanted = size_t(loop_.threads.load() - 1);
+  for (size_t i = 0; CPU_COUNT(&others) > 0 && i < std::min({wanted, asleep_.size(), workers_.size()}); i++)
+    if (asleep_[i]) {
+      pthread_setaffinity_np(workers_[i], sizeof others, &others);
+      asleep_[i] = false;
+    }
 #else
   std::lock_guard<std::mutex> lock(mutex_);
 #endif

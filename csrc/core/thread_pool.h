@@ -19,6 +19,7 @@ namespace konv {
 
 class ThreadPool {
  public:
+  ThreadPool();
   using Body = void (*)(void* context, int64_t task, int thread);
   // The pool of this process.
   static ThreadPool& instance();
@@ -41,19 +42,21 @@ class ThreadPool {
 
   void add_workers(int count);
   void worker(int index);
-  uint64_t wait_for_loop(uint64_t last);
+  uint64_t wait_for_loop(uint64_t last, int index);
   void wake();
   void work(int thread);
 
-  std::mutex owner_;
+  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   std::vector<std::thread::native_handle_type> workers_;
+  bool exhausted_ = false;  // the system refused a thread
   alignas(64) Loop loop_{};
   alignas(64) std::atomic<uint64_t> state_{0};
   alignas(64) std::atomic<int> sleeping_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::vector<char> asleep_;  // workers in wait() that wake() has not steered yet; guarded by mutex_
 #if defined(__linux__)
-  cpu_set_t allowed_{};  // the caller's processors, guarded by mutex_
+  cpu_set_t allowed_{};  // the processors that this process had when the pool was made
 #endif
 };
 
