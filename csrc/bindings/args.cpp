@@ -25,10 +25,7 @@ Array checked_array(PyObject* object, const char* name) {
     const bool tracked = requires_grad && PyObject_IsTrue(requires_grad) == 1;
     Py_XDECREF(requires_grad);
     PyErr_Clear();
-    if (tracked)
-      type_error(
-          "%s: this tensor requires grad, which konv would lose; pass tensor.detach().numpy()",
-          name);
+    if (tracked) type_error("%s: this tensor requires grad, which konv would lose; pass tensor.detach().numpy()", name);
     type_error("%s: expected a numpy.ndarray, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }
   PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
@@ -89,6 +86,13 @@ void same_padding(int64_t size, int64_t extent, int64_t stride, bool lower, int6
   const int64_t total = std::max<int64_t>(0, (out - 1) * stride + extent - size);
   before = lower ? total - total / 2 : total / 2;
   after = total - before;
+}
+
+// The items of a tuple or list, held while __index__ of one of them may change the list.
+Ref as_tuple(PyObject* object) {
+  Ref items(PySequence_Tuple(object));
+  if (!items.get()) throw PythonError();
+  return items;
 }
 
 }  // namespace
@@ -180,7 +184,8 @@ View view_of(const Array& a, const Layout& layout, const char* name) {
 View size_arg(PyObject* object, const Layout& layout, const char* name) {
   if (!PyTuple_Check(object) && !PyList_Check(object))
     type_error("%s: expected a tuple of integers, got %s", name, Py_TYPE(object)->tp_name);
-  const int n = int(PySequence_Fast_GET_SIZE(object));
+  const Ref items = as_tuple(object);
+  const int n = int(PyTuple_GET_SIZE(items.get()));
   if (n != layout.spatial + 2 && n != layout.spatial + 1)
     value_error("%s: expected %d sizes, or %d without a batch, got %R", name, layout.spatial + 2, layout.spatial + 1,
                 object);
@@ -188,7 +193,7 @@ View size_arg(PyObject* object, const Layout& layout, const char* name) {
   v.batched = n == layout.spatial + 2;
   for (int i = 0; i < 5; i++) {
     const int p = layout.position(i, v.batched);
-    v.shape[i] = p < 0 ? 1 : int_arg(PySequence_Fast_GET_ITEM(object, p), name, 0);
+    v.shape[i] = p < 0 ? 1 : int_arg(PyTuple_GET_ITEM(items.get(), p), name, 0);
   }
   return v;
 }
@@ -229,9 +234,10 @@ int64_t int_arg(PyObject* object, const char* name, int64_t low) {
 void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]) {
   for (int i = 0; i < 3; i++) value[i] = 1;
   if (PyTuple_Check(object) || PyList_Check(object)) {
-    if (PySequence_Fast_GET_SIZE(object) != spatial)
+    const Ref items = as_tuple(object);
+    if (PyTuple_GET_SIZE(items.get()) != spatial)
       value_error("%s: expected an integer or %d of them, got %R", name, spatial, object);
-    for (int i = 0; i < spatial; i++) value[3 - spatial + i] = int_arg(PySequence_Fast_GET_ITEM(object, i), name, low);
+    for (int i = 0; i < spatial; i++) value[3 - spatial + i] = int_arg(PyTuple_GET_ITEM(items.get(), i), name, low);
     return;
   }
   const int64_t v = int_arg(object, name, low);
@@ -249,14 +255,16 @@ void padding_arg(PyObject* object, int spatial, const int64_t in[3], const int64
     if (!is_string(object, "valid"))
       value_error("padding: expected an integer, a tuple, 'valid', 'same' or 'same_lower', got %R", object);
   } else if (PyTuple_Check(object) || PyList_Check(object)) {
-    if (PySequence_Fast_GET_SIZE(object) != spatial)
+    const Ref items = as_tuple(object);
+    if (PyTuple_GET_SIZE(items.get()) != spatial)
       value_error("padding: expected an integer, or %d integers or (before, after) pairs, got %R", spatial, object);
     for (int i = 0; i < spatial; i++) {
-      PyObject* item = PySequence_Fast_GET_ITEM(object, i);
+      PyObject* item = PyTuple_GET_ITEM(items.get(), i);
       if (PyTuple_Check(item) || PyList_Check(item)) {
-        if (PySequence_Fast_GET_SIZE(item) != 2) value_error("padding: expected (before, after) pairs, got %R", object);
-        before[first + i] = int_arg(PySequence_Fast_GET_ITEM(item, 0), "padding", 0);
-        after[first + i] = int_arg(PySequence_Fast_GET_ITEM(item, 1), "padding", 0);
+        const Ref pair = as_tuple(item);
+        if (PyTuple_GET_SIZE(pair.get()) != 2) value_error("padding: expected (before, after) pairs, got %R", object);
+        before[first + i] = int_arg(PyTuple_GET_ITEM(pair.get(), 0), "padding", 0);
+        after[first + i] = int_arg(PyTuple_GET_ITEM(pair.get(), 1), "padding", 0);
       } else {
         before[first + i] = after[first + i] = int_arg(item, "padding", 0);
       }

@@ -250,20 +250,22 @@ PyObject* conv_bias(PyObject* const* a) {
   const int64_t threads = threads_arg(a[3]);
   const int type = type_number(dy.dtype);
   npy_intp size = npy_intp(yv.shape[1]);
-  Ref out(PyArray_SimpleNew(1, &size, type));
-  if (!out.get()) throw PythonError();
+  if (a[2] != Py_None) {
+    const Array given = array_arg(a[2], "out");
+    same_dtype(given, "out", dy, "grad_output");
+    if (given.ndim != 1 || given.shape[0] != size)
+      value_error("out: expected shape (%lld,), got %s", (long long)size, shape_text(given.ndim, given.shape).c_str());
+    if (!PyArray_ISWRITEABLE(given.object)) value_error("out: expected a writable array");
+  }
+  Ref sums(PyArray_SimpleNew(1, &size, type));
+  if (!sums.get()) throw PythonError();
   {
     ReleaseGil release(PyArray_SIZE(dy.object) > 50000);
     bias_gradient(dy.dtype, config().isa, int(threads), dy.data, yv.shape[0], yv.shape[1], yv.shape + 2, yv.strides,
-                  PyArray_DATA(out.array()));
+                  PyArray_DATA(sums.array()));
   }
-  if (a[2] == Py_None) return out.release();
-  const Array given = array_arg(a[2], "out");
-  same_dtype(given, "out", dy, "grad_output");
-  if (given.ndim != 1 || given.shape[0] != size)
-    value_error("out: expected shape (%lld,), got %s", (long long)size, shape_text(given.ndim, given.shape).c_str());
-  if (!PyArray_ISWRITEABLE(given.object)) value_error("out: expected a writable array");
-  if (PyArray_CopyInto(given.object, out.array()) < 0) throw PythonError();
+  if (a[2] == Py_None) return sums.release();
+  if (PyArray_CopyInto(reinterpret_cast<PyArrayObject*>(a[2]), sums.array()) < 0) throw PythonError();
   Py_INCREF(a[2]);
   return a[2];
 }

@@ -196,12 +196,14 @@ PyObject* softmax_cross_entropy(PyObject* const* a) {
   if (!PyArray_Check(a[1])) type_error("labels: expected a numpy.ndarray, got %s", Py_TYPE(a[1])->tp_name);
   const bool sparse = PyArray_ISINTEGER(reinterpret_cast<PyArrayObject*>(a[1]));
   const Array labels = sparse ? index_array_arg(a[1], "labels") : like_arg(a[1], "labels", x);
+  std::vector<int64_t> classes;  // a copy: once checked they must not change
   if (sparse) {
     if (labels.ndim != 1 || labels.shape[0] != rows.count || !PyArray_IS_C_CONTIGUOUS(labels.object))
       value_error("labels: expected a contiguous array of shape (%lld,), got %s", (long long)rows.count,
                   shape_text(labels.ndim, labels.shape).c_str());
-    for (int64_t i = 0; i < rows.count; i++)
-      if (const int64_t v = data<const int64_t>(labels)[i]; v < 0 || v >= rows.length)
+    classes.assign(data<const int64_t>(labels), data<const int64_t>(labels) + rows.count);
+    for (const int64_t v : classes)
+      if (v < 0 || v >= rows.length)
         value_error("labels: expected classes from 0 to %lld, got %lld", (long long)rows.length - 1, (long long)v);
   }
   const bool wants_grad = a[2] != Py_None;
@@ -216,7 +218,7 @@ PyObject* softmax_cross_entropy(PyObject* const* a) {
     in_runs(rows.count, rows.a_run, rows.length, [&](int64_t i, int64_t n) {
       const int64_t first = i * rows.length;
       k.softmax_cross_entropy(
-          {data<T>(x) + first, sparse ? data<int64_t>(labels) + i : nullptr, sparse ? nullptr : data<T>(labels) + first,
+          {data<T>(x) + first, sparse ? classes.data() + i : nullptr, sparse ? nullptr : data<T>(labels) + first,
            (wants_grad ? data<T>(grad) : scratch.get()) + first, T(scale), n, rows.length, loss.data() + i});
     });
     for (const CrossEntropyRow& row : loss) total += row.weight * std::log(row.sum) + row.rest;

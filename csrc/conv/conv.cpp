@@ -1,11 +1,18 @@
 #include "conv/conv.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <list>
 #include <mutex>
 #include <new>
 #include <stdexcept>
 #include <unordered_map>
+#include <utility>
+
+#if defined(__unix__) || defined(__APPLE__)
+#  include <pthread.h>
+#endif
 
 #include "core/config.h"
 #include "core/isa.h"
@@ -66,6 +73,8 @@ class PlanCache {
     }
     return plan;
   }
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
   PlanCacheInfo info() {
     std::lock_guard lock(mutex_);
     return {int64_t(order_.size()), kCapacity, hits_, misses_};
@@ -86,7 +95,14 @@ class PlanCache {
   int64_t hits_ = 0, misses_ = 0;
 };
 PlanCache& cache() {
-  static PlanCache* c = new PlanCache;  // never destroyed: threads may still convolve while the interpreter exits
+  static PlanCache* c = [] {
+    static PlanCache* made = new PlanCache;  // never destroyed: threads may still convolve while the interpreter exits
+#if defined(__unix__) || defined(__APPLE__)
+    // A fork waits for a look-up in another thread, so that the child does not inherit a mutex that nobody will open.
+    pthread_atfork([] { made->lock(); }, [] { made->unlock(); }, [] { made->unlock(); });
+#endif
+    return made;
+  }();
   return *c;
 }
 

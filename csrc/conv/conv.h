@@ -8,8 +8,6 @@
 
 namespace konv {
 
-constexpr int kMaxThreads = 1024;
-
 // Throws std::invalid_argument where the forced algorithm does not compute the problem.
 std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& problem);
 void run_plan(const ConvPlan& plan, const ConvTensors& tensors);

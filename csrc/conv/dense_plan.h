@@ -1,4 +1,4 @@
-// TapConv on the GEMM micro-kernel: how one TapProblem is cut into tiles.
+// Tap problems on the GEMM micro-kernel: how one TapProblem is cut into tiles.
 //
 // im2col is never formed. The input of a tile of output pixels is packed (padded, split by phase) into per-thread
 // scratch, and the micro-kernel walks it through an offset table with one entry for each (channel, tap). Two

@@ -1,7 +1,6 @@
 // Depthwise weight gradient: for every channel and tap the dot product of the output gradient with the shifted input.
 // One task sums all images for its channels, so the result does not depend on the number of threads.
 #include <algorithm>
-#include <vector>
 
 #include "conv/depthwise.h"
 #include "conv/packing.h"

@@ -1,7 +1,5 @@
 // The definition, written as loops: any strides, any problem. Last in the list; chosen silently only where nothing else
 // computes the problem.
-#include <algorithm>
-
 #include "conv/tap_conv.h"
 #include "core/algorithm.h"
 #include "core/parallel.h"

@@ -2,7 +2,7 @@
 //
 // Forward is one such sum. The input gradient is one for each residue of the input position modulo the stride: its
 // taps are those kernel elements that reach that residue, its step is 1 and its outputs lie `stride` apart. So one
-// driver computes both directions, dense (TapConv) and depthwise.
+// form serves both directions, dense and depthwise.
 #pragma once
 #include <vector>
 

@@ -1,5 +1,9 @@
 #include "core/config.h"
 
+#if defined(__unix__) || defined(__APPLE__)
+#  include <pthread.h>
+#endif
+
 #include <mutex>
 
 #include "core/isa.h"
@@ -15,6 +19,11 @@ namespace {
 
 std::mutex mutex;
 Config& process() {
+#if defined(__unix__) || defined(__APPLE__)
+  // A forked child must not inherit a mutex that another thread held.
+  static const int once = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+  (void)once;
+#endif
   static Config c{int64_t(isa_default()), default_threads(), int64_t(8) << 20, 0, 0};
   return c;
 }

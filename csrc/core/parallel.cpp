@@ -70,7 +70,8 @@ int quota_cores() {
   return 0;
 }
 
-// 0 where the variable is unset. KONV_NUM_THREADS must be right; OMP_NUM_THREADS may be a list that is not ours to judge.
+// 0 where the variable is unset. KONV_NUM_THREADS must be right; OMP_NUM_THREADS may be a list that is not ours to
+// judge.
 int threads_from(const char* variable, bool ours) {
   const char* text = std::getenv(variable);
   if (!text || !*text) return 0;

@@ -166,7 +166,7 @@ KONV_INLINE void depthwise_run(const DepthwisePixels<T>& p, int64_t j, int64_t c
   Vec<T> acc[Pixels];
   const Vec<T> bias = p.bias ? load_n(p.bias + c, n) : Vec<T>{};
   KONV_UNROLL
-  for (int i = 0; i < Pixels; i++) acc[i] = p.accumulate ? load_n(p.out + (j + i) * p.out_pitch + c, n) : bias;
+  for (int i = 0; i < Pixels; i++) acc[i] = bias;
   for (int64_t t = 0; t < p.taps; t++) {
     if (!p.src[t]) continue;
     const T* src = p.src[t] + j * p.pixel_step + c;

@@ -101,7 +101,7 @@ struct DepthwisePixels {
   T* out;
   int64_t pixels, channels, out_pitch;
   const T* bias;  // may be null
-  bool relu, accumulate;
+  bool relu;
 };
 
 template <class T>
