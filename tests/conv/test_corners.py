@@ -1,0 +1,68 @@
+"""Legal arguments at the edge of what fast paths assume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import konv
+from tests.reference import Array
+
+rng = np.random.default_rng(5)
+
+
+def normal(*shape: int) -> Array:
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("step", [2, -1])
+@pytest.mark.parametrize("algorithm", ["auto", "depthwise"])
+def test_depthwise_with_one_tap_reads_weights_by_their_stride(algorithm: str, step: int) -> None:
+    w = normal(12, 1, 1, 1)[::step]
+    gy = normal(2, len(w), 5, 6)
+    gx = konv.grad.conv2d_input(gy.shape, w, gy, groups=len(w), algorithm=algorithm)
+    np.testing.assert_array_equal(gx, gy * w[:, 0])
+
+
+@pytest.mark.parametrize(("axis", "padding"), [(3, 1), (2, 1), (3, ((1, 1), (0, 2))), (2, ((0, 2), (1, 1)))], ids=str)
+def test_reversed_kernels_of_which_the_image_meets_few_taps(
+    axis: int, padding: int | tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    w = np.flip(normal(5, 4, 3, 3), axis)
+    x = normal(2, 4, 1, 1)
+    np.testing.assert_array_equal(
+        konv.conv2d(x, w, padding=padding), konv.conv2d(x, np.ascontiguousarray(w), padding=padding)
+    )
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_weight_gradient_into_channels_last_memory(kernel: int) -> None:
+    x, gy = normal(2, 7, 9, 9), normal(2, 20, 10 - kernel, 10 - kernel)
+    out = np.empty((20, kernel, kernel, 7), np.float32).transpose(0, 3, 1, 2)
+    konv.grad.conv2d_weight(x, out.shape, gy, out=out)
+    np.testing.assert_allclose(out, konv.grad.conv2d_weight(x, out.shape, gy), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_threads_do_not_change_where_nan_appears(value: float) -> None:
+    x, w = normal(1, 64, 7, 7), normal(64, 64, 3, 3)
+    w[:, :, 0, :] = value
+    results = [konv.conv2d(x, w, padding=1, threads=n) for n in (1, 2, 3)]
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+
+
+def test_empty_batches_of_explanations_and_pooling_gradients() -> None:
+    assert konv.explain("conv2d", input_shape=(0, 3, 8, 8), weight_shape=(4, 3, 3, 3)).chosen
+    nothing = np.zeros((0, 3, 2, 2))
+    assert konv.grad.max_pool2d(nothing, nothing.astype(np.int64), (0, 3, 4, 4)).shape == (0, 3, 4, 4)
+
+
+def test_a_list_that_shrinks_while_it_is_read() -> None:
+    class Shrinks:
+        def __index__(self) -> int:
+            sizes.clear()
+            return 1
+
+    sizes: list[object] = [Shrinks(), 1]
+    assert konv.conv2d(normal(1, 1, 4, 4), normal(1, 1, 2, 2), stride=sizes).shape == (1, 1, 3, 3)  # type: ignore[arg-type]
