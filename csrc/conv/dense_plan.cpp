@@ -92,12 +92,13 @@ struct Stage {
     if (p.in_n < 0 || p.in_c < 0 || std::min({p.in_stride[0], p.in_stride[1], p.in_stride[2]}) < 0) input_extent = 0;
   }
 
-  int64_t micro_tiles() const {
-    return t.lanes == Lanes::outputs ? ceil_div(t.tile_h * ceil_div(t.tile_w, t.segment), 2)
-                                     : t.tile_h * ceil_div(t.tile_w, t.width);
-  }
-  int64_t sums_size() const {  // tiles that wait for further channel blocks, or one tile on its way out
-    return (t.channel_blocks > 1 ? t.panel_block * micro_tiles() : 1) * t.rows * t.width;
+  // Elements of one micro-tile on its way out, or of all those of a task, which wait for further channel blocks.
+  int64_t sums_size() const {
+    const int64_t tile = t.rows * t.width;
+    if (t.channel_blocks == 1) return tile;
+    const int64_t runs = t.lanes == Lanes::outputs ? t.tile_h * ceil_div(t.tile_w, t.segment) * t.segment * t.width
+                                                   : t.tile_h * ceil_div(t.tile_w, t.width) * tile;
+    return t.panel_block * runs;
   }
 };
 
@@ -307,7 +308,7 @@ class DensePlan final : public ConvPlan {
                          p.out_stride[2], p.out_c);
           }
         }
-        if (t.channel_blocks > 1) sums += t.rows * t.width;
+        if (t.channel_blocks > 1) sums += pair * t.segment * t.width;
       }
     }
   }

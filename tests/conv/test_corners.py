@@ -66,3 +66,16 @@ def test_a_list_that_shrinks_while_it_is_read() -> None:
 
     sizes: list[object] = [Shrinks(), 1]
     assert konv.conv2d(normal(1, 1, 4, 4), normal(1, 1, 2, 2), stride=sizes).shape == (1, 1, 3, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [5, 7, 13, 21])
+@pytest.mark.parametrize("isa", konv.info()["isa_levels"])
+def test_border_rows_of_sums_in_several_blocks(isa: str, size: int) -> None:
+    """Channels so many that sums are kept between blocks of them, where rows have an odd number of runs."""
+    x, w = normal(2, 600, size, size), normal(70, 600, 3, 3)
+    with konv.config(isa=isa):
+        y = konv.conv2d(x, w, padding=1, algorithm="implicit_gemm", threads=2)
+        gx = konv.grad.conv2d_input(x.shape, w, y, padding=1, algorithm="implicit_gemm")
+        np.testing.assert_allclose(y, konv.conv2d(x, w, padding=1, algorithm="reference"), rtol=1e-3, atol=2e-3)
+        expected = konv.grad.conv2d_input(x.shape, w, y, padding=1, algorithm="reference")
+        np.testing.assert_allclose(gx, expected, rtol=1e-3, atol=1e-3 * float(np.abs(expected).max()))
