@@ -177,6 +177,7 @@ KONV_INLINE bool scatter_run(const PoolBand<T>& p, const T* grad, int64_t grad_s
   const int64_t plane = p.y.in * p.x.in;
   const uint64_t volume = uint64_t(p.z.in * plane);
   bool valid = true;
+  KONV_UNROLL_BY(4)
   for (int64_t i = 0; i < n; i++, out += out_step) {
     const int64_t at = index[i * index_step];
     if (uint64_t(at) >= volume)

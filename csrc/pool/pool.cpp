@@ -57,10 +57,8 @@ bool max_pool_gradient(const PoolProblem& p, const void* y, const int64_t* index
   std::atomic<bool> all_valid = true;
   by_type(p, [&](auto zero, const auto& k) {
     const Pooling<decltype(zero)> pooling(p, x, y, index);
-    // Channels are cut where there are too few images for the threads.
-    const int64_t cuts = (threads_for(p) + p.n - 1) / p.n;
-    int64_t block = (p.c + cuts - 1) / cuts;
-    if (pooling.pixels) block = (block + 15) / 16 * 16;
+    // Channels that are lanes stay together: two threads in turn on each pixel's memory are slower than one.
+    const int64_t cuts = (threads_for(p) + p.n - 1) / p.n, block = pooling.pixels ? p.c : (p.c + cuts - 1) / cuts;
     pooling.for_volumes(block, [&](const auto& band, int) {
       bool valid = true;
       pooling.pixels ? k.max_pool_pixels_gradient(band, &valid) : k.max_pool_rows_gradient(band, &valid);

@@ -11,9 +11,11 @@
 #define KONV_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #  define KONV_UNROLL KONV_PRAGMA(clang loop unroll(full))
+#  define KONV_UNROLL_BY(n) KONV_PRAGMA(clang loop unroll_count(n))
 #  define KONV_NO_UNROLL KONV_PRAGMA(clang loop unroll(disable))
 #else
 #  define KONV_UNROLL KONV_PRAGMA(GCC unroll 64)
+#  define KONV_UNROLL_BY(n) KONV_PRAGMA(GCC unroll n)
 #  define KONV_NO_UNROLL KONV_PRAGMA(GCC unroll 1)
 #endif
 
