@@ -261,9 +261,9 @@ def test_gradient_out_overlap() -> None:
 def test_tensor_that_requires_grad() -> None:
     torch = pytest.importorskip("torch")
     x = torch.ones(1, 4, 8, 8, requires_grad=True)
-    with pytest.raises((TypeError, ValueError), match=r"konv\.torch"):
+    with pytest.raises((TypeError, ValueError), match=r"detach"):
         konv.conv2d(x, W)
-    with pytest.raises((TypeError, ValueError), match=r"konv\.torch"):
+    with pytest.raises((TypeError, ValueError), match=r"detach"):
         konv.conv2d(X, torch.ones(6, 4, 3, 3, requires_grad=True))
 
 
