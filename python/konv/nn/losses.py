@@ -30,7 +30,7 @@ class Loss:
 
     def targets(self, y: ArrayLike, output_shape: tuple[int, ...], dtype: DType) -> Array:
         """Check and convert the targets of outputs of shape `output_shape`, batch included."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define targets")
 
     def value_and_grad(self, y: Array, prediction: Array, grad: Array | None, *, logits: bool = False) -> float:
         """Return the mean loss; writes its gradient with respect to `prediction` into `grad`.
@@ -46,7 +46,7 @@ class Loss:
         logits : bool
             Whether `prediction` is in front of the softmax.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define value_and_grad")
 
     def __call__(self, y_true: ArrayLike, y_pred: ArrayLike) -> float:
         """Return the mean loss of predictions.

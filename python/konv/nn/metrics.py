@@ -39,7 +39,7 @@ class Metric:
 
     def score(self, y_true: Array, y_pred: Array) -> Array:
         """Return one value a sample."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define score")
 
 
 class SparseCategoricalAccuracy(Metric):

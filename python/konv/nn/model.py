@@ -52,11 +52,11 @@ class Model:
     @property
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define layers")
 
     def graph_for(self, x: Array) -> Graph:
         """Return the graph, built for samples like `x` if it was not built before."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define graph_for")
 
     @property
     def built(self) -> bool:

@@ -48,7 +48,7 @@ class Optimizer:
 
     def update(self, value: Array, grad: Array, slots: list[Array]) -> None:
         """Change one array in place."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define update")
 
     def _slots_of(self, variable: Variable) -> list[Array]:
         if variable not in self._state:

@@ -89,7 +89,7 @@ class Layer:
 
     def describe(self, graph: Graph, x: int) -> int:
         """Add the layer's nodes, which read value `x`; returns the value they end in."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define describe")
 
     # What all layers do.
 
