@@ -32,7 +32,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     workspace.per_thread = (packing_.size + band_h_ * band_w_ + round_up(taps_, 16)) * int64_t(sizeof(T));
   }
 
-  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+  void run(const ConvTensors& tensors, const char*, const Workspace& ws) const noexcept override {
     const T *x = static_cast<const T*>(tensors.x), *dy = static_cast<const T*>(tensors.y);
     T* dw = static_cast<T*>(tensors.w);
     if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);

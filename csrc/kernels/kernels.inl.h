@@ -5,6 +5,7 @@
 
 #include "kernels/depthwise.inl.h"
 #include "kernels/elementwise.inl.h"
+#include "kernels/epilogue.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"

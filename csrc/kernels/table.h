@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/elementwise.h"
+#include "kernels/epilogue.h"
 #include "kernels/pool.h"
 
 namespace konv {
