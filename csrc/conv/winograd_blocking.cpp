@@ -76,6 +76,7 @@ std::string winograd_supports(const ConvProblem& p) {
   if (p.kernel[0] != 1 || p.kernel[1] != 3 || p.kernel[2] != 3) return "the kernel is not 3x3";
   if (p.stride[0] != 1 || p.stride[1] != 1 || p.stride[2] != 1) return "the stride is not 1";
   if (p.in[0] != 1 || p.out[0] != 1) return "the input has depth";
+  if (p.n == 0) return "the batch is empty";
   const std::vector<TapProblem> taps = tap_problems(p);
   if (taps.size() != 1 || taps[0].taps.size() != 9) return "part of the kernel sees nothing but padding";
   return "";
