@@ -7,8 +7,11 @@
 
 #include "conv/epilogue.h"
 #include "conv/packing.h"
+#include "conv/prefetch.h"
 #include "conv/weights.h"
 #include "conv/winograd_blocking.h"
+#include "core/config.h"
+#include "core/machine.h"
 #include "core/parallel.h"
 
 namespace konv {
@@ -40,6 +43,10 @@ class WinogradPlan final : public ConvPlan {
     }
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     inputs_ = b_.points() * b_.point_pitch;
+    const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
+    streams_ =
+        double(p_.n * p_.groups) * (pixels_in * double(p_.channels) + pixels_out * double(p_.outputs)) * sizeof(T) >
+        double(l2_cache_bytes() / 4);
     packed_ = round_up((b_.h * m + 2) * (b_.w * m + 2) * pixel_pitch_, line);
     sums_ = b_.panel_group * b_.points() * b_.sums_pitch;
     const int64_t pixels = round_up(b_.h * m * b_.w * m * b_.width, line);
@@ -74,7 +81,9 @@ class WinogradPlan final : public ConvPlan {
         T* inputs = reinterpret_cast<T*>(ws.of(thread));
         const Block block = block_at(task);
         transform_inputs(run, block, 0, inputs, inputs + inputs_);
-        multiply(run, block, 0, b_.panels, inputs, inputs + inputs_ + packed_);
+        const bool more = streams_ && task + threads < blocks;
+        multiply(run, block, 0, b_.panels, inputs, inputs + inputs_ + packed_,
+                 more ? inputs_ahead(run, block_at(task + threads)) : RowsAhead{});
       });
       return;
     }
@@ -89,7 +98,7 @@ class WinogradPlan final : public ConvPlan {
     parallel_for(blocks * panel_tasks, threads, [&](int64_t task, int thread) {
       const int64_t block = task / panel_tasks, first = task % panel_tasks * b_.panel_chunk;
       multiply(run, block_at(block), first, std::min(b_.panels, first + b_.panel_chunk), shared + block * inputs_,
-               reinterpret_cast<T*>(ws.of(thread)));
+               reinterpret_cast<T*>(ws.of(thread)), RowsAhead{});
     });
   }
 
@@ -154,12 +163,51 @@ class WinogradPlan final : public ConvPlan {
     }
   }
 
-  void multiply(const Run& run, const Block& k, int64_t first, int64_t last, const T* inputs, T* scratch) const {
+  // What the pixels in [y, y + h) x [x, x + w) of an image take of its memory, `channels` of them.
+  RowsAhead rows_ahead(const T* image, const int64_t stride[2], const int64_t size[2], int64_t channels,
+                       int64_t channel_stride, int64_t y, int64_t h, int64_t x, int64_t w) const {
+    const int64_t y0 = std::max<int64_t>(0, y), y1 = std::min(size[0], y + h), item = sizeof(T);
+    const int64_t x0 = std::max<int64_t>(0, x), x1 = std::min(size[1], x + w);
+    if (y0 >= y1 || x0 >= x1 || stride[0] < 0 || stride[1] < 0 || channel_stride < 0) return {};
+    const bool last = channel_stride == 1;
+    const int64_t pixels = (x1 - x0 - 1) * stride[1];
+    return {reinterpret_cast<const char*>(image + y0 * stride[0] + x0 * stride[1]),
+            last ? 1 : channels,
+            channel_stride * item,
+            y1 - y0,
+            stride[0] * item,
+            (last ? pixels + channels : pixels + 1) * item};
+  }
+  // Of the first image of a block: blocks of several images are small.
+  RowsAhead inputs_ahead(const Run& run, const Block& k) const {
+    const WinogradImage& image = b_.images[size_t(k.image)];
+    return rows_ahead(run.in + image.in + k.group * p_.channels * p_.in_c, b_.in_stride, image.size, p_.channels,
+                      p_.in_c, image.first[0] + k.row * b_.m, k.h * b_.m + 2, image.first[1] + k.col * b_.m,
+                      k.w * b_.m + 2);
+  }
+  RowsAhead outputs_ahead(const Run& run, const Block& k, int64_t first, int64_t last) const {
+    const WinogradImage& image = b_.images[size_t(k.image)];
+    const int64_t channel = first * b_.width, channels = std::min(p_.outputs, last * b_.width) - channel;
+    return rows_ahead(run.out + image.out + (k.group * p_.outputs + channel) * p_.out_c, b_.out_stride, image.out_size,
+                      channels, p_.out_c, k.row * b_.m, k.h * b_.m, k.col * b_.m, k.w * b_.m);
+  }
+
+  // While panels [first, last) are multiplied, `ahead` is requested: the input of the block to come.
+  void multiply(const Run& run, const Block& k, int64_t first, int64_t last, const T* inputs, T* scratch,
+                const RowsAhead& ahead) const {
+    const int64_t calls = (last - first) * b_.points(), share = ceil_div(ahead.count(), calls);
+    int64_t requested = 0;
     for (int64_t panel = first; panel < last; panel += b_.panel_group) {
       const int64_t end = std::min(last, panel + b_.panel_group);
+      const RowsAhead results = streams_ ? outputs_ahead(run, k, panel, end) : RowsAhead{};
+      const int64_t result_share = ceil_div(results.count(), (end - panel) * b_.points());
+      int64_t result = 0;
       for (int64_t point = 0; point < b_.points(); point++)
-        for (int64_t i = panel; i < end; i++)
+        for (int64_t i = panel; i < end; i++) {
+          ahead.request(requested, requested + share), requested += share;
+          results.request(result, result + result_share), result += result_share;
           multiply_point(run, k, i, point, inputs, scratch + ((i - panel) * b_.points() + point) * b_.sums_pitch);
+        }
       for (int64_t i = panel; i < end; i++)
         transform_outputs(run, k, i, scratch + (i - panel) * b_.points() * b_.sums_pitch, scratch + sums_);
     }
@@ -228,6 +276,7 @@ class WinogradPlan final : public ConvPlan {
   int64_t pixel_pitch_;               // of packed input
   int64_t inputs_, packed_, sums_;    // elements of scratch
   std::vector<int64_t> a_off_, b_off_;
+  bool streams_;  // tensors are larger than the cache
 };
 
 template <int M>

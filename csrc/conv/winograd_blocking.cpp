@@ -6,6 +6,7 @@
 #include "conv/packing.h"
 #include "core/config.h"
 #include "core/isa.h"
+#include "core/machine.h"
 
 namespace konv {
 
@@ -136,8 +137,11 @@ double winograd_cost(const ConvProblem& problem, int m) {
   const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 2 / micro_rows);
   const double multiply = tiles * points * channels * out_vectors * load;
   const double transforms = tiles * points * (6 * in_vectors + 6 * out_vectors);
-  const double weights = problem.weights_ready ? 0 : channels * out_vectors * points * 3.5;
-  return groups * (multiply + transforms + weights);
+  // Weights stream past once a block; a core hides half of that behind the multiplications.
+  const double weight_bytes = points * channels * double(p.outputs) * double(dtype_size(problem.dtype));
+  const double stream = groups * stream_cost(weight_bytes);
+  const double prepare = problem.weights_ready ? 0 : groups * channels * out_vectors * points * 3.5 + stream;
+  return groups * (multiply + transforms) + prepare + stream / 2 * double(b.blocks());
 }
 
 }  // namespace konv
