@@ -177,7 +177,7 @@ class Case:
             return self.groups == self.c == self.k
         if algorithm in ("winograd", "winograd_2x2"):
             plain = self.kernel == (3, 3) and self.stride == (1, 1) and max(map(max, self.pads)) <= 2
-            return plain and min(self.size) >= 3 and direction != "weight"
+            return plain and min(self.size) >= 3 and (direction != "weight" or algorithm == "winograd")
         return True
 
 

@@ -1,4 +1,4 @@
-// Winograd's minimal filtering for 3x3 convolutions with unit stride, forward and input gradient.
+// Winograd's minimal filtering for 3x3 convolutions with unit stride: forward and input gradient.
 //
 // One pass a block of tiles: its input is packed to channels-last order and transformed; for each of the 36 (16)
 // points the GEMM micro-kernel multiplies all tiles by a panel of transformed weights; the sums are transformed back
@@ -10,7 +10,7 @@
 #include "conv/prefetch.h"
 #include "conv/weights.h"
 #include "conv/winograd_blocking.h"
-#include "core/config.h"
+#include "conv/winograd_weight_gradient.h"
 #include "core/machine.h"
 #include "core/parallel.h"
 
@@ -109,21 +109,11 @@ class WinogradPlan final : public ConvPlan {
     const T* packed;
     const Epilogue<T>& epilogue;
   };
-  // Tiles [row, row + h) x [col, col + w) of n images.
-  struct Block {
-    int64_t group, image, n, row, h, col, w;
+  struct Block : WinogradBlock {
+    int64_t group;
   };
 
-  Block block_at(int64_t task) const {
-    Block k;
-    k.col = task % b_.blocks_w * b_.w, task /= b_.blocks_w;
-    k.row = task % b_.blocks_h * b_.h, task /= b_.blocks_h;
-    k.image = task % b_.blocks_n * b_.n, k.group = task / b_.blocks_n;
-    k.n = std::min(b_.n, int64_t(b_.images.size()) - k.image);
-    k.h = std::min(b_.h, b_.tiles_h - k.row);
-    k.w = std::min(b_.w, b_.tiles_w - k.col);
-    return k;
-  }
+  Block block_at(int64_t task) const { return {b_.block(task % b_.blocks()), task / b_.blocks()}; }
 
   // Weights of up to kWeightChannels channels from `first` on, into all points of a panel.
   void transform_weights(const T* w, int64_t outputs, int64_t first, T* u) const {
@@ -138,27 +128,21 @@ class WinogradPlan final : public ConvPlan {
   }
 
   void transform_inputs(const Run& run, const Block& k, int64_t channel, T* inputs, T* packed) const {
-    static constexpr int64_t kZero = 0;
     const int64_t channels = std::min(b_.channel_chunk, p_.channels - channel), m = b_.m;
     for (int64_t i = 0; i < k.n; i++) {
       const WinogradImage& image = b_.images[size_t(k.image + i)];
-      const int64_t y = image.first[0] + k.row * m, x = image.first[1] + k.col * m, h = k.h * m + 2, w = k.w * m + 2;
-      const T* src = run.in + image.in + (k.group * p_.channels + channel) * p_.in_c;
-      WinogradInput<T> t{};
-      t.rows = k.h, t.cols = k.w, t.channels = channels;
-      t.dst = inputs + i * k.h * k.w * b_.tile_pitch + channel;
-      t.point_pitch = b_.point_pitch, t.tile_pitch = b_.tile_pitch;
-      const bool inside = y >= 0 && x >= 0 && y + h <= image.size[0] && x + w <= image.size[1];
-      if (p_.in_c == 1 && channels % kernel_.lanes == 0 && inside) {
-        t.src = src + y * b_.in_stride[0] + x * b_.in_stride[1];
-        t.row_pitch = b_.in_stride[0], t.pixel_pitch = b_.in_stride[1];
-      } else {
-        kernel_.pack_pixels({src, packed, channels, p_.in_c, pixel_pitch_, w, PackAxis{1, 0, 0, 1, 1, 1, &kZero},
-                             PackAxis{image.size[0], b_.in_stride[0], y, 1, h, 1, &kZero},
-                             PackAxis{image.size[1], b_.in_stride[1], x, 1, w, 1, &kZero}});
-        t.src = packed;
-        t.row_pitch = w * pixel_pitch_, t.pixel_pitch = pixel_pitch_;
-      }
+      const ChannelsLast<T> pixels(kernel_, run.in + image.in + (k.group * p_.channels + channel) * p_.in_c, channels,
+                                   p_.in_c, b_.in_stride, image.size, image.first[0] + k.row * m, k.h * m + 2,
+                                   image.first[1] + k.col * m, k.w * m + 2, packed, pixel_pitch_);
+      const WinogradInput<T> t{pixels.src,
+                               pixels.row_pitch,
+                               pixels.pixel_pitch,
+                               k.h,
+                               k.w,
+                               channels,
+                               inputs + i * k.h * k.w * b_.tile_pitch + channel,
+                               b_.point_pitch,
+                               b_.tile_pitch};
       (m == 4 ? kernel_.winograd_input4 : kernel_.winograd_input2)(t);
     }
   }
@@ -216,7 +200,7 @@ class WinogradPlan final : public ConvPlan {
   int vectors(int64_t panel) const { return p_.outputs - panel * b_.width > kernel_.lanes ? 2 : 1; }
 
   void multiply_point(const Run& run, const Block& k, int64_t panel, int64_t point, const T* inputs, T* sums) const {
-    const int64_t tiles = k.n * k.h * k.w, rows = ceil_div(tiles, ceil_div(tiles, kernel_.gemm_rows));
+    const int64_t tiles = k.tiles(), rows = ceil_div(tiles, ceil_div(tiles, kernel_.gemm_rows));
     GemmTile<T> g{};
     g.kc = p_.channels;
     g.a_off = a_off_.data(), g.b_off = b_off_.data();
@@ -281,18 +265,27 @@ class WinogradPlan final : public ConvPlan {
 
 template <int M>
 std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return make_winograd_weight_gradient_plan(p);
   if (p.dtype == DType::f32) return std::make_unique<WinogradPlan<float>>(p, M);
   return std::make_unique<WinogradPlan<double>>(p, M);
+}
+
+template <int M>
+double cost(const ConvProblem& p) {
+  return p.direction == Direction::weight_gradient ? winograd_weight_gradient_cost(p) : winograd_cost(p, M);
+}
+
+std::string supports_2x2(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
+  return winograd_supports(p);
 }
 
 }  // namespace
 
 extern const Algorithm winograd_algorithm;
-const Algorithm winograd_algorithm = {"winograd", winograd_supports,
-                                      [](const ConvProblem& p) { return winograd_cost(p, 4); }, make_winograd<4>};
+const Algorithm winograd_algorithm = {"winograd", winograd_supports, cost<4>, make_winograd<4>};
 
 extern const Algorithm winograd_2x2_algorithm;
-const Algorithm winograd_2x2_algorithm = {"winograd_2x2", winograd_supports,
-                                          [](const ConvProblem& p) { return winograd_cost(p, 2); }, make_winograd<2>};
+const Algorithm winograd_2x2_algorithm = {"winograd_2x2", supports_2x2, cost<2>, make_winograd<2>};
 
 }  // namespace konv

@@ -45,4 +45,27 @@ struct WinogradWeights {
   int64_t point_pitch, channel_pitch;
 };
 
+// dst[p * point_pitch + tile * tile_pitch + k] = (A dy A^T)[p], where dy is the 4 x 4 patch of output gradients at
+// src + i * 4 * row_pitch + j * 4 * pixel_pitch. Channels are rounded up to whole vectors.
+template <class T>
+struct WinogradGradient {
+  const T* src;
+  int64_t row_pitch, pixel_pitch;
+  int64_t rows, cols;  // of tiles
+  int64_t channels;
+  T* dst;
+  int64_t point_pitch, tile_pitch;
+};
+
+// dst[c * dst_channel + (3 * r + s) * dst_tap + k] = (G^T M G)[r][s] for k in [0, outputs), rounded up to whole
+// vectors. M[p] lies at src + p * point_pitch + c * src_channel.
+template <class T>
+struct WinogradTaps {
+  const T* src;
+  int64_t point_pitch, src_channel;
+  int64_t channels, outputs;
+  T* dst;
+  int64_t dst_channel, dst_tap;
+};
+
 }  // namespace konv

@@ -46,6 +46,30 @@ struct Winograd<T, 4> {
   }
 };
 
+// The weight gradient is F(3 x 3, 4 x 4) at the same points: its transforms are those of F(4 x 4, 3 x 3) transposed.
+template <class T>
+struct WinogradTransposed : Winograd<T, 4> {
+  using W = Winograd<T, 4>;
+
+  KONV_INLINE void gradient(const Vec<T>* d, Vec<T>* o) {
+    const Vec<T> even1 = d[0] + splat(T(W::aa)) * d[2], odd1 = splat(T(W::a)) * d[1] + splat(T(W::aa * W::a)) * d[3];
+    const Vec<T> even2 = d[0] + splat(T(W::bb)) * d[2], odd2 = splat(T(W::b)) * d[1] + splat(T(W::bb * W::b)) * d[3];
+    o[0] = d[0];
+    o[1] = even1 + odd1;
+    o[2] = even1 - odd1;
+    o[3] = even2 + odd2;
+    o[4] = even2 - odd2;
+    o[5] = d[3];
+  }
+  KONV_INLINE void taps(const Vec<T>* m, Vec<T>* o) {
+    constexpr double fa = 1 / (2 * W::aa * (W::aa - W::bb)), fb = 1 / (2 * W::bb * (W::bb - W::aa));
+    const Vec<T> even1 = m[1] + m[2], odd1 = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
+    o[0] = (splat(T(1 / (W::aa * W::bb))) * m[0] + splat(T(fa)) * even1) + splat(T(fb)) * even2;
+    o[1] = splat(T(fa * W::a)) * odd1 + splat(T(fb * W::b)) * odd2;
+    o[2] = (m[5] + splat(T(fa * W::aa)) * even1) + splat(T(fb * W::bb)) * even2;
+  }
+};
+
 template <class T>
 struct Winograd<T, 2> {
   KONV_INLINE void input(const Vec<T>* d, Vec<T>* o) {
@@ -149,6 +173,62 @@ static void winograd_weights(const WinogradWeights<T>& w) {
         Winograd<T, M>::weights(g, o);
         KONV_UNROLL
         for (int x = 0; x < N; x++) store(dst + (y * N + x) * w.point_pitch, o[x]);
+      }
+    }
+}
+
+template <class T>
+static void winograd_gradient(const WinogradGradient<T>& w) {
+  constexpr int L = kLanes<T>, M = 4, N = 6;
+  for (int64_t i = 0, tile = 0; i < w.rows; i++)
+    for (int64_t j = 0; j < w.cols; j++, tile++) {
+      const T* src = w.src + i * M * w.row_pitch + j * M * w.pixel_pitch;
+      T* dst = w.dst + tile * w.tile_pitch;
+      for (int64_t c = 0; c < w.channels; c += L) {
+        Vec<T> t[M][N];
+        KONV_UNROLL
+        for (int x = 0; x < M; x++) {
+          Vec<T> d[M];
+          KONV_UNROLL
+          for (int y = 0; y < M; y++) d[y] = load(src + y * w.row_pitch + x * w.pixel_pitch + c);
+          WinogradTransposed<T>::gradient(d, t[x]);
+        }
+        KONV_UNROLL
+        for (int y = 0; y < N; y++) {
+          Vec<T> d[M], o[N];
+          KONV_UNROLL
+          for (int x = 0; x < M; x++) d[x] = t[x][y];
+          WinogradTransposed<T>::gradient(d, o);
+          KONV_UNROLL
+          for (int x = 0; x < N; x++) store(dst + (y * N + x) * w.point_pitch + c, o[x]);
+        }
+      }
+    }
+}
+
+template <class T>
+static void winograd_taps(const WinogradTaps<T>& w) {
+  constexpr int L = kLanes<T>, N = 6;
+  for (int64_t c = 0; c < w.channels; c++)
+    for (int64_t k = 0; k < w.outputs; k += L) {
+      const T* src = w.src + c * w.src_channel + k;
+      T* dst = w.dst + c * w.dst_channel + k;
+      Vec<T> t[N][3];
+      KONV_UNROLL
+      for (int x = 0; x < N; x++) {
+        Vec<T> m[N];
+        KONV_UNROLL
+        for (int y = 0; y < N; y++) m[y] = load(src + (y * N + x) * w.point_pitch);
+        WinogradTransposed<T>::taps(m, t[x]);
+      }
+      KONV_UNROLL
+      for (int r = 0; r < 3; r++) {
+        Vec<T> m[N], o[3];
+        KONV_UNROLL
+        for (int x = 0; x < N; x++) m[x] = t[x][r];
+        WinogradTransposed<T>::taps(m, o);
+        KONV_UNROLL
+        for (int s = 0; s < 3; s++) store(dst + (3 * r + s) * w.dst_tap, o[s]);
       }
     }
 }

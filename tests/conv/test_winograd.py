@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import konv
 from tests import reference
-from tests.cases import DTYPES, ISA_LEVELS, Case
+from tests.cases import DIRECTIONS, DTYPES, ISA_LEVELS, Case
 
 # Largest error in eps times the largest sum of |x| |w|, for normal data and many channels.
 ERROR = {"winograd": 5.0, "winograd_2x2": 2.0}
@@ -25,10 +25,12 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("direction", ["forward", "input"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("algorithm", ERROR)
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_error_on_networks_layers(case: Case, algorithm: str, direction: str) -> None:
+    if direction == "weight":
+        algorithm = "winograd"
     for dtype in DTYPES:
         data, truth, magnitude = case.known(direction, dtype, 0)
         out = case.compute(direction, data, algorithm=algorithm)
@@ -54,7 +56,7 @@ CASES = st.builds(
     layout=st.sampled_from(["NCHW", "NHWC", "NCHW-last"]),
     dtype=st.sampled_from(DTYPES),
     algorithm=st.sampled_from(list(ERROR)),
-    direction=st.sampled_from(["forward", "input"]),
+    direction=st.sampled_from(DIRECTIONS),
     threads=st.integers(2, 5),
     max_workspace=st.sampled_from([0, 1 << 16, 8 << 20]),
 )
@@ -68,6 +70,8 @@ def test_any_shape(
     threads: int,
     max_workspace: int,
 ) -> None:
+    if direction == "weight":
+        algorithm = "winograd"
     with konv.config(isa=isa):
         one = case.check(direction, dtype, layout=layout, algorithm=algorithm, threads=1)
         many = case.compute(
