@@ -13,6 +13,18 @@ namespace py = pybind11;
 
 namespace konv {
 
+namespace {
+
+constexpr const char* kPrecisions[] = {"strict", "high", "medium"};
+
+Precision precision_from_name(const std::string& name) {
+  for (int i = 0; i < 3; i++)
+    if (name == kPrecisions[i]) return Precision(i);
+  throw std::invalid_argument("precision: expected 'strict', 'high' or 'medium', got '" + name + "'");
+}
+
+}  // namespace
+
 void register_config(py::module_& m) {
   py::class_<Config>(m, "Config", "Settings that hold for a call.")
       .def(py::init<const Config&>())
@@ -25,7 +37,8 @@ void register_config(py::module_& m) {
           "keep_denormals", [](const Config& c) { return c.keep_denormals != 0; },
           [](Config& c, bool keep) { c.keep_denormals = keep; })
       .def_property(
-          "strict", [](const Config& c) { return c.strict != 0; }, [](Config& c, bool strict) { c.strict = strict; });
+          "precision", [](const Config& c) { return kPrecisions[int(c.precision)]; },
+          [](Config& c, const std::string& name) { c.precision = precision_from_name(name); });
   m.def("config", &config, "The settings in force in this thread.");
   m.def("process_config", &process_config, "The process's defaults.");
   m.def("set_process_config", &set_process_config, py::arg("config"));
@@ -36,6 +49,7 @@ void register_config(py::module_& m) {
     for (Isa isa : isa_levels()) names.push_back(isa_name(isa));
     return names;
   });
+  m.def("has_bfloat16", [] { return pair_kernels(Isa(config().isa)) != nullptr; });
   m.def("cpu_name", &cpu_name);
   m.def("available_cores", &available_cores);
   m.def("default_threads", &default_threads);

@@ -105,7 +105,7 @@ ConvProblem problem_of(const Common& c, Direction direction, DType dtype) {
   p.threads = c.threads;
   p.max_workspace = c.max_workspace;
   p.algorithm = c.algorithm;
-  p.strict = config().strict;
+  p.precision = config().precision;
   p.groups = c.groups;
   return p;
 }

@@ -1,5 +1,5 @@
-// Runs TapProblems on the GEMM micro-kernel, as cut by dense_tiling.cpp. implicit_gemm and pointwise are this plan with
-// the input packed or read in place.
+// Runs TapProblems on the GEMM micro-kernel, as cut by dense_tiling.cpp. implicit_gemm, pointwise and implicit_gemm_bf16
+// are this plan with the input packed, read in place, and packed as pairs of channels.
 #include "conv/dense_plan.h"
 
 #include <algorithm>
@@ -15,11 +15,30 @@ namespace {
 
 constexpr int64_t kSerialPackBytes = 256 << 10;
 
+// The kernels for one kind of operand. Operands and sums have T's size; elements of the operands hold one channel, or
+// two in bfloat16.
+template <class T>
+struct DenseKernels {
+  using Gemm = void (*)(const GemmTile<T>&);
+  using Pack = void (*)(const PackRegion<T>&);
+  const Gemm (*gemm)[2][kMaxGemmRows + 1];
+  Pack pack_planes, pack_pixels;
+  const PairKernels* pairs = nullptr;
+
+  DenseKernels(Isa isa, DenseInput input) {
+    const auto take = [&](const auto& k) { gemm = k.gemm, pack_planes = k.pack_planes, pack_pixels = k.pack_pixels; };
+    take(kernels<T>(isa));
+    if constexpr (sizeof(T) == sizeof(float))
+      if (input == DenseInput::pairs) take(*(pairs = pair_kernels(isa)));
+  }
+};
+
 // One TapProblem with its tiling, offset tables, and places in the workspace.
 template <class T>
 struct Stage {
   TapProblem p;
   DenseTiling t;
+  int64_t together, elements;  // channels of an element, elements of a group's channels
   InputPacking<T> packing;
   // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
   std::vector<int64_t> packed_off[2], direct_off[2];
@@ -33,19 +52,20 @@ struct Stage {
   std::vector<int64_t> panel_row[2];  // as packed_off, see weights.h
   std::vector<TapRows> tap_rows;      // of each output row
 
-  Stage(TapProblem problem, const ConvProblem& conv, bool in_place) : p(std::move(problem)) {
+  Stage(TapProblem problem, const ConvProblem& conv, DenseInput input) : p(std::move(problem)) {
     const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
-    if (in_place) flatten_pixels(p);
-    t = dense_tiling(p, conv, in_place, kernel.lanes, kernel.gemm_rows);
+    if (input != DenseInput::packed) flatten_pixels(p);
+    t = dense_tiling(p, conv, input, kernel.lanes, kernel.gemm_rows);
+    together = channels_an_element(input), elements = ceil_div(p.channels, together);
     const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes, line = 64 / int64_t(sizeof(T));
     packing = InputPacking<T>(p, t.planes, t.channel_block, t.tile_h, round_up(t.tile_w, unit), kernel.lanes);
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
     // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.
-    weights_in_place = !conv.weights_ready && t.lanes == Lanes::outputs && p.w_output == 1 &&
+    weights_in_place = !conv.weights_ready && input != DenseInput::pairs && t.lanes == Lanes::outputs && p.w_output == 1 &&
                        p.outputs % kernel.lanes == 0 && p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     for (int last = 0; last < 2; last++) {
-      const int64_t channels = last ? p.channels - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
+      const int64_t channels = last ? elements - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
       if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv, weight_step);
       weight_off[last].resize(size_t(channels * taps));
       packed_off[last].resize(size_t(channels * taps));
@@ -85,11 +105,12 @@ struct Stage {
 template <class T>
 class DensePlan final : public ConvPlan {
  public:
-  DensePlan(const ConvProblem& problem, bool in_place) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+  DensePlan(const ConvProblem& problem, DenseInput input)
+      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))), dense_(Isa(problem.isa), input) {
     threads = int(problem_.threads);
     if (problem_.flops() < 2e6) threads = 1;
     problem_.threads = threads;
-    for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, in_place);
+    for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, input);
     gaps_ = leaves_gaps(problem, stages_.size());
     int64_t packed = 0, mine = 0;
     for (Stage<T>& s : stages_) {
@@ -143,16 +164,18 @@ class DensePlan final : public ConvPlan {
   void pack_weights(const Stage<T>& s, int64_t task, const T* w, const T* bias, T* packed) const {
     const int64_t panel = task % s.t.panels, block = task / s.t.panels % s.t.channel_blocks;
     const int64_t group = task / s.t.panels / s.t.channel_blocks;
-    const int64_t c0 = block * s.t.channel_block, first = panel * s.weight_step;
+    const int64_t c0 = block * s.t.channel_block * s.together, first = panel * s.weight_step;
     const int64_t outputs = std::min(s.weight_step, s.p.outputs - first);
     WeightPanel<T> p{s.p,
                      w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel,
                      outputs,
                      s.weight_step,
-                     std::min(s.t.channel_block, s.p.channels - c0),
+                     std::min(s.t.channel_block * s.together, s.p.channels - c0),
                      s.panel_row[block + 1 == s.t.channel_blocks],
                      packed + s.weight_base + task * s.weight_panel};
-    if (!s.weights_in_place) pack_weight_panel(kernel_, p);
+    if constexpr (sizeof(T) == sizeof(float))
+      if (dense_.pairs) pack_weight_panel(*dense_.pairs, p);
+    if (!s.weights_in_place && !dense_.pairs) pack_weight_panel(kernel_, p);
     if (block == 0 && bias) {
       T* dst = packed + s.bias_base + (group * s.t.panels + panel) * s.weight_step;
       for (int64_t i = 0; i < s.weight_step; i++) dst[i] = i < outputs ? bias[group * s.p.outputs + first + i] : T(0);
@@ -169,7 +192,7 @@ class DensePlan final : public ConvPlan {
     T* sums;
     int64_t first_panel, last_panel;
     bool first, last;  // channel block
-    int64_t channels;  // of this block
+    int64_t elements;  // of channels, in this block
     const T* weights;  // panel 0 of this group and channel block
     const T* bias;
     const Epilogue<T>* epilogue;
@@ -196,9 +219,10 @@ class DensePlan final : public ConvPlan {
     const T* image = in + tile.n * p.in_n + tile.group * p.channels * p.in_c;
 
     for (int64_t block = 0; block < t.channel_blocks; block++) {
-      const int64_t c0 = block * t.channel_block, channels = std::min(t.channel_block, p.channels - c0);
+      const int64_t c0 = block * t.channel_block * s.together;
+      const int64_t channels = std::min(t.channel_block * s.together, p.channels - c0);
       tile.first = block == 0, tile.last = block + 1 == t.channel_blocks;
-      tile.channels = channels;
+      tile.elements = ceil_div(channels, s.together);
       tile.weights = s.weights_in_place
                          ? w + tile.group * p.w_group + c0 * p.w_channel
                          : packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
@@ -208,7 +232,7 @@ class DensePlan final : public ConvPlan {
         tile.off = s.direct_off[tile.last].data();
         tile.row_step = p.step[1] * p.in_stride[1], tile.pixel_step = p.step[2] * p.in_stride[2];
       } else {
-        (t.planes ? kernel_.pack_planes : kernel_.pack_pixels)(
+        (t.planes ? dense_.pack_planes : dense_.pack_pixels)(
             s.packing.region(p, image + c0 * p.in_c, channels, tile.z, tile.h0, tile.w0, scratch));
         tile.src = scratch;
         tile.off = s.packed_off[tile.last].data();
@@ -240,7 +264,7 @@ class DensePlan final : public ConvPlan {
   // Leaves rows of taps out of the sum of a micro-tile: those outside the image for all of its output rows.
   static void sum_rows(GemmTile<T>& g, const Stage<T>& s, const Tile& tile, TapRows rows, const int64_t* a_off,
                        const int64_t* b_off) {
-    const int64_t depth = tile.channels * s.p.grid[2];  // of one row of taps
+    const int64_t depth = tile.elements * s.p.grid[2];  // of one row of taps
     g.a_off = a_off + rows.first * depth;
     g.b_off = b_off + rows.first * depth;
     g.kc = (rows.last - rows.first) * depth;
@@ -257,7 +281,7 @@ class DensePlan final : public ConvPlan {
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
       const int64_t k0 = panel * t.width, outputs = std::min(t.width, p.outputs - k0);
       const int vectors = outputs > kernel_.lanes ? 2 : 1;
-      const auto* gemm = kernel_.gemm[vectors - 1][g.a_ld == 1];
+      const auto* gemm = dense_.gemm[vectors - 1][g.a_ld == 1];
       g.b = tile.weights + panel * (s.weights_in_place ? t.width : s.weight_panel);
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::lane_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
@@ -332,7 +356,7 @@ class DensePlan final : public ConvPlan {
           g.c0 = in_place ? dst : sums;
           g.ldc = in_place ? p.out_c : t.width;
           g.c1 = g.c0 + half * g.ldc;
-          kernel_.gemm[vectors - 1][1][rows](g);
+          dense_.gemm[vectors - 1][1][rows](g);
           if (!in_place && tile.last) tile.epilogue->store(sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;
         }
@@ -342,28 +366,29 @@ class DensePlan final : public ConvPlan {
 
   ConvProblem problem_;
   const Kernels<T>& kernel_;
+  const DenseKernels<T> dense_;
   std::vector<Stage<T>> stages_;
   bool gaps_ = false;
 };
 
 }  // namespace
 
-double dense_cost(const ConvProblem& problem, bool in_place) {
+double dense_cost(const ConvProblem& problem, DenseInput input) {
   const KernelTable& table = kernel_table(Isa(problem.isa));
   const bool single = problem.dtype == DType::f32;
   double cost = 0;
   for (TapProblem& p : tap_problems(problem)) {
-    if (in_place) flatten_pixels(p);
-    cost += dense_tiling(p, problem, in_place, single ? table.f32.lanes : table.f64.lanes,
+    if (input != DenseInput::packed) flatten_pixels(p);
+    cost += dense_tiling(p, problem, input, single ? table.f32.lanes : table.f64.lanes,
                          single ? table.f32.gemm_rows : table.f64.gemm_rows)
                 .cost;
   }
   return cost;
 }
 
-std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& p, bool in_place) {
-  if (p.dtype == DType::f32) return std::make_unique<DensePlan<float>>(p, in_place);
-  return std::make_unique<DensePlan<double>>(p, in_place);
+std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& p, DenseInput input) {
+  if (p.dtype == DType::f32) return std::make_unique<DensePlan<float>>(p, input);
+  return std::make_unique<DensePlan<double>>(p, input);
 }
 
 }  // namespace konv

@@ -16,6 +16,11 @@ namespace konv {
 
 enum class Lanes { outputs, pixels };
 
+// What the micro-kernel reads of the input: a packed copy, the input itself, or a copy as pairs of channels in
+// bfloat16, which counts as half as many channels everywhere (see PairKernels).
+enum class DenseInput { packed, in_place, pairs };
+inline int64_t channels_an_element(DenseInput input) { return input == DenseInput::pairs ? 2 : 1; }
+
 struct DenseTiling {
   Lanes lanes;
   bool direct;      // the input is read in place
@@ -32,11 +37,11 @@ struct DenseTiling {
 };
 
 // Chooses orientation and sizes; they depend on the problem, the ISA and the thread count, the cuts of sums on the
-// first two alone.
-DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool in_place, int lanes, int gemm_rows);
+// first two alone. Channels are counted in elements.
+DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, DenseInput input, int lanes, int gemm_rows);
 
 // For the forward direction and the input gradient.
-double dense_cost(const ConvProblem& problem, bool in_place);
-std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& problem, bool in_place);
+double dense_cost(const ConvProblem& problem, DenseInput input);
+std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& problem, DenseInput input);
 
 }  // namespace konv

@@ -51,17 +51,20 @@ double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int g
 
 }  // namespace
 
-DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool in_place, int lanes, int gemm_rows) {
+DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, DenseInput input, int lanes,
+                         int gemm_rows) {
   DenseTiling t{};
+  TapProblem p = single;
+  p.channels = ceil_div(single.channels, channels_an_element(input));
   const int64_t taps = int64_t(p.taps.size()), item = dtype_size(problem.dtype);
   const double outputs_cost = orientation_cost(p, Lanes::outputs, lanes, gemm_rows);
   const double pixels_cost = orientation_cost(p, Lanes::pixels, lanes, gemm_rows);
   t.lanes = outputs_cost <= pixels_cost ? Lanes::outputs : Lanes::pixels;
-  t.direct = in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
+  t.direct = input == DenseInput::in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
   t.cost = std::min(outputs_cost, pixels_cost);
   if (!t.direct)  // a copy of the input, once a tile
-    t.cost += 0.25 * double(p.n) * double(p.groups) * double(p.channels) * double(p.out[0] * p.out[1] * p.out[2]);
-  t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || p.channels == 1;
+    t.cost += 0.25 * double(p.n) * double(p.groups) * double(single.channels) * double(p.out[0] * p.out[1] * p.out[2]);
+  t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || single.channels == 1;
 
   if (t.lanes == Lanes::outputs) {
     t.segment = best_segment(p.out[2], gemm_rows);

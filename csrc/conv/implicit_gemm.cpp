@@ -1,9 +1,10 @@
-// The two algorithms on the GEMM micro-kernel: implicit_gemm packs its operands and computes everything dense;
-// pointwise reads the input of a 1x1 convolution where it lies.
+// The algorithms on the GEMM micro-kernel: implicit_gemm packs its operands and computes everything dense; pointwise
+// reads the input of a 1x1 convolution where it lies; implicit_gemm_bf16 packs operands rounded to bfloat16.
 #include <cstdlib>
 
 #include "conv/dense_plan.h"
 #include "conv/weight_gradient.h"
+#include "core/isa.h"
 #include "core/machine.h"
 
 namespace konv {
@@ -34,9 +35,18 @@ std::string pointwise_supports(const ConvProblem& p) {
 }
 
 // Without padding the input can be read where it lies. That pays where few outputs share the cost of packing it.
-bool in_place(const ConvProblem& p) {
+DenseInput input_of(const ConvProblem& p) {
   const int64_t outputs = (p.direction == Direction::forward ? p.k : p.c) / p.groups;
-  return p.taps() > 1 && outputs <= 64 && all_in_place(p) && crowded_strides(p).empty();
+  const bool in_place = p.taps() > 1 && outputs <= 64 && all_in_place(p) && crowded_strides(p).empty();
+  return in_place ? DenseInput::in_place : DenseInput::packed;
+}
+
+std::string bf16_supports(const ConvProblem& p) {
+  if (p.precision != Precision::medium) return "precision is not 'medium'";
+  if (p.dtype != DType::f32) return "the arrays are not float32";
+  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
+  if (!pair_kernels(Isa(p.isa))) return "the CPU, or the instruction set in use, has no products in bfloat16";
+  return "";
 }
 
 // Packing weights for a call that has them once.
@@ -48,19 +58,27 @@ double packing_cost(const ConvProblem& p) {
 
 double implicit_gemm_cost(const ConvProblem& p) {
   return p.direction == Direction::weight_gradient ? weight_gradient_cost(p)
-                                                   : dense_cost(p, in_place(p)) + packing_cost(p);
+                                                   : dense_cost(p, input_of(p)) + packing_cost(p);
 }
 
 std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
-  return p.direction == Direction::weight_gradient ? make_weight_gradient_plan(p) : make_dense_plan(p, in_place(p));
+  return p.direction == Direction::weight_gradient ? make_weight_gradient_plan(p) : make_dense_plan(p, input_of(p));
 }
 
 }  // namespace
 
 extern const Algorithm pointwise_algorithm;
 const Algorithm pointwise_algorithm = {"pointwise", pointwise_supports,
-                                       [](const ConvProblem& p) { return dense_cost(p, true) + packing_cost(p); },
-                                       [](const ConvProblem& p) { return make_dense_plan(p, true); }};
+                                       [](const ConvProblem& p) {
+                                         return dense_cost(p, DenseInput::in_place) + packing_cost(p);
+                                       },
+                                       [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::in_place); }};
+
+extern const Algorithm implicit_gemm_bf16_algorithm;
+const Algorithm implicit_gemm_bf16_algorithm = {
+    "implicit_gemm_bf16", bf16_supports,
+    [](const ConvProblem& p) { return dense_cost(p, DenseInput::pairs) + packing_cost(p); },
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }};
 
 extern const Algorithm implicit_gemm_algorithm;
 const Algorithm implicit_gemm_algorithm = {"implicit_gemm", [](const ConvProblem&) { return std::string(); },

@@ -77,7 +77,8 @@ WinogradBlock WinogradTiles::block(int64_t index) const {
 }
 
 std::string winograd_supports(const ConvProblem& p) {
-  if (p.strict) return "its error is larger than the direct convolution's, which precision 'strict' excludes";
+  if (p.precision == Precision::strict)
+    return "its error is larger than the direct convolution's, which precision 'strict' excludes";
   if (p.kernel[0] != 1 || p.kernel[1] != 3 || p.kernel[2] != 3) return "the kernel is not 3x3";
   if (p.stride[0] != 1 || p.stride[1] != 1 || p.stride[2] != 1) return "the stride is not 1";
   if (p.in[0] != 1 || p.out[0] != 1) return "the input has depth";

@@ -20,7 +20,7 @@ Config& process() {
   static const int once = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
   (void)once;
 #endif
-  static Config c{int64_t(isa_default()), default_threads(), int64_t(8) << 20, 0, 0};
+  static Config c{int64_t(isa_default()), default_threads(), int64_t(8) << 20, 0, Precision::high};
   return c;
 }
 thread_local std::optional<Config> override_;

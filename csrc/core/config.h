@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "core/problem.h"
+
 namespace konv {
 
 struct Config {
@@ -10,7 +12,7 @@ struct Config {
   int64_t threads;
   int64_t max_workspace;  // bytes of scratch a thread beyond packed weights
   int64_t keep_denormals;
-  int64_t strict;  // only algorithms with the direct convolution's error
+  Precision precision;
 };
 
 Config config();  // what holds for this thread now

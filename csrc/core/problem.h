@@ -8,6 +8,9 @@
 namespace konv {
 
 enum class DType : int64_t { f32, f64 };
+// How exactly sums are formed: strict has only algorithms with the direct convolution's error, medium multiplies float32
+// arrays in bfloat16 where the CPU can.
+enum class Precision : int64_t { strict, high, medium };
 enum class Direction : int64_t { forward, input_gradient, weight_gradient };
 
 inline int64_t dtype_size(DType t) { return t == DType::f32 ? 4 : 8; }
@@ -20,7 +23,7 @@ struct ConvProblem {
   Direction direction;
   int64_t isa, threads, max_workspace;
   int64_t algorithm;      // index into the list of algorithms, or -1: choose
-  int64_t strict;         // only algorithms with the direct convolution's error
+  Precision precision;
   int64_t weights_ready;  // weights are prepared once for many runs
   int64_t has_bias, has_residual;
   Activation activation;

@@ -9,7 +9,15 @@
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
-template <class T, int Rows, int Vectors, bool UnitA>
+// What one step of the loop adds to a vector of sums.
+struct Products {
+  template <class V>
+  KONV_INLINE V add(V sum, V a, V b) {
+    return sum + a * b;
+  }
+};
+
+template <class T, class Step, int Rows, int Vectors, bool UnitA>
 static void gemm_tile(const GemmTile<T>& g) {
   using V = Vec<T>;
   constexpr int L = kLanes<T>, Half = (Rows + 1) / 2;
@@ -61,7 +69,7 @@ static void gemm_tile(const GemmTile<T>& g) {
     for (int i = 0; i < Rows; i++) {
       V a = splat(i < Half ? a0[i * lda] : a1[(i - Half) * lda]);
       KONV_UNROLL
-      for (int j = 0; j < Vectors; j++) c[i][j] += a * b[j];
+      for (int j = 0; j < Vectors; j++) c[i][j] = Step::add(c[i][j], a, b[j]);
     }
   }
 
@@ -80,16 +88,16 @@ static void gemm_tile(const GemmTile<T>& g) {
   }
 }
 
-template <class T, int... I>
-constexpr void fill_gemm_(Kernels<T>& k, std::integer_sequence<int, I...>) {
-  ((k.gemm[0][0][I + 1] = gemm_tile<T, I + 1, 1, false>), ...);
-  ((k.gemm[0][1][I + 1] = gemm_tile<T, I + 1, 1, true>), ...);
-  ((k.gemm[1][0][I + 1] = gemm_tile<T, I + 1, 2, false>), ...);
-  ((k.gemm[1][1][I + 1] = gemm_tile<T, I + 1, 2, true>), ...);
+template <class T, class Step, class Table, int... I>
+constexpr void fill_gemm_(Table& k, std::integer_sequence<int, I...>) {
+  ((k.gemm[0][0][I + 1] = gemm_tile<T, Step, I + 1, 1, false>), ...);
+  ((k.gemm[0][1][I + 1] = gemm_tile<T, Step, I + 1, 1, true>), ...);
+  ((k.gemm[1][0][I + 1] = gemm_tile<T, Step, I + 1, 2, false>), ...);
+  ((k.gemm[1][1][I + 1] = gemm_tile<T, Step, I + 1, 2, true>), ...);
 }
-template <class T>
-constexpr void fill_gemm(Kernels<T>& k) {
-  fill_gemm_(k, std::make_integer_sequence<int, KONV_GEMM_ROWS>{});
+template <class T, class Step, class Table>
+constexpr void fill_gemm(Table& k) {
+  fill_gemm_<T, Step>(k, std::make_integer_sequence<int, KONV_GEMM_ROWS>{});
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

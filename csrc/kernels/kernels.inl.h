@@ -20,7 +20,7 @@ constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
-  fill_gemm(k);
+  fill_gemm<T, Products>(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"
   return k;

@@ -16,22 +16,25 @@ KONV_INLINE void zero_run(T* dst, int64_t n) {
   if (i < n) store_n(dst + i, Vec<T>{}, int(n - i));
 }
 
+// The vector of src[j * Step] for j from i on, zero outside [begin, end).
+template <int Step, class T>
+KONV_INLINE Vec<T> load_run(const T* src, int64_t i, int64_t begin, int64_t end) {
+  constexpr int L = kLanes<T>;
+  const int64_t low = begin - i < 0   ? 0
+                      : begin - i < L ? begin - i
+                                      : L,
+                high = end - i < 0   ? 0
+                       : end - i < L ? end - i
+                                     : L;
+  // The vectors behind a strided load end one element past the last that is used.
+  const bool whole = low == 0 && (Step == 1 ? high == L : end - i > L);
+  return whole ? load_step<Step>(src + i * Step)
+               : load_step_between<Step>(src + i * Step, int(low < high ? low : high), int(high));
+}
 // dst[i] = src[i * step] for i in [begin, end), zero for the rest of [0, n); writes up to a vector more.
 template <int Step, class T>
 KONV_INLINE void pack_run(const T* src, T* dst, int64_t begin, int64_t end, int64_t n) {
-  constexpr int L = kLanes<T>;
-  for (int64_t i = 0; i < n; i += L) {
-    const int64_t low = begin - i < 0   ? 0
-                        : begin - i < L ? begin - i
-                                        : L,
-                  high = end - i < 0   ? 0
-                         : end - i < L ? end - i
-                                       : L;
-    // The vectors behind a strided load end one element past the last that is used.
-    const bool whole = low == 0 && (Step == 1 ? high == L : end - i > L);
-    store(dst + i, whole ? load_step<Step>(src + i * Step)
-                         : load_step_between<Step>(src + i * Step, int(low < high ? low : high), int(high)));
-  }
+  for (int64_t i = 0; i < n; i += kLanes<T>) store(dst + i, load_run<Step>(src, i, begin, end));
 }
 template <class T>
 KONV_INLINE void pack_row(const T* src, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
@@ -121,10 +124,12 @@ KONV_INLINE PackSpan pack_span(const PackAxis& a, int64_t p) {
   return {start, begin, end > begin ? end : begin};
 }
 
-template <class T>
-static void pack_planes(const PackRegion<T>& p) {
-  for (int64_t c = 0; c < p.channels; c++) {
-    const T* channel = p.src + c * p.channel_stride;
+// One packed plane for each `together` channels; pack(c, row, step, dst, begin, end, n) packs a row from that of
+// channel c.
+template <class T, class Pack>
+KONV_INLINE void pack_planes_by(const PackRegion<T>& p, int64_t together, Pack&& pack) {
+  for (int64_t c = 0; c * together < p.channels; c++) {
+    const T* channel = p.src + c * together * p.channel_stride;
     T* dst = p.dst + c * p.channel_pitch;
     for (int64_t pz = 0; pz < p.z.phases; pz++) {
       const PackSpan sz = pack_span(p.z, pz);
@@ -142,7 +147,7 @@ static void pack_planes(const PackRegion<T>& p) {
                 continue;
               }
               const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
-              pack_row(row, step, dst, sx.begin, sx.end, p.x_pitch);
+              pack(c * together, row, step, dst, sx.begin, sx.end, p.x_pitch);
             }
           }
         }
@@ -150,9 +155,16 @@ static void pack_planes(const PackRegion<T>& p) {
     }
   }
 }
-
 template <class T>
-static void pack_pixels(const PackRegion<T>& p) {
+static void pack_planes(const PackRegion<T>& p) {
+  pack_planes_by(p, 1, [](int64_t, const T* row, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
+    pack_row(row, step, dst, begin, end, n);
+  });
+}
+
+// pack(row, step, dst, n) packs n pixels of a row, `step` apart.
+template <class T, class Pack>
+KONV_INLINE void pack_pixels_by(const PackRegion<T>& p, Pack&& pack) {
   T* dst = p.dst;
   const int64_t row_size = p.x_pitch * p.channel_pitch;
   for (int64_t pz = 0; pz < p.z.phases; pz++) {
@@ -175,29 +187,32 @@ static void pack_pixels(const PackRegion<T>& p) {
             T* d = dst + sx.begin * p.channel_pitch;
             zero_run(dst, sx.begin * p.channel_pitch);
             zero_run(dst + sx.end * p.channel_pitch, (p.x_pitch - sx.end) * p.channel_pitch);
-            row += sx.begin * step;
-            if (p.channel_stride == 1 && step == p.channels && p.channel_pitch == p.channels) {
-              copy_run(row, d, n * p.channels);
-            } else if (p.channel_stride == 1) {
-              for (int64_t x = 0; x < n; x++) {
-                copy_run(row + x * step, d + x * p.channel_pitch, p.channels);
-                zero_run(d + x * p.channel_pitch + p.channels, p.channel_pitch - p.channels);
-              }
-            } else if (step == 1) {
-              transpose(row, p.channel_stride, p.channels, n, d, p.channel_pitch);
-            } else if (step == 2) {
-              transpose_to<T, 2>(row, p.channel_stride, p.channels, n,
-                                 [=](int64_t x) { return d + x * p.channel_pitch; });
-            } else {
-              for (int64_t x = 0; x < n; x++)
-                for (int64_t c = 0; c < p.channels; c++)
-                  d[x * p.channel_pitch + c] = row[x * step + c * p.channel_stride];
-            }
+            pack(row + sx.begin * step, step, d, n);
           }
         }
       }
     }
   }
+}
+template <class T>
+static void pack_pixels(const PackRegion<T>& p) {
+  pack_pixels_by(p, [&](const T* row, int64_t step, T* d, int64_t n) {
+    if (p.channel_stride == 1 && step == p.channels && p.channel_pitch == p.channels) {
+      copy_run(row, d, n * p.channels);
+    } else if (p.channel_stride == 1) {
+      for (int64_t x = 0; x < n; x++) {
+        copy_run(row + x * step, d + x * p.channel_pitch, p.channels);
+        zero_run(d + x * p.channel_pitch + p.channels, p.channel_pitch - p.channels);
+      }
+    } else if (step == 1) {
+      transpose(row, p.channel_stride, p.channels, n, d, p.channel_pitch);
+    } else if (step == 2) {
+      transpose_to<T, 2>(row, p.channel_stride, p.channels, n, [=](int64_t x) { return d + x * p.channel_pitch; });
+    } else {
+      for (int64_t x = 0; x < n; x++)
+        for (int64_t c = 0; c < p.channels; c++) d[x * p.channel_pitch + c] = row[x * step + c * p.channel_stride];
+    }
+  });
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

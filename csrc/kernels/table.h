@@ -106,6 +106,28 @@ struct DepthwisePixels {
   bool relu;
 };
 
+// Two float32 values rounded to bfloat16 make a pair: the element of operands of medium precision. It travels as one
+// float whose bits nobody computes with, the first value in the low half.
+//
+// dst[dst_off[c] + r] = pair of src[r * ld + c * step] and of what lies `second` further, which is zero from column
+// `whole` on. step is 1, or 2 where second is 1.
+struct WeightPairs {
+  const float* src;
+  int64_t ld, step, second;
+  int64_t rows, cols, whole;
+  float* dst;
+  const int64_t* dst_off;
+};
+
+// GemmTile and PackRegion with pairs of channels for elements. Sources are float32 and count single channels; what is
+// packed counts pairs, and so does `kc`. The last pair of an odd number of channels ends in zero. Sums are float32.
+struct PairKernels {
+  void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<float>&);
+  void (*pack_planes)(const PackRegion<float>&);
+  void (*pack_pixels)(const PackRegion<float>&);  // channels of a pixel lie side by side
+  void (*pack_weights)(const WeightPairs&);
+};
+
 template <class T>
 struct Kernels {
   int lanes;
