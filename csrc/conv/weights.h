@@ -2,6 +2,7 @@
 // with outputs padded with zeros to the panel's width. Rows of taps come first so that a row of output pixels at the
 // border can leave out the rows of taps that lie outside the image.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -82,25 +83,18 @@ inline void pack_weight_panel(const PairKernels& kernel, const WeightPanel<float
   if (p.outputs < width)
     for (int64_t k = 0; k < pairs * taps; k++)
       for (int64_t i = p.outputs; i < width; i++) p.dst[k * width + i] = 0;
-  const int64_t elements = int64_t(p.rows.size()) / pairs;
-  if (elements == 1 && q.w_channel == 1 && q.w_output != 1) {  // the channels of an output lie side by side
-    kernel.pack_weights({p.w, q.w_output, 2, 1, p.outputs, pairs, p.channels / 2, p.dst, p.rows.data()});
+  if (!p.rows.empty()) {
+    const int64_t elements = int64_t(p.rows.size()) / pairs;
+    kernel.pack_weights(
+        {p.w, q.w_output, q.w_channel, p.outputs, p.channels, elements, p.dst, p.rows.data()});
     return;
   }
-  for (int64_t i = 0; i < pairs; i++) {
-    const float* w = p.w + 2 * i * q.w_channel;
-    const bool whole = 2 * i + 1 < p.channels;
-    if (elements > 0) {
-      kernel.pack_weights({w, q.w_output, 1, q.w_channel, p.outputs, elements, whole ? elements : 0, p.dst,
-                           p.rows.data() + i * elements});
-      continue;
-    }
+  for (int64_t i = 0; i < pairs; i++)
     for (int64_t t = 0; t < taps; t++) {
       const int64_t row = sum_index(q, pairs, i, t) * width;
-      kernel.pack_weights(
-          {w + q.taps[size_t(t)].weight, q.w_output, 1, q.w_channel, p.outputs, 1, whole, p.dst, &row});
+      kernel.pack_weights({p.w + 2 * i * q.w_channel + q.taps[size_t(t)].weight, q.w_output, q.w_channel, p.outputs,
+                           std::min<int64_t>(2, p.channels - 2 * i), 1, p.dst, &row});
     }
-  }
 }
 
 }  // namespace konv

@@ -85,38 +85,68 @@ static void pack_pair_pixels(const PackRegion<float>& p) {
   });
 }
 
-// The pairs of columns [c, c + lanes) of one row.
-KONV_INLINE Vec<float> weight_pairs(const WeightPairs& p, const float* row, int64_t c) {
+// Transposes 16 outputs and up to 16 pairs: pair(k) loads those of output k, row(c) is where column c goes, or null.
+template <class Pair, class Row>
+KONV_INLINE void transpose_pairs(int outputs, int cols, Pair&& pair, Row&& row) {
   constexpr int L = kLanes<float>;
-  if (p.step == 2) {
-    const int64_t values = p.cols + p.whole - 2 * c;
-    return neighbour_pairs(load_first(row + 2 * c, values), load_first(row + 2 * c + L, values - L));
-  }
-  return pairs(load_first(row + c, p.cols - c), load_first(row + c + p.second, p.whole - c));
+  Vec<float> t[L];
+  KONV_UNROLL
+  for (int k = 0; k < L; k++) t[k] = k < outputs ? pair(k) : Vec<float>{};
+  transpose_square<float>(t);
+  KONV_UNROLL
+  for (int c = 0; c < L; c++)
+    if (c < cols)
+      if (float* d = row(c)) store_n(d, t[c], outputs);
+}
+KONV_INLINE float* weight_row(const WeightPairs& p, int64_t index, int64_t k) {
+  return p.dst_off[index] < 0 ? nullptr : p.dst + p.dst_off[index] + k;
+}
+// The channels of an output lie side by side.
+static void pack_neighbour_weights(const WeightPairs& p) {
+  constexpr int L = kLanes<float>;
+  for (int64_t k0 = 0; k0 < p.outputs; k0 += L)
+    for (int64_t c = 0; c < p.channels; c += 2 * L) {
+      const int64_t rest = p.channels - c;
+      const float* src = p.src + k0 * p.output + c;
+      transpose_pairs(
+          int(p.outputs - k0 < L ? p.outputs - k0 : L), int(rest < 2 * L ? (rest + 1) / 2 : L),
+          [&](int k) {
+            const float* row = src + k * p.output;
+            return neighbour_pairs(load_first(row, rest), load_first(row + L, rest - L));
+          },
+          [&](int i) { return weight_row(p, c / 2 + i, k0); });
+    }
+}
+// The outputs of a channel lie side by side: nothing to transpose.
+static void pack_weight_rows(const WeightPairs& p) {
+  constexpr int L = kLanes<float>;
+  for (int64_t c = 0; c < p.channels; c += 2)
+    for (int64_t k = 0; k < p.outputs; k += L) {
+      const int64_t n = p.outputs - k;
+      const float* src = p.src + c * p.channel + k;
+      const Vec<float> second = c + 1 < p.channels ? load_first(src + p.channel, n) : Vec<float>{};
+      if (float* d = weight_row(p, c / 2, k)) store_n(d, pairs(load_first(src, n), second), int(n < L ? n : L));
+    }
 }
 static void pack_weight_pairs(const WeightPairs& p) {
-  constexpr int L = kLanes<float>;
-  if (p.ld == 1 && p.cols == 1) {  // outputs lie side by side: nothing to transpose
-    for (int64_t r = 0; r < p.rows && p.dst_off[0] >= 0; r += L) {
-      const int64_t n = p.rows - r;
-      const Vec<float> second = p.whole ? load_first(p.src + p.second + r, n) : Vec<float>{};
-      store_n(p.dst + p.dst_off[0] + r, pairs(load_first(p.src + r, n), second), int(n < L ? n : L));
-    }
-    return;
-  }
-  for (int64_t r = 0; r < p.rows; r += L) {
-    const int nr = int(p.rows - r < L ? p.rows - r : L);
-    for (int64_t c = 0; c < p.cols; c += L) {
-      const int nc = int(p.cols - c < L ? p.cols - c : L);
-      Vec<float> t[L];
-      KONV_UNROLL
-      for (int i = 0; i < L; i++) t[i] = i < nr ? weight_pairs(p, p.src + (r + i) * p.ld, c) : Vec<float>{};
-      transpose_square<float>(t);
-      KONV_UNROLL
-      for (int i = 0; i < L; i++)
-        if (i < nc && p.dst_off[c + i] >= 0) store_n(p.dst + p.dst_off[c + i] + r, t[i], nr);
-    }
-  }
+  constexpr int L = kLanes<float>, kAhead = 4;  // pairs, for rows that end before a stream is seen
+  if (p.elements == 1 && p.output == 1) return pack_weight_rows(p);
+  if (p.elements == 1 && p.channel == 1) return pack_neighbour_weights(p);
+  for (int64_t k0 = 0; k0 < p.outputs; k0 += L)
+    for (int64_t c = 0; c < p.channels; c += 2)
+      for (int64_t e = 0; e < p.elements; e += L) {
+        const int64_t n = p.elements - e;
+        const float* src = p.src + k0 * p.output + c * p.channel + e;
+        transpose_pairs(
+            int(p.outputs - k0 < L ? p.outputs - k0 : L), int(n < L ? n : L),
+            [&](int k) {
+              const float* row = src + k * p.output;
+              __builtin_prefetch(row + 2 * kAhead * p.channel);
+              __builtin_prefetch(row + (2 * kAhead + 1) * p.channel);
+              return pairs(load_first(row, n), c + 1 < p.channels ? load_first(row + p.channel, n) : Vec<float>{});
+            },
+            [&](int i) { return weight_row(p, c / 2 * p.elements + e + i, k0); });
+      }
 }
 
 constexpr PairKernels make_pair_kernels() {

@@ -109,12 +109,12 @@ struct DepthwisePixels {
 // Two float32 values rounded to bfloat16 make a pair: the element of operands of medium precision. It travels as one
 // float whose bits nobody computes with, the first value in the low half.
 //
-// dst[dst_off[c] + r] = pair of src[r * ld + c * step] and of what lies `second` further, which is zero from column
-// `whole` on. step is 1, or 2 where second is 1.
+// dst[dst_off[i * elements + e] + k] = pair of src[k * output + c * channel + e] for c = 2 i and 2 i + 1, leaving out
+// entries whose offset is negative.
 struct WeightPairs {
   const float* src;
-  int64_t ld, step, second;
-  int64_t rows, cols, whole;
+  int64_t output, channel;  // distances
+  int64_t outputs, channels, elements;
   float* dst;
   const int64_t* dst_off;
 };
