@@ -21,6 +21,7 @@ constexpr Kernels<T> make_kernels() {
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
   fill_gemm(k);
+  fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"
   return k;
