@@ -120,6 +120,7 @@ std::string winograd_supports(const ConvProblem& p) {
   if (stride != 1 && (p.dilation[1] != 1 || p.dilation[2] != 1)) return "the kernel is dilated and the stride is not 1";
   if (p.in[0] != 1 || p.out[0] != 1 || p.stride[0] != 1) return "the input has depth";
   if (p.n == 0) return "the batch is empty";
+  if (p.is_depthwise()) return "each group has a single channel";
   ConvProblem q = p;  // the weight gradient has the forward direction's taps
   if (q.direction == Direction::weight_gradient) q.direction = Direction::forward;
   const std::vector<TapProblem> taps = tap_problems(q);

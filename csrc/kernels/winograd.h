@@ -9,7 +9,7 @@ namespace konv {
 #define KONV_WINOGRAD_FORMS(KONV_WINOGRAD_FORM) \
   KONV_WINOGRAD_FORM(4, 3)                      \
   KONV_WINOGRAD_FORM(2, 3)                      \
-  KONV_WINOGRAD_FORM(4, 2)                      \
+  KONV_WINOGRAD_FORM(3, 2)                      \
   KONV_WINOGRAD_FORM(3, 4)                      \
   KONV_WINOGRAD_FORM(2, 5)
 

@@ -4,22 +4,17 @@
 // The matrices follow from the points at which polynomials are evaluated, by Toom and Cook's construction. The points
 // 0, +-3/4, +-3/2 and infinity have a third of the error of the usual 0, +-1, +-2, at the same number of operations
 // (on the choice of points: Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for
-// Deep Neural Networks", ACM TOMS 46, 2020).
+// Deep Neural Networks", ACM TOMS 46, 2020). F(4, 2) has no points that keep its error near the others'.
 #pragma once
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
-// The finite points: zero, pairs of +-p, then what is left. The last point is infinity.
+// The finite points: zero, then pairs of +-p. The last point is infinity.
 template <int N>
 struct WinogradPoints;
 template <>
 struct WinogradPoints<4> {
   static constexpr double at[] = {0, 1, -1};
-  static constexpr int pairs = 1;
-};
-template <>
-struct WinogradPoints<5> {
-  static constexpr double at[] = {0, 0.75, -0.75, -1.5};
   static constexpr int pairs = 1;
 };
 template <>
