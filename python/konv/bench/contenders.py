@@ -1,165 +1,184 @@
-"""Who runs in a benchmark, and how each computes a convolution or one of its gradients."""
+"""Who runs in a benchmark: konv itself, and the list of everyone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 import konv
 from konv.bench.layers import Layer
+from konv.bench.libraries import NumpyIm2col, OpenCv, ScipyNdimage, ScipySignal
+from konv.bench.problem import Array, Contender, Prepared, Problem, chain
+from konv.bench.runtimes import Ncnn, OnnxRuntime, OpenVino, Torch
+from konv.explain import Explanation
 
-Array = NDArray[np.float32]
-Run = Callable[[], Any]
-
-DIRECTIONS = ("forward", "input", "weight")
-
-# A matrix of im2col larger than this is left out: it would time the machine's memory, if it fits.
-LARGEST_IM2COL = 1 << 30
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A layer, the direction asked for, and arrays of the layer's shapes."""
-
-    layer: Layer
-    direction: str
-    x: Array
-    w: Array
-    gy: Array
-
-    @classmethod
-    def random(cls, layer: Layer, direction: str, seed: int = 0) -> Problem:
-        """Fill the arrays with normal numbers, the weight scaled as networks do."""
-        rng = np.random.default_rng(seed)
-        x, w, gy = (
-            rng.standard_normal(shape, np.float32)
-            for shape in (layer.input_shape, layer.weight_shape, layer.output_shape)
-        )
-        w /= np.float32(np.sqrt(w[0].size))
-        return cls(layer, direction, x, w, gy)
+# konv's own contenders; the others are its peers.
+OURS = ("konv", "plan")
 
 
-class Contender(Protocol):
-    """Something that can be timed."""
+def channels_last(x: Array) -> Array:
+    """Copy NCHW into NHWC."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
-    name: str
 
-    def prepare(self, problem: Problem) -> Run | None:
-        """Return a call that computes the problem, or None where the contender is left out."""
+def channels_first(x: Array) -> Array:
+    """See NHWC as NCHW."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def options(layer: Layer, layout: str) -> dict[str, Any]:
+    """Return the keyword arguments of konv's calls."""
+    found = {"stride": layer.stride, "padding": layer.pad, "dilation": layer.dilation, "groups": layer.groups}
+    return found if layout == "NCHW" else {**found, "layout": layout}
 
 
 class Konv:
-    """The functional call on NCHW arrays."""
+    """The functional call on arrays in the layout asked for, with the algorithm konv chooses or a forced one."""
 
-    name = "konv"
+    def __init__(self, threads: int, algorithm: str = "auto") -> None:
+        konv.set_num_threads(threads)
+        self.name = "konv" if algorithm == "auto" else algorithm
+        self.algorithm = algorithm
+
+    def prepare(self, problem: Problem) -> Prepared | None:
+        """See Contender."""
+        if self.algorithm != "auto" and self.algorithm not in algorithms(problem):
+            return None
+        (w, *_), last = problem.weights, problem.layout == "NHWC"
+        x, gy = (channels_last(a) if last else a for a in (problem.x, problem.gy))
+        fetch = channels_first if last else np.asarray
+        call: dict[str, Any] = {**options(problem.layer, problem.layout), "algorithm": self.algorithm}
+        if problem.direction == "input":
+            return Prepared(lambda: konv.grad.conv2d_input(x.shape, w, gy, **call), fetch)
+        if problem.direction == "weight":
+            return Prepared(lambda: konv.grad.conv2d_weight(x, w.shape, gy, **call))
+        calls = [self._forward(w, {**call, **options(layer, problem.layout)}) for layer, w in problem.passes]
+        return Prepared(chain(calls, x), fetch)
+
+    @staticmethod
+    def _forward(w: Array, call: dict[str, Any]) -> Callable[[Array], Array]:
+        return lambda x: konv.conv2d(x, w, None, **call)
+
+
+class Plan:
+    """`konv.plan_conv2d`: weights packed ahead, result into an array that is there."""
+
+    name = "plan"
 
     def __init__(self, threads: int) -> None:
         konv.set_num_threads(threads)
 
-    def prepare(self, problem: Problem) -> Run:
+    def prepare(self, problem: Problem) -> Prepared | None:
         """See Contender."""
-        layer, x, w, gy = problem.layer, problem.x, problem.w, problem.gy
-        options: dict[str, Any] = {
-            "stride": layer.stride,
-            "padding": layer.pad,
-            "dilation": layer.dilation,
-            "groups": layer.groups,
-        }
-        if problem.direction == "forward":
-            return lambda: konv.conv2d(x, w, None, **options)
-        if problem.direction == "input":
-            return lambda: konv.grad.conv2d_input(x.shape, w, gy, **options)
-        return lambda: konv.grad.conv2d_weight(x, w.shape, gy, **options)
-
-
-def im2col(x: Array, layer: Layer) -> Array:
-    """Copy the windows of each group into a matrix: (N, groups, C / groups * R * S, pixels)."""
-    pad, dilation = layer.pad, layer.dilation
-    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    span = dilation * (layer.R - 1) + 1, dilation * (layer.S - 1) + 1
-    windows = sliding_window_view(padded, span, (2, 3))
-    step = layer.stride
-    windows = windows[:, :, ::step, ::step, ::dilation, ::dilation].transpose(0, 1, 4, 5, 2, 3)
-    return windows.reshape(layer.N, layer.groups, -1, windows.shape[4] * windows.shape[5])
-
-
-def col2im(columns: Array, layer: Layer) -> Array:
-    """Add the windows of `im2col` up where they came from."""
-    n, _, height, width = layer.output_shape
-    pad, step = layer.pad, layer.stride
-    columns = columns.reshape(n, layer.C, layer.R, layer.S, height, width)
-    padded = np.zeros((n, layer.C, layer.H + 2 * pad, layer.W + 2 * pad), columns.dtype)
-    for r in range(layer.R):
-        for s in range(layer.S):
-            top, left = r * layer.dilation, s * layer.dilation
-            padded[:, :, top : top + height * step : step, left : left + width * step : step] += columns[:, :, r, s]
-    return padded[:, :, pad : pad + layer.H, pad : pad + layer.W]
-
-
-class NumpyIm2col:
-    """What one writes with NumPy alone: im2col, then a matrix product by BLAS."""
-
-    name = "numpy"
-
-    def prepare(self, problem: Problem) -> Run | None:
-        """See Contender."""
-        layer, x, gy = problem.layer, problem.x, problem.gy
-        n, k, height, width = layer.output_shape
-        taps = layer.C // layer.groups * layer.R * layer.S
-        if 4 * n * layer.groups * taps * height * width > LARGEST_IM2COL:
+        if problem.direction != "forward":
             return None
-        w = problem.w.reshape(layer.groups, k // layer.groups, taps)
-        gy = gy.reshape(n, layer.groups, k // layer.groups, height * width)
-        if problem.direction == "forward":
-            return lambda: (w @ im2col(x, layer)).reshape(layer.output_shape)
-        if problem.direction == "input":
-            return lambda: col2im(w.swapaxes(1, 2) @ gy, layer)
-        return lambda: (gy @ im2col(x, layer).swapaxes(2, 3)).sum(0).reshape(layer.weight_shape)
+        last = problem.layout == "NHWC"
+        x = channels_last(problem.x) if last else problem.x
+        calls = []
+        for layer, w in problem.passes:
+            shapes = layer.input_shape, layer.output_shape
+            given, made = ((n, h, w, c) if last else (n, c, h, w) for n, c, h, w in shapes)
+            call = {**options(layer, problem.layout), "input_shape": given}
+            calls.append(self._forward(w, np.empty(made, x.dtype), call))
+        return Prepared(chain(calls, x), channels_first if last else np.asarray)
+
+    @staticmethod
+    def _forward(w: Array, out: Array, call: dict[str, Any]) -> Callable[[Array], Array]:
+        make: Any = vars(konv)["plan_conv2d"]
+        plan = make(w, **call)
+
+        def run(x: Array) -> Array:
+            plan(x, out=out)
+            return out
+
+        return run
 
 
-class Torch:
-    """PyTorch, in its default memory format or in channels_last."""
-
-    def __init__(self, threads: int, channels_last: bool) -> None:
-        import torch
-
-        torch.set_num_threads(threads)
-        self.torch = torch
-        self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.name = "torch channels_last" if channels_last else "torch"
-
-    def prepare(self, problem: Problem) -> Run:
-        """See Contender."""
-        torch, layer = self.torch, problem.layer
-        x, w, gy = (
-            torch.from_numpy(a).contiguous(memory_format=self.format) for a in (problem.x, problem.w, problem.gy)
-        )
-        stride, pad, dilation = [layer.stride] * 2, [layer.pad] * 2, [layer.dilation] * 2
-        if problem.direction == "forward":
-
-            def forward() -> Any:
-                with torch.inference_mode():
-                    return torch.nn.functional.conv2d(x, w, None, stride, pad, dilation, layer.groups)
-
-            return forward
-        mask = [problem.direction == "input", problem.direction == "weight", False]
-        place = mask.index(True)
-        backward = torch.ops.aten.convolution_backward
-        return lambda: backward(gy, x, w, None, stride, pad, dilation, False, [0, 0], layer.groups, mask)[place]
+def explain(problem: Problem) -> Explanation:
+    """Return what konv says about a problem of one pass."""
+    op = {"forward": "conv2d", "input": "conv2d_input", "weight": "conv2d_weight"}[problem.direction]
+    n, c, h, w = problem.layer.input_shape
+    return konv.explain(
+        op,
+        input_shape=(n, h, w, c) if problem.layout == "NHWC" else (n, c, h, w),
+        weight_shape=problem.layer.weight_shape,
+        dtype=str(problem.x.dtype),
+        **options(problem.layer, problem.layout),
+    )
 
 
-def contenders(threads: int) -> list[Contender]:
-    """Everyone who is installed, konv first."""
-    found: list[Contender] = [Konv(threads), NumpyIm2col()]
-    with suppress(ImportError):
-        found += [Torch(threads, False), Torch(threads, True)]
-    return found
+def algorithms(problem: Problem) -> list[str]:
+    """Return the algorithms that compute a problem of one pass, but for the reference."""
+    found = (c.algorithm for c in explain(problem).candidates if c.cost is not None)
+    return [name for name in found if name != "reference"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender's module that must be there, what installs it, and how it is made for a number of threads."""
+
+    make: Callable[[int], Contender]
+    modules: tuple[str, ...] = ()
+    packages: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether everything that it needs is there."""
+        return all(find_spec(module) for module in self.modules)
+
+
+EVERYONE: dict[str, Entry] = {
+    "konv": Entry(Konv),
+    "plan": Entry(Plan),
+    "numpy": Entry(lambda _: NumpyIm2col()),
+    "scipy_ndimage": Entry(lambda _: ScipyNdimage(), ("scipy",), "scipy"),
+    "scipy_signal": Entry(ScipySignal, ("scipy",), "scipy"),
+    "opencv": Entry(OpenCv, ("cv2",), "opencv-python-headless"),
+    "torch": Entry(lambda threads: Torch(threads, channels_last=False), ("torch",), "torch"),
+    "torch_channels_last": Entry(lambda threads: Torch(threads, channels_last=True), ("torch",), "torch"),
+    "onnxruntime": Entry(OnnxRuntime, ("onnxruntime", "onnx"), "onnxruntime onnx"),
+    "openvino": Entry(OpenVino, ("openvino",), "openvino"),
+    "ncnn": Entry(Ncnn, ("ncnn",), "ncnn"),
+}
+if not hasattr(konv, "plan_conv2d"):
+    del EVERYONE["plan"]
+
+
+def installed() -> list[str]:
+    """Return the names of the contenders that can run here, konv first."""
+    return [name for name, entry in EVERYONE.items() if entry.installed]
+
+
+def contenders(threads: int, names: Sequence[str] | None = None) -> list[Contender]:
+    """Make contenders.
+
+    Parameters
+    ----------
+    threads : int
+        As many as each may use.
+    names : sequence of str, optional
+        By default everyone who is installed. konv runs in any case, first.
+
+    Raises
+    ------
+    ValueError
+        For a name that is unknown.
+    ImportError
+        For a contender that is not installed.
+    """
+    if names is None:
+        names = installed()
+    for name in names:
+        if name not in EVERYONE:
+            raise ValueError(f"contenders: expected some of {', '.join(EVERYONE)}, got {name!r}")
+        if not EVERYONE[name].installed:
+            raise ImportError(f"contenders: {name} is not installed: pip install {EVERYONE[name].packages}")
+    return [EVERYONE[name].make(threads) for name in dict.fromkeys(["konv", *names])]
 
 
 def blas_limit(threads: int) -> AbstractContextManager[Any] | None:
