@@ -4,9 +4,10 @@
 benchmarks use too.
 """
 
-from konv.bench.contenders import OURS, contenders, installed
+from konv.bench.engine import OURS
 from konv.bench.layers import Layer, load_suite, parse_layers, suites
 from konv.bench.problem import DIRECTIONS, Contender, Prepared, Problem
+from konv.bench.registry import contenders, installed
 from konv.bench.report import Report
 from konv.bench.timing import Row, Timing, geometric_mean, measure
 

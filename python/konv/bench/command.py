@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import konv
-from konv.bench.contenders import EVERYONE, Konv, algorithms, blas_limit, contenders, explain, installed
+from konv.bench.engine import Konv, algorithms, explain
 from konv.bench.layers import Layer, load_suite, suites
 from konv.bench.machine import machine, versions
 from konv.bench.problem import DIRECTIONS, DTYPES, LAYOUTS, Contender, Problem
+from konv.bench.registry import EVERYONE, blas_limit, contenders, installed
 from konv.bench.report import Report
 from konv.bench.tables import print_choice, print_comparison, print_report
 from konv.bench.timing import PAUSE, TURN, Row, measure

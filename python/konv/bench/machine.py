@@ -13,7 +13,7 @@ import numpy as np
 
 import konv
 from konv import _core
-from konv.bench.contenders import EVERYONE
+from konv.bench.registry import EVERYONE
 
 READ = 1 << 27  # bytes, more than caches hold
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from konv.bench.contenders import OURS
+from konv.bench.engine import OURS
 from konv.bench.layers import Layer
 from konv.bench.timing import Row, Timing
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from statistics import median
 
-from konv.bench.contenders import OURS
+from konv.bench.engine import OURS
 from konv.bench.report import Report
 from konv.bench.timing import Row, Timing, geometric_mean
 from konv.cli.table import print_table, table_width

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from konv.bench.contenders import OURS
+from konv.bench.engine import OURS
 from konv.bench.layers import Layer
 from konv.bench.problem import Array, Contender, Prepared, Problem
 

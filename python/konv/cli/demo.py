@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_speed() -> None:
     """Time single layers beside NumPy and PyTorch."""
     from ..bench import Problem, contenders, geometric_mean, installed, load_suite, measure
-    from ..bench.contenders import blas_limit
+    from ..bench.registry import blas_limit
 
     threads = konv.get_num_threads()
     rivals = contenders(threads, [name for name in RIVALS if name in installed()])
