@@ -90,7 +90,9 @@ def _label_ratios(axes: Axes, rows: list[Row]) -> None:
     mean = geometric_mean(_ratios(rows))
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    ticks = [t for t in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100, 200) if low <= t <= high]
+    steps = (1, 2, 5) if high > 20 * low else (1, 1.5, 2, 3, 5, 7)
+    ticks = [step * 10.0**power for power in range(-4, 5) for step in steps]
+    ticks = [tick for tick in ticks if low <= tick <= high]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
@@ -169,7 +171,7 @@ def _draw_dots(axes: Axes, rows: list[Row]) -> None:
 
 def _draw_roofline(axes: Axes, rows: list[Row], report: Report) -> None:
     """Draw each layer's rate over its arithmetic intensity, below what the machine can do."""
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogFormatter
 
     peak, read = report.machine["peak_gflops"], report.machine["bandwidth_gb"]
     itemsize = np.dtype(report.method["dtype"]).itemsize
@@ -185,25 +187,19 @@ def _draw_roofline(axes: Axes, rows: list[Row], report: Report) -> None:
         if any(kind(row.layer) == name for row in rows):
             axes.plot([], [], "o", color=color, markersize=5.5, label=f"konv, {name}")
     axes.plot([], [], "o", color=PEER, markerfacecolor="none", markersize=4, label="best peer")
-    ends = np.array([min(intensity) / 1.5, peak / read, max(*intensity, peak / read) * 1.5])
-    axes.plot(ends, np.minimum(peak, ends * read), color="black", linewidth=1.2, zorder=0)
-    axes.text(ends[-1], peak * 1.04, f"{peak:.0f} GFLOP/s of multiply-adds", ha="right", va="bottom", fontsize=9)
-    axes.set(xscale="log", yscale="log")
+    ridge = peak / read
+    ends = np.array([min(*intensity, ridge) / 1.5, ridge, max(*intensity, ridge) * 1.5])
+    bounds = f"{peak:.0f} GFLOP/s of multiply-adds,\n{read:.0f} GB/s from memory"
+    axes.plot(ends, np.minimum(peak, ends * read), color="black", linewidth=1.2, zorder=0, label=bounds)
+    axes.set(xscale="log", yscale="log", anchor="N", box_aspect=0.75)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    corner = ends[0] * 1.3
-    axes.annotate(
-        f"{read:.0f} GB/s from memory",
-        (corner, corner * read),
-        (8, -14),
-        textcoords="offset points",
-        fontsize=9,
-    )
+        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     axes.set_xlabel("FLOPs of the direct convolution for each byte of input, weight and output")
     axes.set_ylabel("GFLOP/s")
     axes.set_title("Rate and its bounds (data in caches may pass the sloping one)", fontsize=11)
     axes.grid(color="#d0d7de", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=9, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -38,10 +38,10 @@ def times(ratio: float | None) -> str:
 
 
 def _cell(row: Row, name: str) -> str:
-    """A contender's time and spread; the best peer's name too where it stands for all of them."""
+    """A contender's time and spread; of the best peer, where it stands for all, time and name."""
     if name == BEST:
         best = row.best_peer
-        return "-" if best is None else f"{_cell(row, best)} {best}".replace("*", "")
+        return "-" if best is None else f"{microseconds(row.timings[best].median)} {best}"
     if name in row.failed:
         return "failed"
     if name not in row.timings:
@@ -98,6 +98,7 @@ def print_report(report: Report) -> None:
         head, lines = _table(report, rows, names)
         if sys.stdout.isatty() and table_width(head, lines) > shutil.get_terminal_size().columns:
             head, lines = _table(report, rows, [*report.ours, BEST])
+            head, *lines = ([name, *rest] for name, _, *rest in [head, *lines])  # without MFLOP
         print_table(title, head, lines, summary=len(lines) - len(rows))
         if apart := [name for name in report.names if name not in names]:
             print(f"for no layer here: {', '.join(apart)}")

@@ -1,4 +1,4 @@
-"""Tables, with rich on a terminal where it is installed, as plain text elsewhere."""
+"""Tables, with rich on a terminal where it is installed and they fit, as plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
         _print_plain(title, header, rows, summary)
         return
     console = Console()
-    if not console.is_terminal:  # whose width rich would have to guess
+    # Rich would guess the width of what is no terminal, and cut what a narrow one cannot show.
+    if not console.is_terminal or table_width(header, rows) > console.width:
         _print_plain(title, header, rows, summary)
         return
     table = Table(title=title, title_justify="left")
