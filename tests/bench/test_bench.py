@@ -9,7 +9,7 @@ import pytest
 
 import konv
 from konv.bench import DIRECTIONS, Problem, Row, Timing, contenders, geometric_mean, installed, measure, parse_layers
-from konv.bench.engine import Konv, algorithms
+from konv.bench.engine import Konv, Plan, algorithms
 from konv.bench.problem import Prepared
 from konv.bench.registry import EVERYONE
 from konv.bench.timing import allowed_difference
@@ -78,6 +78,26 @@ def test_konv_on_channels_last(direction: str) -> None:
         if prepared is not None:
             check(prepared, problem)
     assert (contenders(1, ["konv"])[0].prepare(problem)) is not None
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_plan(layer: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contender uses plans as their interface says, whether or not this version has them."""
+    shapes = []
+
+    def plan_conv2d(weight: Array, bias: Array | None = None, *, input_shape: tuple[int, ...], **options: Any) -> Any:
+        shapes.append(input_shape)
+        return lambda x, out: konv.conv2d(x, weight, bias, out=out, **options)
+
+    monkeypatch.setattr(konv, "plan_conv2d", plan_conv2d, raising=False)
+    problem = Problem.random(LAYERS[layer], "forward", layout=layout)
+    prepared = Plan(1).prepare(problem)
+    assert prepared is not None
+    check(prepared, problem)
+    n, c, h, w = problem.layer.input_shape
+    assert shapes[0] == ((n, c, h, w) if layout == "NCHW" else (n, h, w, c))
+    assert Plan(1).prepare(Problem.random(LAYERS["dense"], "weight")) is None
 
 
 def test_who_applies() -> None:

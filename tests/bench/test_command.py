@@ -256,6 +256,10 @@ def test_refused_while_parsing(arguments: list[str]) -> None:
 def test_peak_of_the_machine() -> None:
     from konv.bench.machine import machine as real
 
+    for isa in konv.info()["isa_levels"]:
+        with konv.config(isa=isa):
+            assert konv._core.multiply_add_gflops(False, 2) > 0
+            assert konv._core.multiply_add_gflops(True, 1) > 0
     found = real(1, "float32")
     assert found["peak_gflops"] > 0
     assert found["bandwidth_gb"] > 0

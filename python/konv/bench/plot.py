@@ -197,7 +197,7 @@ def _draw_roofline(axes: Axes, rows: list[Row], report: Report) -> None:
         axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     axes.set_xlabel("FLOPs of the direct convolution for each byte of input, weight and output")
     axes.set_ylabel("GFLOP/s")
-    axes.set_title("Rate and its bounds (data in caches may pass the sloping one)", fontsize=11)
+    axes.set_title("Rate and its bounds: caches may pass the sloping one, fewer FLOPs the level one", fontsize=11)
     axes.grid(color="#d0d7de", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=9, frameon=False)
