@@ -185,7 +185,7 @@ def test_measure_passes_konvs_errors_on(monkeypatch: pytest.MonkeyPatch) -> None
         measure(Problem.random(LAYERS["dense"], "forward"), field_of, rounds=1, seconds=0.0)
 
 
-def test_slow_contenders_have_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_contenders_are_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("konv.bench.timing.SLOW_SECONDS", 0.0)
     monkeypatch.setattr("konv.bench.timing.SLOW_RATIO", 0.0)
     row = measure(Problem.random(LAYERS["dense"], "forward"), contenders(1, ["numpy"]), rounds=3, seconds=0.0)

@@ -71,6 +71,26 @@ def test_settings(more: list[str], suite: str, tmp_path: Path) -> None:
     assert all(row.layer.N == 3 for row in report.rows) == (more[0] == "--batch")
 
 
+def test_interrupted(
+    suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from konv.bench import measure
+
+    calls = []
+
+    def once(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr("konv.bench.command.measure", once)
+    file = tmp_path / "figures.json"
+    assert bench(suite, "--json", str(file)) == 0
+    assert "interrupted after 1 of 8 layers" in capsys.readouterr().err
+    assert len(Report.load(file).rows) == 1
+
+
 def test_with_numpy_alone(suite: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     real = builtins.__import__
 

@@ -146,7 +146,13 @@ def _measure(arguments: argparse.Namespace) -> Report:
 
     with limit or nullcontext():
         found = machine(threads, arguments.dtype)
-        rows = [timed(job) for job in track(jobs, lambda job: f"{job[0].suite} {job[0].name}")]
+        rows: list[Row] = []
+        try:
+            rows.extend(timed(job) for job in track(jobs, lambda job: f"{job[0].suite} {job[0].name}"))
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            print(f"interrupted after {len(rows)} of {len(jobs)} layers", file=sys.stderr)
     asked = [contender.name for contender in everyone]
     if arguments.choice:
         asked += dict.fromkeys(name for row in rows for name in row.timings if name not in asked)

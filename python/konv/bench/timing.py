@@ -19,7 +19,7 @@ from konv.bench.problem import Array, Contender, Prepared, Problem
 PAUSE = 0.03
 # How long a turn lasts, in seconds.
 TURN = 0.03
-# Who takes this long for a call, in seconds, and this many times as long as konv, has a turn in the first round alone.
+# Whose first call takes this long, in seconds, and this many times as long as konv's, is not called again.
 SLOW_SECONDS, SLOW_RATIO = 0.3, 20
 
 
@@ -180,9 +180,9 @@ def measure(problem: Problem, field_of: Sequence[Contender], rounds: int = 5, se
         elif (difference := _difference(expected, value)) > allowed_difference(problem):
             row.wrong[entrant.name] = difference
     longest = max(SLOW_SECONDS, SLOW_RATIO * entrants[0].first)
-    for number in range(rounds):
+    for _ in range(rounds):
         for entrant in entrants:
-            if number == 0 or entrant.first < longest:
+            if entrant.first < longest:
                 entrant.turns.append(_turn(entrant.prepared.run, seconds, entrant.first))
-    row.timings = {entrant.name: Timing.of(entrant.turns) for entrant in entrants}
+    row.timings = {entrant.name: Timing.of(entrant.turns or [entrant.first]) for entrant in entrants}
     return row
