@@ -59,7 +59,7 @@ def plot(report: Report, path: Path) -> None:
         raise ValueError("--plot: there is no layer that a peer computes too")
     bars = len(rows) <= MOST_BARS
     lines = len(rows) + len(_groups(rows)) if bars else len(_groups(rows))
-    height = max(6.0, 1.6 + (0.21 if bars else 0.45) * lines)
+    height = max(6.6, 1.6 + (0.21 if bars else 0.45) * lines)
     figure = Figure(figsize=(15, height), dpi=110, layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     figure.suptitle(f"konv {report.versions['konv']}: {report.title}", fontsize=13, weight="bold")
@@ -191,13 +191,13 @@ def _draw_roofline(axes: Axes, rows: list[Row], report: Report) -> None:
     ends = np.array([min(*intensity, ridge) / 1.5, ridge, max(*intensity, ridge) * 1.5])
     bounds = f"{peak:.0f} GFLOP/s of multiply-adds,\n{read:.0f} GB/s from memory"
     axes.plot(ends, np.minimum(peak, ends * read), color="black", linewidth=1.2, zorder=0, label=bounds)
-    axes.set(xscale="log", yscale="log", anchor="N", box_aspect=0.75)
+    axes.set(xscale="log", yscale="log", anchor="N", box_aspect=0.7)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     axes.set_xlabel("FLOPs of the direct convolution for each byte of input, weight and output")
     axes.set_ylabel("GFLOP/s")
-    axes.set_title("Rate and its bounds: caches may pass the sloping one, fewer FLOPs the level one", fontsize=11)
+    axes.set_title("Rate and its bounds\n(caches may pass the sloping one, fewer FLOPs the level one)", fontsize=11)
     axes.grid(color="#d0d7de", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=9, frameon=False)
