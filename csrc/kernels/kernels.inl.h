@@ -6,6 +6,7 @@
 #include "kernels/depthwise.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
