@@ -8,10 +8,13 @@
 
 namespace konv {
 
-WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int m, int lanes, int gemm_rows) {
-  WinogradBlocking b{WinogradTiles(p, m)};
+WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int form, int lanes,
+                                   int gemm_rows) {
+  WinogradBlocking b{WinogradTiles(p, form)};
+  const int64_t sources = int64_t(b.sources.size());
+  b.channels = sources * p.channels;
   const int64_t item = dtype_size(problem.dtype), threads = problem.threads, line = 64 / item;
-  b.tile_pitch = uncrowded(round_up(p.channels, lanes), item);
+  b.tile_pitch = uncrowded((sources - 1) * p.channels + round_up(p.channels, lanes), item);
   b.width = p.outputs > lanes ? 2 * lanes : lanes;
   b.panels = ceil_div(p.outputs, b.width);
 
@@ -34,32 +37,39 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
   b.channel_chunk = p.channels, b.panel_chunk = b.panels;
   if (b.shared_inputs) {
     const int64_t tasks = ceil_div(4 * threads, b.blocks() * p.groups);
-    b.channel_chunk = round_up(ceil_div(p.channels, tasks), std::max<int64_t>(lanes, line));
+    // The last vector of a source's channels reaches into the next source's, which must then be written later.
+    if (sources == 1 || p.channels % lanes == 0)
+      b.channel_chunk = round_up(ceil_div(p.channels, tasks), std::max<int64_t>(lanes, line));
     b.panel_chunk = ceil_div(b.panels, std::min(tasks, b.panels));
     b.panel_group = std::min(b.panel_group, b.panel_chunk);
   }
   return b;
 }
 
-double winograd_cost(const ConvProblem& problem, int m) {
+double winograd_cost(const ConvProblem& problem, int form) {
   const KernelTable& table = kernel_table(Isa(problem.isa));
   const bool single = problem.dtype == DType::f32;
   const int lanes = single ? table.f32.lanes : table.f64.lanes;
   const int rows = single ? table.f32.gemm_rows : table.f64.gemm_rows;
   const TapProblem p = std::move(tap_problems(problem)[0]);
-  const WinogradBlocking b = winograd_blocking(problem, p, m, lanes, rows);
-  const double points = double(b.points()), groups = double(p.groups), channels = double(p.channels);
-  const double tiles = double(b.all_tiles());
-  const double in_vectors = double(ceil_div(p.channels, lanes)), out_vectors = double(ceil_div(p.outputs, lanes));
-  // One vector a row cannot hide the broadcasts behind multiplications, nor can few rows hide the loads of weights.
+  const WinogradBlocking b = winograd_blocking(problem, p, form, lanes, rows);
+  const double points = double(b.points()), groups = double(p.groups), tiles = double(b.all_tiles());
+  const double sources = double(b.sources.size()), n = double(b.m + b.r - 1);
+  const double in_vectors = sources * double(ceil_div(p.channels, lanes));
+  const double out_vectors = double(ceil_div(p.outputs, lanes));
+  double depth = 0;  // of all points' products
+  for (int64_t point = 0; point < b.points(); point++)
+    for (const WinogradSource& s : b.sources) depth += meets(s, b, point) ? double(p.channels) : 0;
+  // One vector a row cannot hide the broadcasts behind multiplications, nor can few rows hide the loads of weights;
+  // each product stores its sums.
   const double micro_rows = double(b.block_tiles()) / double(ceil_div(b.block_tiles(), rows));
   const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 2 / micro_rows);
-  const double multiply = tiles * points * channels * out_vectors * load;
-  const double transforms = tiles * points * (6 * in_vectors + 6 * out_vectors);
+  const double multiply = tiles * (depth * load + 3 * points) * out_vectors;
+  const double transforms = tiles * points * n * (in_vectors + out_vectors);
   // Weights stream past once a block; a core hides half of that behind the multiplications.
-  const double weight_bytes = points * channels * double(p.outputs) * double(dtype_size(problem.dtype));
+  const double weight_bytes = points * double(b.channels) * double(p.outputs) * double(dtype_size(problem.dtype));
   const double stream = groups * stream_cost(weight_bytes);
-  const double prepare = problem.weights_ready ? 0 : groups * channels * out_vectors * points * 3.5 + stream;
+  const double prepare = problem.weights_ready ? 0 : groups * double(b.channels) * out_vectors * points * 3.5 + stream;
   return groups * (multiply + transforms) + prepare + stream / 2 * double(b.blocks());
 }
 

@@ -6,6 +6,7 @@
 namespace konv {
 
 struct WinogradBlocking : WinogradTiles {
+  int64_t channels = 0;                        // of all sources
   int64_t tile_pitch = 0, point_pitch = 0;     // elements between the transformed inputs of tiles, and of points
   int64_t width = 0, panels = 0;               // output channels of a panel
   int64_t panel_group = 0, sums_pitch = 0;     // panels that a pass over the points multiplies; between points of sums
@@ -13,7 +14,12 @@ struct WinogradBlocking : WinogradTiles {
   int64_t channel_chunk = 0, panel_chunk = 0;  // channels of a transforming task, panels of a multiplying one
 };
 
-WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int m, int lanes, int gemm_rows);
-double winograd_cost(const ConvProblem& problem, int m);
+WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int form, int lanes, int gemm_rows);
+// Whether a source takes part in the products of a point: with fewer taps than r, it is zero at infinity.
+inline bool meets(const WinogradSource& s, const WinogradTiles& t, int64_t point) {
+  const int64_t n = t.m + t.r - 1;
+  return (s.whole[0] || point / n != n - 1) && (s.whole[1] || point % n != n - 1);
+}
+double winograd_cost(const ConvProblem& problem, int form);
 
 }  // namespace konv

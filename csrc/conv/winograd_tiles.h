@@ -1,5 +1,8 @@
-// The tiles of a Winograd convolution: the images that hold them (the phases of a dilated convolution), and the blocks
-// of tiles that are computed at a time.
+// The tiles of a Winograd convolution, the images that hold them, and the blocks of tiles that are computed at a time.
+//
+// A convolution with dilation d is d * d convolutions without, on every d-th row and column: its phases are images of
+// their own. One with stride 2 is a sum of convolutions with unit stride, each on every second row and column with half
+// of the taps: its phases are sources, which the products sum up as they do channels.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,11 +12,18 @@
 
 namespace konv {
 
-// A 3x3 convolution with unit dilation: output pixel (i, j) sums input pixels (first + i + r, first + j + s). One with
-// dilation d is d * d such, on every d-th row and column.
+// One source of one image: output pixel (i, j) sums its pixels (first + i + y, first + j + x) over taps (y, x).
+struct WinogradView {
+  int64_t in;  // element offset of the first pixel
+  int64_t size[2], first[2];
+};
 struct WinogradImage {
-  int64_t in, out;  // element offsets of the first pixels
-  int64_t size[2], out_size[2], first[2];
+  int64_t out;  // element offset of the first pixel
+  int64_t size[2];
+};
+struct WinogradSource {
+  int64_t tap[kMaxWinogradTaps];  // of the problem, for each (y, x); -1 where it has none
+  bool whole[2];                  // whether there are r taps along the axis: with fewer, the point at infinity is zero
 };
 
 // Tiles [row, row + h) x [col, col + w) of images [image, image + n).
@@ -23,28 +33,34 @@ struct WinogradBlock {
 };
 
 struct WinogradTiles {
-  int m;  // outputs of a tile along each axis
+  int form;  // index into kWinogradForms
+  int m, r;
   std::vector<WinogradImage> images;
+  std::vector<WinogradSource> sources;
+  std::vector<WinogradView> views;      // of each source of each image
   int64_t in_stride[2], out_stride[2];  // between the rows, and the columns, of an image
-  int64_t tap[9];                       // tap of the problem that meets input pixel (r, s) of a window
   int64_t tiles_h, tiles_w;             // of an image
   int64_t n, h, w;                      // of a block: images, rows and columns of tiles
   int64_t blocks_n, blocks_h, blocks_w;
 
-  WinogradTiles() = default;
-  WinogradTiles(const TapProblem& p, int m);
+  WinogradTiles(const TapProblem& p, int form);
   // Cuts into blocks of about `tiles` tiles: several images, whole rows of tiles, or parts of two rows.
   void cut(int64_t tiles);
 
-  int64_t points() const { return (m + 2) * (m + 2); }
+  int64_t points() const { return (m + r - 1) * (m + r - 1); }
   int64_t blocks() const { return blocks_n * blocks_h * blocks_w; }
   int64_t block_tiles() const { return n * h * w; }
   int64_t all_tiles() const { return int64_t(images.size()) * tiles_h * tiles_w; }
   WinogradBlock block(int64_t index) const;
+  const WinogradView& view(int64_t image, size_t source) const {
+    return views[size_t(image) * sources.size() + source];
+  }
 };
 
-// Empty if the problem has a 3x3 kernel that Winograd's algorithm computes, else the reason why not.
+// Empty if Winograd's algorithm computes the problem, else the reason why not.
 std::string winograd_supports(const ConvProblem& problem);
+// The form for tiles of m x m outputs, of the largest such tiles where m is 0, or -1 if there is none.
+int winograd_form(const ConvProblem& problem, int m);
 
 // Elements between vectors that are used together: not a multiple of a kilobyte, since those would crowd into few sets
 // of the cache.

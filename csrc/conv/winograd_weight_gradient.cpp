@@ -34,7 +34,8 @@ struct Cuts {
   int64_t parts;
   int64_t blocks;  // of channels, over all groups
 
-  Cuts(const ConvProblem& problem, const TapProblem& p, int lanes, int gemm_rows) : tiles(p, 4) {
+  Cuts(const ConvProblem& problem, const TapProblem& p, int lanes, int gemm_rows)
+      : tiles(p, winograd_form(problem, 4)) {
     const int64_t item = dtype_size(problem.dtype);
     width = p.outputs > lanes ? 2 * lanes : lanes;
     c_blocks = ceil_div(p.channels, kBlock), c_block = ceil_div(p.channels, c_blocks);
@@ -124,13 +125,14 @@ class WinogradWeightGradientPlan final : public ConvPlan {
 
   void transform_inputs(const T* x, const ChannelBlock& b, const WinogradBlock& tiles, const Scratch& s) const {
     for (int64_t i = 0; i < tiles.n; i++) {
-      const WinogradImage& image = cut_.tiles.images[size_t(tiles.image + i)];
+      const WinogradView& image = cut_.tiles.view(tiles.image + i, 0);
       const ChannelsLast<T> pixels(kernel_, x + image.in + (b.group * p_.channels + b.c0) * p_.in_c, b.channels,
                                    p_.in_c, cut_.tiles.in_stride, image.size, image.first[0] + tiles.row * 4,
                                    tiles.h * 4 + 2, image.first[1] + tiles.col * 4, tiles.w * 4 + 2, s.packed,
                                    round_up(b.channels, kernel_.lanes));
-      kernel_.winograd_input4({pixels.src, pixels.row_pitch, pixels.pixel_pitch, tiles.h, tiles.w, b.channels,
-                               s.inputs + i * tiles.h * tiles.w * x_pitch_, x_point_, x_pitch_});
+      kernel_.winograd_input[cut_.tiles.form]({pixels.src, pixels.row_pitch, pixels.pixel_pitch, tiles.h, tiles.w,
+                                               b.channels, s.inputs + i * tiles.h * tiles.w * x_pitch_, x_point_,
+                                               x_pitch_});
     }
   }
 
@@ -138,7 +140,7 @@ class WinogradWeightGradientPlan final : public ConvPlan {
     for (int64_t i = 0; i < tiles.n; i++) {
       const WinogradImage& image = cut_.tiles.images[size_t(tiles.image + i)];
       const ChannelsLast<T> pixels(kernel_, dy + image.out + (b.group * p_.outputs + b.k0) * p_.out_c, b.outputs,
-                                   p_.out_c, cut_.tiles.out_stride, image.out_size, tiles.row * 4, tiles.h * 4,
+                                   p_.out_c, cut_.tiles.out_stride, image.size, tiles.row * 4, tiles.h * 4,
                                    tiles.col * 4, tiles.w * 4, s.packed, round_up(b.outputs, kernel_.lanes));
       kernel_.winograd_gradient({pixels.src, pixels.row_pitch, pixels.pixel_pitch, tiles.h, tiles.w, b.outputs,
                                  s.gradients + i * tiles.h * tiles.w * y_pitch_, y_point_, y_pitch_});
@@ -173,7 +175,7 @@ class WinogradWeightGradientPlan final : public ConvPlan {
     bool dense = p_.w_channel == 9 || b.channels == 1;
     int64_t element[9];
     for (int i = 0; i < 9; i++) {
-      element[i] = p_.taps[size_t(cut_.tiles.tap[i])].weight;
+      element[i] = p_.taps[size_t(cut_.tiles.sources[0].tap[i])].weight;
       dense = dense && element[i] == i;
     }
     if (dense) return kernel_.transpose(result, cut_.k_block, b.channels * 9, b.outputs, dst, p_.w_output);

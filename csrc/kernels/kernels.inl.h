@@ -6,6 +6,7 @@
 #include "kernels/depthwise.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
@@ -21,6 +22,7 @@ constexpr Kernels<T> make_kernels() {
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
   fill_gemm<T, Products>(k);
+  fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"
   return k;
