@@ -21,7 +21,9 @@ DIRECTIONS = ("forward", "input", "weight")
 LAYOUTS = ("NCHW", "NHWC", "NCHW-last")
 DTYPES = ("float32", "float64")
 ISA_LEVELS: tuple[str, ...] = tuple(konv.info()["isa_levels"])
-ALGORITHMS = ("implicit_gemm", "pointwise", "depthwise", "winograd", "winograd_2x2", "reference")
+ALGORITHMS = (
+    "implicit_gemm", "implicit_gemm_bf16", "pointwise", "depthwise", "winograd", "winograd_2x2", "reference",
+)  # fmt: skip
 # Algorithms whose error is a multiple of eps times the largest magnitude around, not that of each result alone. Few
 # channels spread magnitudes widely: networks' sizes have constants of their own, see test_winograd.py.
 SPREADING = {"winograd": 16.0, "winograd_2x2": 4.0}
@@ -173,6 +175,8 @@ class Case:
         if algorithm == "pointwise":
             plain = self.kernel == self.stride == (1, 1) and self.pads == ((0, 0), (0, 0))
             return plain and self.groups == 1 and direction != "weight"
+        if algorithm == "implicit_gemm_bf16":  # the tests' precision is the default one
+            return False
         if algorithm == "depthwise":
             return self.groups == self.c == self.k
         if algorithm in ("winograd", "winograd_2x2"):

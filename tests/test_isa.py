@@ -128,6 +128,9 @@ def test_symbol_check(nm: str, fault: str | None) -> None:
         ("avx2", "vaddps %ymm16,%ymm1,%ymm2", False),
         ("avx2", "kmovw  %k1,%eax", False),
         ("avx512", "vaddps %zmm0,%zmm1,%zmm2{%k1}", True),
+        ("avx512", "vdpbf16ps %zmm0,%zmm1,%zmm2", False),
+        ("avx512", "vcvtne2ps2bf16 %zmm0,%zmm1,%zmm2", False),
+        ("avx512_bf16", "vdpbf16ps %zmm0,%zmm1,%zmm2", True),
     ],
 )
 def test_code_check(level: str, instruction: str, clean: bool) -> None:

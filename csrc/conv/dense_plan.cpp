@@ -1,5 +1,5 @@
-// Runs TapProblems on the GEMM micro-kernel, as cut by dense_tiling.cpp. implicit_gemm, pointwise and implicit_gemm_bf16
-// are this plan with the input packed, read in place, and packed as pairs of channels.
+// Runs TapProblems on the GEMM micro-kernel, as cut by dense_tiling.cpp. implicit_gemm, pointwise and
+// implicit_gemm_bf16 are this plan with the input packed, read in place, and packed as pairs of channels.
 #include "conv/dense_plan.h"
 
 #include <algorithm>
@@ -62,8 +62,9 @@ struct Stage {
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
     // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.
-    weights_in_place = !conv.weights_ready && input != DenseInput::pairs && t.lanes == Lanes::outputs && p.w_output == 1 &&
-                       p.outputs % kernel.lanes == 0 && p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
+    weights_in_place = !conv.weights_ready && input != DenseInput::pairs && t.lanes == Lanes::outputs &&
+                       p.w_output == 1 && p.outputs % kernel.lanes == 0 &&
+                       p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? elements - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
       if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv, weight_step);

@@ -41,6 +41,9 @@ DenseInput input_of(const ConvProblem& p) {
   return in_place ? DenseInput::in_place : DenseInput::packed;
 }
 
+// Close calls go to the algorithms that keep float32's accuracy.
+constexpr double kFavourFloat32 = 1.1;
+
 std::string bf16_supports(const ConvProblem& p) {
   if (p.precision != Precision::medium) return "precision is not 'medium'";
   if (p.dtype != DType::f32) return "the arrays are not float32";
@@ -68,16 +71,15 @@ std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
 }  // namespace
 
 extern const Algorithm pointwise_algorithm;
-const Algorithm pointwise_algorithm = {"pointwise", pointwise_supports,
-                                       [](const ConvProblem& p) {
-                                         return dense_cost(p, DenseInput::in_place) + packing_cost(p);
-                                       },
-                                       [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::in_place); }};
+const Algorithm pointwise_algorithm = {
+    "pointwise", pointwise_supports,
+    [](const ConvProblem& p) { return dense_cost(p, DenseInput::in_place) + packing_cost(p); },
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::in_place); }};
 
 extern const Algorithm implicit_gemm_bf16_algorithm;
 const Algorithm implicit_gemm_bf16_algorithm = {
     "implicit_gemm_bf16", bf16_supports,
-    [](const ConvProblem& p) { return dense_cost(p, DenseInput::pairs) + packing_cost(p); },
+    [](const ConvProblem& p) { return kFavourFloat32 * (dense_cost(p, DenseInput::pairs) + packing_cost(p)); },
     [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }};
 
 extern const Algorithm implicit_gemm_algorithm;

@@ -85,8 +85,7 @@ inline void pack_weight_panel(const PairKernels& kernel, const WeightPanel<float
       for (int64_t i = p.outputs; i < width; i++) p.dst[k * width + i] = 0;
   if (!p.rows.empty()) {
     const int64_t elements = int64_t(p.rows.size()) / pairs;
-    kernel.pack_weights(
-        {p.w, q.w_output, q.w_channel, p.outputs, p.channels, elements, p.dst, p.rows.data()});
+    kernel.pack_weights({p.w, q.w_output, q.w_channel, p.outputs, p.channels, elements, p.dst, p.rows.data()});
     return;
   }
   for (int64_t i = 0; i < pairs; i++)

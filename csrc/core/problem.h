@@ -8,8 +8,8 @@
 namespace konv {
 
 enum class DType : int64_t { f32, f64 };
-// How exactly sums are formed: strict has only algorithms with the direct convolution's error, medium multiplies float32
-// arrays in bfloat16 where the CPU can.
+// How exactly sums are formed: strict has only algorithms with the direct convolution's error, medium multiplies
+// float32 arrays in bfloat16 where the CPU can.
 enum class Precision : int64_t { strict, high, medium };
 enum class Direction : int64_t { forward, input_gradient, weight_gradient };
 
@@ -22,7 +22,7 @@ struct ConvProblem {
   DType dtype;
   Direction direction;
   int64_t isa, threads, max_workspace;
-  int64_t algorithm;      // index into the list of algorithms, or -1: choose
+  int64_t algorithm;  // index into the list of algorithms, or -1: choose
   Precision precision;
   int64_t weights_ready;  // weights are prepared once for many runs
   int64_t has_bias, has_residual;

@@ -36,8 +36,8 @@ template <int Step>
 KONV_INLINE void pack_pair_run(const float* first, const float* second, float* dst, int64_t begin, int64_t end,
                                int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes<float>)
-    store(dst + i, pairs(load_run<Step>(first, i, begin, end),
-                         second ? load_run<Step>(second, i, begin, end) : Vec<float>{}));
+    store(dst + i,
+          pairs(load_run<Step>(first, i, begin, end), second ? load_run<Step>(second, i, begin, end) : Vec<float>{}));
 }
 static void pack_pair_row(const float* first, const float* second, int64_t step, float* dst, int64_t begin, int64_t end,
                           int64_t n) {
@@ -164,5 +164,5 @@ constexpr PairKernels make_pair_kernels() {
 #define KONV_JOIN(a, b) KONV_JOIN_(a, b)
 // The only symbol of the object file.
 extern const konv::PairKernels KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME);
-constexpr konv::PairKernels KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME) =
-    konv::KONV_ISA_LEVEL_NAME::make_pair_kernels();
+constexpr konv::PairKernels KONV_JOIN(konv_kernels_,
+                                      KONV_ISA_LEVEL_NAME) = konv::KONV_ISA_LEVEL_NAME::make_pair_kernels();
