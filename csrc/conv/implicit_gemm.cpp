@@ -42,7 +42,7 @@ DenseInput input_of(const ConvProblem& p) {
 }
 
 // Close calls go to the algorithms that keep float32's accuracy.
-constexpr double kFavourFloat32 = 1.1;
+constexpr double kFavourFloat32 = 1.05;
 
 std::string bf16_supports(const ConvProblem& p) {
   if (p.precision != Precision::medium) return "precision is not 'medium'";

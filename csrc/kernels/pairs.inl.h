@@ -98,6 +98,12 @@ KONV_INLINE void transpose_pairs(int outputs, int cols, Pair&& pair, Row&& row) 
     if (c < cols)
       if (float* d = row(c)) store_n(d, t[c], outputs);
 }
+// Weights of a panel lie in short runs, which end before the CPU sees a stream: requests a pair some pairs ahead.
+KONV_INLINE void request_ahead(const float* src, int64_t channel) {
+  constexpr int64_t kAhead = 4;
+  __builtin_prefetch(src + 2 * kAhead * channel);
+  __builtin_prefetch(src + (2 * kAhead + 1) * channel);
+}
 KONV_INLINE float* weight_row(const WeightPairs& p, int64_t index, int64_t k) {
   return p.dst_off[index] < 0 ? nullptr : p.dst + p.dst_off[index] + k;
 }
@@ -124,12 +130,13 @@ static void pack_weight_rows(const WeightPairs& p) {
     for (int64_t k = 0; k < p.outputs; k += L) {
       const int64_t n = p.outputs - k;
       const float* src = p.src + c * p.channel + k;
+      request_ahead(src, p.channel);
       const Vec<float> second = c + 1 < p.channels ? load_first(src + p.channel, n) : Vec<float>{};
       if (float* d = weight_row(p, c / 2, k)) store_n(d, pairs(load_first(src, n), second), int(n < L ? n : L));
     }
 }
 static void pack_weight_pairs(const WeightPairs& p) {
-  constexpr int L = kLanes<float>, kAhead = 4;  // pairs, for rows that end before a stream is seen
+  constexpr int L = kLanes<float>;
   if (p.elements == 1 && p.output == 1) return pack_weight_rows(p);
   if (p.elements == 1 && p.channel == 1) return pack_neighbour_weights(p);
   for (int64_t k0 = 0; k0 < p.outputs; k0 += L)
@@ -141,8 +148,7 @@ static void pack_weight_pairs(const WeightPairs& p) {
             int(p.outputs - k0 < L ? p.outputs - k0 : L), int(n < L ? n : L),
             [&](int k) {
               const float* row = src + k * p.output;
-              __builtin_prefetch(row + 2 * kAhead * p.channel);
-              __builtin_prefetch(row + (2 * kAhead + 1) * p.channel);
+              request_ahead(row, p.channel);
               return pairs(load_first(row, n), c + 1 < p.channels ? load_first(row + p.channel, n) : Vec<float>{});
             },
             [&](int i) { return weight_row(p, c / 2 * p.elements + e + i, k0); });

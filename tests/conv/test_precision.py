@@ -125,18 +125,17 @@ def test_values_that_bfloat16_rounds() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", [CASES[0], CASES[6], CASES[16], Case(1, 5, (9, 9), 7, (3, 3), (2, 2), ONE)], ids=str)
 def test_infinities_reach_what_they_should(case: Case, layout: str, direction: str) -> None:
-    """Odd channels are paired with zero, and tiles are rounded up: neither may spread an infinity or a NaN."""
+    """Odd channels are paired with zero, which must not spread an infinity or a NaN beyond what float32 does."""
     data = case.data()
     for array in (data.x, data.gy):
         flat = array.reshape(array.shape[0], -1)
         flat[0, -1], flat[0, flat.shape[1] // 2] = np.inf, np.nan
     data.w.reshape(-1)[-1] = -np.inf
-    with np.errstate(invalid="ignore"):
-        truth = case.truth(direction, data)
     out = medium(case, direction, data, layout=layout)
-    finite = np.isfinite(truth)
-    assert np.isfinite(out[finite]).all()
-    assert not np.isfinite(out[~finite]).any()
+    high = case.compute(direction, data, layout=layout, algorithm="implicit_gemm")
+    for kind in (np.isnan, np.isposinf, np.isneginf):
+        np.testing.assert_array_equal(kind(out), kind(high))
+    assert np.isfinite(out).any()
 
 
 @needs_bfloat16
