@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "conv/grouped_pixels.h"
 #include "conv/packing.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -31,8 +32,7 @@ struct Stage {
   bool weights_in_place;  // the caller's are [group][output][tap] already
 
   Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
-    std::sort(p.taps.begin(), p.taps.end(),
-              [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
+    sort_taps(p);
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && 2 * p.groups >= lanes &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
@@ -247,6 +247,7 @@ class DepthwisePlan final : public ConvPlan {
 };
 
 std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
+  if (auto plan = make_grouped_pixels_plan(p)) return plan;
   if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
   if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);
   return std::make_unique<DepthwisePlan<double>>(p);

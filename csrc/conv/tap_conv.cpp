@@ -93,6 +93,11 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
   return all;
 }
 
+void sort_taps(TapProblem& p) {
+  std::sort(p.taps.begin(), p.taps.end(),
+            [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
+}
+
 bool leaves_gaps(const ConvProblem& p, size_t problems) {
   return p.direction == Direction::input_gradient &&
          int64_t(problems) < phase_count(p, 0) * phase_count(p, 1) * phase_count(p, 2);

@@ -4,8 +4,10 @@
 #include "simd/vec.h"
 
 #include "kernels/depthwise.inl.h"
+#include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/grouped_pixels.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"

@@ -104,6 +104,74 @@ struct DepthwisePixels {
   bool relu;
 };
 
+// The input gradient of a depthwise convolution whose columns have stride 2: both phases of output columns together.
+// out[r][2 * j + h] = sum over tap rows t and taps s of phase h of w[t][h][s] * row[r + t][j + first + lead[h] + s],
+// where a null row, and columns outside [0, width), read as zero. One phase has `taps` taps a row and a lead of 0, the
+// other one tap less: even outputs the first (lead[1] is 1) or odd outputs (lead[0] is 0 as well).
+template <class T>
+struct DepthwiseSpread {
+  const T* const* row;
+  int64_t width, first, tap_rows;
+  int taps;  // 2 to 4
+  bool even_first;
+  const T* w;  // a row of even taps, then a row of odd ones
+  T* out;
+  int64_t rows, cols, out_pitch;
+};
+
+// The weight gradient of one channel over a band of output rows.
+// sums[t * taps + s] += sum over rows r and columns j of dy[r][j] * x[r * step + t][j * step + first + s], where rows of x
+// outside [row_low, row_high) and columns outside [0, width) read as zero. taps is 3, 5 or 7, step 1 or 2.
+template <class T>
+struct DepthwiseSums {
+  const T* x;
+  int64_t x_pitch, row_low, row_high, width, first, tap_rows;
+  int taps, step;
+  const T* dy;
+  int64_t dy_pitch, rows, cols;
+  T* sums;
+};
+
+// How the lanes of a block of channels read a pixel of channels-last input: at channel lane[l], where lane is null at
+// channel l. The lanes read channels below `span`.
+struct PixelLanes {
+  const int32_t* lane;
+  int span;
+};
+
+// Narrow groups, channels last: one or two output rows, one block of output channels in the lanes.
+// out[r][j][l] = bias[l] + sum over i < depth, tap rows t and taps s of
+//   w[((i * tap_rows + t) * taps + s) * lanes + l] * row[r * row_step + t][(j * step + first + s) * pixel + lane(l) + i]
+// where a null row, and pixels outside [0, width), read as zero. With step 1 taps is 1 to 5 or 7, with step 2 3, 5 or 7.
+template <class T>
+struct GroupedPixels {
+  const T* const* row;
+  int64_t width, first, pixel;
+  int64_t depth, tap_rows, row_step, rows;
+  int taps, step;
+  PixelLanes lanes;
+  const T* w;
+  T* out;
+  int64_t cols, out_row, out_pixel;
+  const T* bias;  // may be null
+  bool relu;
+};
+
+// The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7.
+// sums[((i * tap_rows + t) * taps + s) * lanes + l] += sum over rows r and pixels j of
+//   dy[r][j][l] * row[r * row_step + t][(j * step + first + s) * pixel + lane(l) + i].
+template <class T>
+struct GroupedPixelSums {
+  const T* const* row;
+  int64_t width, first, pixel;
+  int64_t depth, tap_rows, row_step, rows;
+  int taps, step;
+  PixelLanes lanes;
+  const T* dy;
+  int64_t cols, dy_row, dy_pixel;
+  T* sums;
+};
+
 template <class T>
 struct Kernels {
   int lanes;

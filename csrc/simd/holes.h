@@ -167,6 +167,62 @@ KONV_INLINE Vec<T> load_lanes(const T* p, LaneRange<T> r, Vec<T> rest) {
 }
 #endif
 
+// Lane numbers, to permute by: lane l of the result is lane order[l] of v.
+#if defined(__AVX512F__)
+template <class T>
+struct LaneOrder {
+  __m512i lanes;
+};
+template <class T>
+KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
+  if constexpr (sizeof(T) == 4)
+    return {_mm512_loadu_si512(lane)};
+  else
+    return {_mm512_maskz_cvtepi32_epi64(__mmask8(-1), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane)))};
+}
+KONV_INLINE Vec<float> permute(Vec<float> v, LaneOrder<float> o) {
+  return (Vec<float>)_mm512_maskz_permutexvar_ps(__mmask16(-1), o.lanes, (__m512)v);
+}
+KONV_INLINE Vec<double> permute(Vec<double> v, LaneOrder<double> o) {
+  return (Vec<double>)_mm512_maskz_permutexvar_pd(__mmask8(-1), o.lanes, (__m512d)v);
+}
+#elif defined(__AVX2__)
+template <class T>
+struct LaneOrder {
+  __m256i lanes;  // of 32 bits
+};
+template <class T>
+KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
+  if constexpr (sizeof(T) == 4) return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane))};
+  return {_mm256_setr_epi32(2 * lane[0], 2 * lane[0] + 1, 2 * lane[1], 2 * lane[1] + 1, 2 * lane[2], 2 * lane[2] + 1,
+                            2 * lane[3], 2 * lane[3] + 1)};
+}
+KONV_INLINE Vec<float> permute(Vec<float> v, LaneOrder<float> o) {
+  return (Vec<float>)_mm256_permutevar8x32_ps((__m256)v, o.lanes);
+}
+KONV_INLINE Vec<double> permute(Vec<double> v, LaneOrder<double> o) {
+  return (Vec<double>)_mm256_permutevar8x32_ps((__m256)v, o.lanes);
+}
+#else
+template <class T>
+struct LaneOrder {
+  int lanes[kLanes<T>];
+};
+template <class T>
+KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
+  LaneOrder<T> o;
+  for (int i = 0; i < kLanes<T>; i++) o.lanes[i] = lane[i];
+  return o;
+}
+template <class T>
+KONV_INLINE Vec<T> permute(Vec<T> v, LaneOrder<T> o) {
+  T from[kLanes<T>], to[kLanes<T>];
+  store(from, v);
+  for (int i = 0; i < kLanes<T>; i++) to[i] = from[o.lanes[i]];
+  return load(to);
+}
+#endif
+
 // The larger of two values, `best` where they are equal, and the later NaN where there is one: bits only move.
 #if defined(__AVX512F__)
 KONV_INLINE Vec<float> max_or_nan(Vec<float> best, Vec<float> v) {
