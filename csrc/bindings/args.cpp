@@ -66,20 +66,6 @@ bool overlaps_itself(PyArrayObject* a) {
   return false;
 }
 
-bool shares_memory(PyArrayObject* out, PyObject* input) {
-  if (!input || !PyArray_Check(input)) return false;
-  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(input);
-  if (PyArray_SIZE(a) == 0 || PyArray_SIZE(out) == 0) return false;
-  const char *a0, *a1, *b0, *b1;
-  bounds(out, a0, a1), bounds(a, b0, b1);
-  if (a0 >= b1 || b0 >= a1) return false;
-  Ref numpy(PyImport_ImportModule("numpy"));
-  if (!numpy.get()) throw PythonError();
-  Ref result(PyObject_CallMethod(numpy.get(), "shares_memory", "OO", reinterpret_cast<PyObject*>(out), input));
-  if (!result.get()) throw PythonError();
-  return PyObject_IsTrue(result.get()) == 1;
-}
-
 // Elements before and after the input along one axis for the padding that keeps ceil(size / stride) outputs.
 void same_padding(int64_t size, int64_t extent, int64_t stride, bool lower, int64_t& before, int64_t& after) {
   const int64_t out = (size + stride - 1) / stride;
@@ -324,6 +310,20 @@ bool is_channels_last_memory(const View& v) {
   return true;
 }
 
+bool share_memory(PyArrayObject* out, PyObject* input) {
+  if (!input || !PyArray_Check(input)) return false;
+  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(input);
+  if (PyArray_SIZE(a) == 0 || PyArray_SIZE(out) == 0) return false;
+  const char *a0, *a1, *b0, *b1;
+  bounds(out, a0, a1), bounds(a, b0, b1);
+  if (a0 >= b1 || b0 >= a1) return false;
+  Ref numpy(PyImport_ImportModule("numpy"));
+  if (!numpy.get()) throw PythonError();
+  Ref result(PyObject_CallMethod(numpy.get(), "shares_memory", "OO", reinterpret_cast<PyObject*>(out), input));
+  if (!result.get()) throw PythonError();
+  return PyObject_IsTrue(result.get()) == 1;
+}
+
 Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Layout& layout, bool batched,
             std::initializer_list<PyObject*> inputs) {
   const Array out = type_number == NPY_INT64 ? index_array_arg(object, "out") : array_arg(object, "out");
@@ -339,7 +339,7 @@ Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Lay
   if (!PyArray_ISWRITEABLE(out.object)) value_error("out: expected a writable array");
   if (overlaps_itself(out.object)) value_error("out: its elements overlap one another in memory");
   for (PyObject* input : inputs)
-    if (shares_memory(out.object, input)) value_error("out: expected memory that no input shares");
+    if (share_memory(out.object, input)) value_error("out: expected memory that no input shares");
   Py_INCREF(object);
   return Ref(object);
 }

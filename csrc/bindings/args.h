@@ -104,6 +104,8 @@ int64_t max_workspace_arg(PyObject* object);  // None: the configuration's
 Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory);
 // Whether a channels-first array has channels innermost in memory.
 bool is_channels_last_memory(const View& view);
+// Whether some element of the two lies in the same memory; false where `input` is no array.
+bool share_memory(PyArrayObject* out, PyObject* input);
 // Checks the caller's `out`: type, shape, writable, no overlap with itself or with the inputs.
 Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Layout& layout, bool batched,
             std::initializer_list<PyObject*> inputs);

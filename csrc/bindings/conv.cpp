@@ -3,119 +3,13 @@
 #include <algorithm>
 
 #include "bindings/conv.h"
+#include "bindings/conv_args.h"
 #include "core/config.h"
 #include "core/isa.h"
 
 namespace konv {
 
 namespace {
-
-// What all directions take. The Python layer passes every argument by position, in the order of these indices.
-struct Common {
-  Layout layout;
-  int64_t stride[3], dilation[3], groups;
-  PyObject *padding, *padding_mode;
-  int64_t algorithm, threads, max_workspace;
-};
-
-int64_t algorithm_arg(PyObject* object) {
-  if (!PyUnicode_Check(object)) type_error("algorithm: expected a string, got %s", Py_TYPE(object)->tp_name);
-  if (is_string(object, "auto")) return -1;
-  const char* name = PyUnicode_AsUTF8(object);
-  if (!name) throw PythonError();
-  return algorithm_index(name);
-}
-
-Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* dilation, PyObject* groups,
-                   PyObject* padding_mode, PyObject* layout, PyObject* algorithm, PyObject* threads,
-                   PyObject* max_workspace) {
-  Common c;
-  c.layout = layout_arg(layout, spatial);
-  spatial_arg(stride, "stride", spatial, 1, c.stride);
-  spatial_arg(dilation, "dilation", spatial, 1, c.dilation);
-  c.groups = int_arg(groups, "groups", 1);
-  c.padding = padding;
-  if (!is_string(padding_mode, "zeros")) {
-    if (!PyUnicode_Check(padding_mode))
-      type_error("padding_mode: expected a string, got %s", Py_TYPE(padding_mode)->tp_name);
-    value_error("padding_mode: this version supports 'zeros', got %R", padding_mode);
-  }
-  c.algorithm = algorithm_arg(algorithm);
-  c.threads = threads_arg(threads);
-  c.max_workspace = max_workspace_arg(max_workspace);
-  return c;
-}
-
-// Fills kernel-dependent members: sizes, padding, output.
-void geometry(ConvProblem& p, const Common& c, const char* input_name) {
-  const int spatial = c.layout.spatial;
-  std::copy_n(c.stride, 3, p.stride);
-  std::copy_n(c.dilation, 3, p.dilation);
-  int64_t after[3], extent[3];
-  for (int i = 0; i < 3; i++) {
-    if (p.kernel[i] < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", (long long)p.kernel[i]);
-    if (p.kernel[i] > INT32_MAX || p.in[i] > (int64_t(1) << 48))
-      value_error("%s: a spatial size is too large", p.kernel[i] > INT32_MAX ? "weight" : input_name);
-    extent[i] = p.dilation[i] * (p.kernel[i] - 1) + 1;
-  }
-  padding_arg(c.padding, spatial, p.in, extent, p.stride, p.pad, after);
-  double elements = 1;
-  for (int i = 0; i < 3; i++) {
-    const int64_t room = p.in[i] + p.pad[i] + after[i] - extent[i];
-    if (room < 0)
-      value_error("weight: a kernel of %lld with dilation %lld spans %lld elements, but the padded input has %lld",
-                  (long long)p.kernel[i], (long long)p.dilation[i], (long long)extent[i],
-                  (long long)(p.in[i] + p.pad[i] + after[i]));
-    p.out[i] = room / p.stride[i] + 1;
-    elements *= double(p.out[i]);
-  }
-  if (elements * double(std::max<int64_t>(1, p.n)) * double(std::max<int64_t>(1, p.k)) > double(int64_t(1) << 58))
-    value_error("padding: the output would have more than 2^58 elements");
-}
-
-void channels(ConvProblem& p, int64_t weight_channels, const char* input_name) {
-  if (p.c < 1) value_error("%s: expected at least one channel", input_name);
-  if (p.k < 1) value_error("weight: expected at least one output channel");
-  if (p.k % p.groups)
-    value_error("groups: %lld does not divide the %lld output channels of weight", (long long)p.groups, (long long)p.k);
-  if (p.c % p.groups)
-    value_error("groups: %lld does not divide the %lld channels of %s", (long long)p.groups, (long long)p.c,
-                input_name);
-  if (weight_channels != p.c / p.groups)
-    value_error("weight: expected %lld input channels a group (%s has %lld channels in %lld groups), got %lld",
-                (long long)(p.c / p.groups), input_name, (long long)p.c, (long long)p.groups,
-                (long long)weight_channels);
-}
-
-View weight_view(const Array& w, int spatial) {
-  if (w.ndim != spatial + 2)
-    value_error("weight: expected %d dimensions (out, in / groups, kernel), got shape %s", spatial + 2,
-                shape_text(w.ndim, w.shape).c_str());
-  return view_of(w, Layout{spatial, false}, "weight");
-}
-
-ConvProblem problem_of(const Common& c, Direction direction, DType dtype) {
-  ConvProblem p{};
-  p.direction = direction;
-  p.dtype = dtype;
-  p.isa = config().isa;
-  p.threads = c.threads;
-  p.max_workspace = c.max_workspace;
-  p.algorithm = c.algorithm;
-  p.groups = c.groups;
-  return p;
-}
-
-void set_input(ConvProblem& p, const View& v) {
-  p.n = v.shape[0], p.c = v.shape[1];
-  std::copy_n(v.shape + 2, 3, p.in);
-  std::copy_n(v.strides, 5, p.xs);
-}
-void set_kernel(ConvProblem& p, const View& v) {
-  p.k = v.shape[0];
-  std::copy_n(v.shape + 2, 3, p.kernel);
-  std::copy_n(v.strides, 5, p.ws);
-}
 
 void run(const ConvProblem& p, const ConvTensors& t) {
   ReleaseGil release(p.flops() > 1e5);
@@ -144,22 +38,29 @@ void forward_args(Forward& f, int spatial, PyObject* const* a) {
   set_kernel(f.problem, wv);
   channels(f.problem, wv.shape[1], "input");
   geometry(f.problem, f.common, "input");
-  if (a[2] != Py_None) {
-    const Array b = array_arg(a[2], "bias");
-    same_dtype(b, "bias", f.x, "input");
-    if (b.ndim != 1 || b.shape[0] != f.problem.k)
-      value_error("bias: expected shape (%lld,), got %s", (long long)f.problem.k, shape_text(b.ndim, b.shape).c_str());
-    f.bias = Ref(reinterpret_cast<PyObject*>(PyArray_GETCONTIGUOUS(b.object)));
-    if (!f.bias.get()) throw PythonError();
-    f.problem.has_bias = 1;
-  }
-  if (a[9] != Py_None) {
-    if (!PyUnicode_Check(a[9]) && !PyTuple_Check(a[9]))
-      type_error("activation: expected a string or None, got %s", Py_TYPE(a[9])->tp_name);
-    if (!is_string(a[9], "relu")) value_error("activation: this version fuses 'relu' or None, got %R", a[9]);
-    f.problem.relu = 1;
-  }
-  if (a[10] != Py_None) value_error("residual: not supported in this version; expected None");
+  f.bias = bias_arg(a[2], f.problem, f.x, "input");
+  activation_arg(a[9], f.problem);
+}
+
+// Adds the residual to the problem: with the result's strides, if need be by way of the result.
+const void* residual_arg(PyObject* object, ConvProblem& p, PyObject* out, const Layout& layout, bool batched) {
+  const Array r = array_arg(object, "residual");
+  PyArrayObject* y = reinterpret_cast<PyArrayObject*>(out);
+  if (r.ndim != PyArray_NDIM(y) || !std::equal(r.shape, r.shape + r.ndim, PyArray_DIMS(y)))
+    value_error("residual: expected the result's shape %s, got %s",
+                shape_text(PyArray_NDIM(y), PyArray_DIMS(y)).c_str(), shape_text(r.ndim, r.shape).c_str());
+  p.has_residual = 1;
+  int64_t strides[5];
+  strides_of(r.object, layout, batched, strides);
+  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  bool same = true;
+  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == p.ys[i]);
+  const bool is_out = same && r.data == PyArray_DATA(y);
+  if (!is_out && share_memory(y, object))
+    value_error("residual: expected `out` itself, or memory that `out` does not share");
+  if (same) return r.data;
+  if (PyArray_CopyInto(y, r.object) < 0) throw PythonError();
+  return PyArray_DATA(y);
 }
 
 PyObject* conv(int spatial, PyObject* const* a) {
@@ -171,9 +72,11 @@ PyObject* conv(int spatial, PyObject* const* a) {
   Ref out = a[12] == Py_None ? new_array(type, shape, f.common.layout, f.xv.batched,
                                          !f.common.layout.channels_last && is_channels_last_memory(f.xv))
                              : out_arg(a[12], type, shape, f.common.layout, f.xv.batched, {a[0], a[1], a[2]});
-  if (p.n == 0) return out.release();
+  if (a[10] != Py_None) same_dtype(array_arg(a[10], "residual"), "residual", f.x, "input");
   strides_of(out.array(), f.common.layout, f.xv.batched, p.ys);
-  run(p, {f.x.data, f.w.data, PyArray_DATA(out.array()), p.has_bias ? PyArray_DATA(f.bias.array()) : nullptr});
+  const void* bias = p.has_bias ? PyArray_DATA(f.bias.array()) : nullptr;
+  const void* residual = a[10] == Py_None ? nullptr : residual_arg(a[10], p, out.get(), f.common.layout, f.xv.batched);
+  if (p.n > 0) run(p, {f.x.data, f.w.data, PyArray_DATA(out.array()), bias, residual});
   return out.release();
 }
 
@@ -201,7 +104,7 @@ PyObject* conv_input(int spatial, PyObject* const* a) {
                              : out_arg(a[10], type, xv.shape, c.layout, xv.batched, {a[1], a[2]});
   if (PyArray_SIZE(out.array()) == 0) return out.release();
   strides_of(out.array(), c.layout, xv.batched, p.xs);
-  run(p, {PyArray_DATA(out.array()), w.data, dy.data, nullptr});
+  run(p, {PyArray_DATA(out.array()), w.data, dy.data, nullptr, nullptr});
   return out.release();
 }
 
@@ -235,7 +138,7 @@ PyObject* conv_weight(int spatial, PyObject* const* a) {
     return out.release();
   }
   strides_of(out.array(), weight_layout, true, p.ws);
-  run(p, {x.data, PyArray_DATA(out.array()), dy.data, nullptr});
+  run(p, {x.data, PyArray_DATA(out.array()), dy.data, nullptr, nullptr});
   return out.release();
 }
 

@@ -131,14 +131,25 @@ class Scratch {
 
 std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& p) { return cache().find(p); }
 
-void run_plan(const ConvPlan& plan, const ConvTensors& tensors) {
+void prepare_plan(const ConvPlan& plan, const ConvTensors& tensors, char* packed) {
+  FlushDenormals guard(!config().keep_denormals);
+  plan.prepare(tensors, packed);
+}
+
+void run_plan(const ConvPlan& plan, const ConvTensors& tensors, const char* packed) {
   thread_local Scratch scratch;
   const auto round = [](int64_t n) { return (n + 63) / 64 * 64; };
   // A little more than a multiple of the page between threads, so that their scratch does not share cache sets.
+  const int64_t weights = packed ? 0 : round(plan.prepared_bytes);
   const int64_t shared = round(plan.workspace.shared), mine = round(plan.workspace.per_thread) + 192;
-  char* memory = scratch.get(shared + mine * plan.threads);
+  char* memory = scratch.get(weights + shared + mine * plan.threads);
   FlushDenormals guard(!config().keep_denormals);
-  plan.run(tensors, Workspace{memory, memory + shared, mine});
+  if (!packed) {
+    plan.prepare(tensors, memory);
+    packed = memory;
+  }
+  memory += weights;
+  plan.run(tensors, packed, Workspace{memory, memory + shared, mine});
 }
 
 void run_conv(const ConvProblem& p, const ConvTensors& tensors) {
@@ -151,7 +162,7 @@ void run_conv(const ConvProblem& p, const ConvTensors& tensors) {
     last.plan = find_plan(p);
     last.problem = p;
   }
-  run_plan(*last.plan, tensors);
+  run_plan(*last.plan, tensors, nullptr);
 }
 
 int algorithm_index(const std::string& name) {

@@ -10,7 +10,10 @@ namespace konv {
 
 // Throws std::invalid_argument where the forced algorithm does not compute the problem.
 std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& problem);
-void run_plan(const ConvPlan& plan, const ConvTensors& tensors);
+// `packed` has prepared_bytes, aligned to 64 bytes.
+void prepare_plan(const ConvPlan& plan, const ConvTensors& tensors, char* packed);
+// With a null `packed` weights are prepared in scratch first.
+void run_plan(const ConvPlan& plan, const ConvTensors& tensors, const char* packed);
 void run_conv(const ConvProblem& problem, const ConvTensors& tensors);
 
 int algorithm_index(const std::string& name);  // -1 for "auto"; throws for an unknown name

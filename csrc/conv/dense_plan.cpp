@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "conv/epilogue.h"
 #include "conv/packing.h"
 #include "conv/weights.h"
 #include "core/parallel.h"
@@ -13,27 +14,6 @@ namespace konv {
 namespace {
 
 constexpr int64_t kSerialPackBytes = 256 << 10;
-
-// dst[r * row_stride + c * col_stride] = tile[r * ld + c]. The input gradient of a convolution with stride 2 writes
-// every second pixel.
-template <class T>
-void store_tile(const Kernels<T>& kernel, const T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst,
-                int64_t row_stride, int64_t col_stride) {
-  if (col_stride == 1) {
-    kernel.copy_rows(tile, ld, rows, cols, dst, row_stride);
-  } else if (row_stride == 1) {
-    kernel.transpose(tile, ld, rows, cols, dst, col_stride);
-  } else if (col_stride == 2) {
-    kernel.spread_rows(tile, ld, rows, cols, dst, row_stride);
-  } else if (row_stride == 2) {
-    T turned[kMaxGemmRows * 64];
-    kernel.transpose(tile, ld, rows, cols, turned, rows);
-    kernel.spread_rows(turned, rows, cols, rows, dst, col_stride);
-  } else {
-    for (int64_t c = 0; c < cols; c++)
-      for (int64_t r = 0; r < rows; r++) dst[r * row_stride + c * col_stride] = tile[r * ld + c];
-  }
-}
 
 // One TapProblem with its tiling, offset tables, and places in the workspace.
 template <class T>
@@ -47,7 +27,7 @@ struct Stage {
   bool weights_in_place;              // panels are read where the caller has them
   int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
-  int64_t weight_base, bias_base;     // element offsets in the shared workspace
+  int64_t weight_base, bias_base;     // element offsets in the packed weights
   int64_t input_extent;               // elements from the first to past the last of the input
   int64_t pack_tasks;
   std::vector<int64_t> panel_row[2];  // as packed_off, see weights.h
@@ -62,8 +42,8 @@ struct Stage {
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
     // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.
-    weights_in_place = t.lanes == Lanes::outputs && p.w_output == 1 && p.outputs % kernel.lanes == 0 &&
-                       p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
+    weights_in_place = !conv.weights_ready && t.lanes == Lanes::outputs && p.w_output == 1 &&
+                       p.outputs % kernel.lanes == 0 && p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? p.channels - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
       if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv, weight_step);
@@ -111,33 +91,44 @@ class DensePlan final : public ConvPlan {
     problem_.threads = threads;
     for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, in_place);
     gaps_ = leaves_gaps(problem, stages_.size());
-    int64_t shared = 0, mine = 0;
+    int64_t packed = 0, mine = 0;
     for (Stage<T>& s : stages_) {
-      s.weight_base = shared;
-      s.bias_base = shared + s.weight_size;
-      shared = round_up(s.bias_base + s.p.groups * s.t.panels * s.weight_step, 16);
+      s.weight_base = packed;
+      s.bias_base = packed + s.weight_size;
+      packed = round_up(s.bias_base + s.p.groups * s.t.panels * s.weight_step, 16);
       mine = std::max(mine, s.packing.size + s.sums_size());
+      reads_weights = reads_weights || s.weights_in_place;
+      for (int64_t v : {int64_t(s.t.lanes), s.t.channel_block, s.weight_step, s.p.grid[0], s.p.grid[1], s.p.grid[2],
+                        s.p.taps.empty() ? 0 : s.p.taps[0].weight})
+        packed_key.push_back(v);
     }
-    workspace = {shared * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
+    prepared_bytes = packed * int64_t(sizeof(T));
+    workspace.per_thread = mine * int64_t(sizeof(T));
   }
 
-  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+  void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
+    int64_t tasks = 0;
+    for (const Stage<T>& s : stages_) tasks += s.pack_tasks;
+    // Waking threads costs more than packing a few hundred kilobytes.
+    parallel_for(tasks, prepared_bytes > kSerialPackBytes ? threads : 1, [&](int64_t task, int) {
+      const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.pack_tasks; });
+      pack_weights(s, task, static_cast<const T*>(tensors.w), static_cast<const T*>(tensors.bias),
+                   reinterpret_cast<T*>(packed));
+    });
+  }
+
+  void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
     const bool forward = problem_.direction == Direction::forward;
     const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
     T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
-    T* packed_weights = reinterpret_cast<T*>(ws.shared);
     if (gaps_) zero_gradient(problem_, tensors.x);
-
-    int64_t packs = 0, tasks = 0;
-    for (const Stage<T>& s : stages_) packs += s.pack_tasks, tasks += s.t.tasks;
-    // Waking threads costs more than packing a few hundred kilobytes.
-    parallel_for(packs, workspace.shared > kSerialPackBytes ? threads : 1, [&](int64_t task, int) {
-      const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.pack_tasks; });
-      pack_weights(s, task, static_cast<const T*>(tensors.w), static_cast<const T*>(tensors.bias), packed_weights);
-    });
+    const Epilogue<T> epilogue(kernel_, problem_, tensors);
+    int64_t tasks = 0;
+    for (const Stage<T>& s : stages_) tasks += s.t.tasks;
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
       const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.t.tasks; });
-      run_task(s, task, in, out, static_cast<const T*>(tensors.w), packed_weights, reinterpret_cast<T*>(ws.of(thread)));
+      run_task(s, task, in, out, static_cast<const T*>(tensors.w), reinterpret_cast<const T*>(packed), epilogue,
+               reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
@@ -181,9 +172,11 @@ class DensePlan final : public ConvPlan {
     int64_t channels;  // of this block
     const T* weights;  // panel 0 of this group and channel block
     const T* bias;
+    const Epilogue<T>* epilogue;
   };
 
-  void run_task(const Stage<T>& s, int64_t task, const T* in, T* out, const T* w, const T* packed, T* scratch) const {
+  void run_task(const Stage<T>& s, int64_t task, const T* in, T* out, const T* w, const T* packed,
+                const Epilogue<T>& epilogue, T* scratch) const {
     const TapProblem& p = s.p;
     const DenseTiling& t = s.t;
     Tile tile;
@@ -196,6 +189,7 @@ class DensePlan final : public ConvPlan {
     tile.h = std::min(t.tile_h, p.out[1] - tile.h0);
     tile.w = std::min(t.tile_w, p.out[2] - tile.w0);
     tile.sums = scratch + s.packing.size;
+    tile.epilogue = &epilogue;
     tile.dst = out + p.out_base + tile.n * p.out_n + tile.group * p.outputs * p.out_c + tile.z * p.out_stride[0] +
                tile.h0 * p.out_stride[1] + tile.w0 * p.out_stride[2];
     tile.bias = problem_.has_bias ? packed + s.bias_base + tile.group * t.panels * s.weight_step : nullptr;
@@ -257,7 +251,7 @@ class DensePlan final : public ConvPlan {
     const TapProblem& p = s.p;
     const int64_t row_segments = ceil_div(tile.w, t.segment), segments = tile.h * row_segments;
     GemmTile<T> g{};
-    g.relu = problem_.relu && tile.last;
+    g.relu = problem_.relu_in_registers() && tile.last;
     g.a_ld = tile.pixel_step;
     T* sums = tile.sums;
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
@@ -268,7 +262,8 @@ class DensePlan final : public ConvPlan {
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::lane_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
       T* const dst = tile.dst + k0 * p.out_c;
-      const bool whole_lanes = p.out_c == 1 && outputs == vectors * kernel_.lanes && t.channel_blocks == 1;
+      const bool whole_lanes =
+          p.out_c == 1 && outputs == vectors * kernel_.lanes && t.channel_blocks == 1 && tile.epilogue->in_registers();
       for (int64_t i = 0, row = 0, col = 0, pair; i < segments; i += pair) {
         struct Run {
           const T* src;
@@ -300,12 +295,12 @@ class DensePlan final : public ConvPlan {
         gemm[pair * t.segment](g);
         if (tile.last) {
           if (pair == 2 && run[0].pixels == t.segment && run[1].dst == run[0].dst + t.segment * p.out_stride[2]) {
-            store_tile(kernel_, sums, t.width, t.segment + run[1].pixels, outputs, run[0].dst, p.out_stride[2],
-                       p.out_c);
+            tile.epilogue->store(sums, t.width, t.segment + run[1].pixels, outputs, run[0].dst, p.out_stride[2],
+                                 p.out_c);
           } else {
             for (int r = 0; r < pair; r++)
-              store_tile(kernel_, sums + r * t.segment * t.width, t.width, run[r].pixels, outputs, run[r].dst,
-                         p.out_stride[2], p.out_c);
+              tile.epilogue->store(sums + r * t.segment * t.width, t.width, run[r].pixels, outputs, run[r].dst,
+                                   p.out_stride[2], p.out_c);
           }
         }
         if (t.channel_blocks > 1) sums += pair * t.segment * t.width;
@@ -317,7 +312,7 @@ class DensePlan final : public ConvPlan {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
     GemmTile<T> g{};
-    g.relu = problem_.relu && tile.last;
+    g.relu = problem_.relu_in_registers() && tile.last;
     g.a_ld = 1;
     T* sums = tile.sums;
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
@@ -332,12 +327,13 @@ class DensePlan final : public ConvPlan {
           const int vectors = pixels > kernel_.lanes ? 2 : 1;
           T* dst = tile.dst + k0 * p.out_c + row * p.out_stride[1] + col * p.out_stride[2];
           g.b = tile.src + row * tile.row_step + col * tile.pixel_step;
-          const bool in_place = t.channel_blocks == 1 && p.out_stride[2] == 1 && pixels == vectors * kernel_.lanes;
+          const bool in_place = t.channel_blocks == 1 && p.out_stride[2] == 1 && pixels == vectors * kernel_.lanes &&
+                                tile.epilogue->in_registers();
           g.c0 = in_place ? dst : sums;
           g.ldc = in_place ? p.out_c : t.width;
           g.c1 = g.c0 + half * g.ldc;
           kernel_.gemm[vectors - 1][1][rows](g);
-          if (!in_place && tile.last) store_tile(kernel_, sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
+          if (!in_place && tile.last) tile.epilogue->store(sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;
         }
       }

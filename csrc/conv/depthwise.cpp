@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "conv/epilogue.h"
 #include "conv/grouped_pixels.h"
 #include "conv/packing.h"
 #include "core/isa.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr int64_t kMaxPixelTaps = 256;    // pointers on the stack in the pixels form
 constexpr int64_t kBandBytes = 24 << 10;  // of packed input
 constexpr int64_t kRowsBand = 64;         // output rows of a task in the rows form
+constexpr int64_t kUnfinished = 4096;     // elements, at least a row, that wait for their epilogue
 
 enum class Form { rows, pixels, packed };
 
@@ -29,7 +31,8 @@ struct Stage {
   InputPacking<T> packing;
   int64_t low = 0, high = 0;  // outputs of a row whose taps all lie inside
   int64_t weight_base = 0, tasks = 0;
-  bool weights_in_place;  // the caller's are [group][output][tap] already
+  int64_t unfinished = 0;  // output rows, or pixels, that wait at a time for an epilogue beyond registers
+  bool weights_in_place;   // the caller's are [group][output][tap] already
 
   Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
     sort_taps(p);
@@ -55,6 +58,7 @@ struct Stage {
     weights_in_place = form != Form::pixels && p.channels == 1 && p.w_output == int64_t(p.taps.size()) &&
                        p.w_group == p.outputs * p.w_output;
     for (size_t i = 0; i < p.taps.size(); i++) weights_in_place = weights_in_place && p.taps[i].weight == int64_t(i);
+    unfinished = std::max<int64_t>(1, kUnfinished / (form == Form::pixels ? p.groups : cols));
     if (form == Form::pixels)
       tasks = p.n * p.out[0] * p.out[1];
     else if (form == Form::rows)
@@ -89,40 +93,57 @@ class DepthwisePlan final : public ConvPlan {
       s.weight_base = weights;
       if (!s.weights_in_place)
         weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
-      if (s.form == Form::packed) mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
+      if (s.form == Form::packed)
+        mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
+      else if (!problem.ends_in_registers())
+        mine = std::max(mine, s.unfinished * (s.form == Form::pixels ? s.p.groups : s.p.out[2]));
     }
-    workspace = {weights * int64_t(sizeof(T)), mine * int64_t(sizeof(T))};
+    prepared_bytes = weights * int64_t(sizeof(T));
+    workspace.per_thread = mine * int64_t(sizeof(T));
+    reads_weights = true;
   }
 
-  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+  void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
+    for (const Stage<T>& s : stages_)
+      if (!s.weights_in_place)
+        pack_weights(s, static_cast<const T*>(tensors.w), reinterpret_cast<T*>(packed) + s.weight_base);
+  }
+
+  void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
     const bool forward = problem_.direction == Direction::forward;
     const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
     T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
-    T* packed = reinterpret_cast<T*>(ws.shared);
+    const Epilogue<T> epilogue(kernel_, problem_, tensors);
     const T* bias = static_cast<const T*>(tensors.bias);
     if (gaps_) zero_gradient(problem_, tensors.x);
     for (const Stage<T>& s : stages_) {
-      const T* w = static_cast<const T*>(tensors.w);
-      if (!s.weights_in_place) {
-        pack_weights(s, w, packed + s.weight_base);
-        w = packed + s.weight_base;
-      }
+      const T* w =
+          s.weights_in_place ? static_cast<const T*>(tensors.w) : reinterpret_cast<const T*>(packed) + s.weight_base;
       // Several small planes make one task.
       const int64_t grain = std::max<int64_t>(1, s.tasks / (32 * threads));
       parallel_for(ceil_div(s.tasks, grain), threads, [&](int64_t chunk, int thread) {
         for (int64_t task = chunk * grain; task < std::min(s.tasks, (chunk + 1) * grain); task++) {
+          const Run r{in, out, w, bias, epilogue, reinterpret_cast<T*>(ws.of(thread))};
           if (s.form == Form::pixels)
-            run_pixels(s, task, in, out, w, bias);
+            run_pixels(s, task, r);
           else if (s.form == Form::rows)
-            run_rows(s, task, in, out, w, bias);
+            run_rows(s, task, r);
           else
-            run_packed(s, task, in, out, w, bias, reinterpret_cast<T*>(ws.of(thread)));
+            run_packed(s, task, r);
         }
       });
     }
   }
 
  private:
+  struct Run {
+    const T* in;
+    T* out;
+    const T *weights, *bias;
+    const Epilogue<T>& epilogue;
+    T* scratch;
+  };
+
   // [group][output][channel][tap], in the pixels form [tap][group].
   void pack_weights(const Stage<T>& s, const T* w, T* dst) const {
     const int64_t taps = int64_t(s.p.taps.size());
@@ -136,7 +157,7 @@ class DepthwisePlan final : public ConvPlan {
           }
   }
 
-  void run_rows(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias) const {
+  void run_rows(const Stage<T>& s, int64_t task, const Run& run) const {
     const TapProblem& p = s.p;
     const int64_t bands = ceil_div(p.out[1], kRowsBand), taps = int64_t(p.taps.size());
     const int64_t h0 = task % bands * kRowsBand, z = (task /= bands) % p.out[0];
@@ -149,55 +170,76 @@ class DepthwisePlan final : public ConvPlan {
     d.row = row;
     const int64_t iz = z * p.step[0] + p.taps[0].at[0];
     for (int64_t c = 0; c < p.channels; c++) {
-      const T* plane = in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
+      const T* plane = run.in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
       for (int64_t i = 0; i < (d.rows - 1) * d.step + d.size; i++) {
         const int64_t iy = h0 * d.step + p.taps[0].at[1] + i;
         row[i] = iz >= 0 && iz < p.in[0] && iy >= 0 && iy < p.in[1] ? plane + iy * p.in_stride[1] : nullptr;
       }
       for (int64_t o = 0; o < p.outputs; o++) {
         const int64_t k = group * p.outputs + o;
-        d.w = weights + (k * p.channels + c) * taps;
-        d.out = out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
-        d.bias = bias ? bias[k] : T(0);
-        d.relu = problem_.relu && c + 1 == p.channels;
+        d.w = run.weights + (k * p.channels + c) * taps;
+        T* const dst = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
+        d.out = dst;
+        d.bias = run.bias ? run.bias[k] : T(0);
+        d.relu = problem_.relu_in_registers() && c + 1 == p.channels;
         d.accumulate = c > 0;
-        kernel_.depthwise_rows(d);
+        if (run.epilogue.in_registers()) {
+          kernel_.depthwise_rows(d);
+          continue;
+        }
+        DepthwiseRows<T> part = d;
+        part.out = run.scratch, part.out_pitch = d.cols;
+        for (int64_t r = 0; r < d.rows; r += s.unfinished) {
+          part.row = row + r * d.step, part.rows = std::min(s.unfinished, d.rows - r);
+          kernel_.depthwise_rows(part);
+          run.epilogue.finish(run.scratch, d.cols, part.rows, d.cols, dst + r * d.out_pitch, d.out_pitch);
+        }
       }
     }
   }
 
-  void run_packed(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias,
-                  T* packed) const {
+  void run_packed(const Stage<T>& s, int64_t task, const Run& run) const {
     const TapProblem& p = s.p;
     const int64_t w0 = task % s.tiles_w * s.tile_w, h0 = (task /= s.tiles_w) % s.tiles_h * s.tile_h;
     const int64_t z = (task /= s.tiles_h) % p.out[0], group = (task /= p.out[0]) % p.groups, n = task / p.groups;
     const int64_t rows = std::min(s.tile_h, p.out[1] - h0), cols = std::min(s.tile_w, p.out[2] - w0);
     const int64_t taps = int64_t(p.taps.size());
-    T* tile = packed + s.packing.size;
+    T *packed = run.scratch, *tile = packed + s.packing.size;
     for (int64_t c = 0; c < p.channels; c++) {
-      const T* plane = in + n * p.in_n + (group * p.channels + c) * p.in_c;
+      const T* plane = run.in + n * p.in_n + (group * p.channels + c) * p.in_c;
       kernel_.pack_planes(s.packing.region(p, plane, 1, z, h0, w0, packed));
       for (int64_t o = 0; o < p.outputs; o++) {
         const int64_t k = group * p.outputs + o;
-        T* dst = out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1] +
+        T* dst = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1] +
                  w0 * p.out_stride[2];
-        const bool unit = p.out_stride[2] == 1, last = c + 1 == p.channels;
+        const bool unit = p.out_stride[2] == 1 && run.epilogue.in_registers(), last = c + 1 == p.channels;
         DepthwisePlane<T> d{};
         d.src = packed, d.row_pitch = s.packing.row;
-        d.w = weights + (k * p.channels + c) * taps, d.tap = s.packing.tap_off.data(), d.taps = taps;
+        d.w = run.weights + (k * p.channels + c) * taps, d.tap = s.packing.tap_off.data(), d.taps = taps;
         d.out = unit ? dst : tile, d.out_pitch = unit ? p.out_stride[1] : s.tile_w;
         d.rows = rows, d.cols = cols;
-        d.bias = bias ? bias[k] : T(0);
-        d.relu = problem_.relu && last;
+        d.bias = run.bias ? run.bias[k] : T(0);
+        d.relu = problem_.relu_in_registers() && last;
         d.accumulate = c > 0;
         if (!unit && c > 0) exchange(p, dst, tile, s.tile_w, rows, cols, false);
         kernel_.depthwise_plane(d);
-        if (p.out_stride[2] == 2)
+        if (!run.epilogue.in_registers())
+          finish_tile(p, run.epilogue, tile, s.tile_w, rows, cols, dst);
+        else if (p.out_stride[2] == 2)
           kernel_.spread_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1]);
         else if (!unit)
           exchange(p, dst, tile, s.tile_w, rows, cols, true);
       }
     }
+  }
+
+  static void finish_tile(const TapProblem& p, const Epilogue<T>& epilogue, T* tile, int64_t ld, int64_t rows,
+                          int64_t cols, T* dst) {
+    if (p.out_stride[2] == 1) return epilogue.finish(tile, ld, rows, cols, dst, p.out_stride[1]);
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < cols; c += 32)
+        epilogue.store(tile + r * ld + c, ld, 1, std::min<int64_t>(32, cols - c),
+                       dst + r * p.out_stride[1] + c * p.out_stride[2], p.out_stride[1], p.out_stride[2]);
   }
 
   // Between a contiguous tile and strided output pixels.
@@ -213,30 +255,34 @@ class DepthwisePlan final : public ConvPlan {
       }
   }
 
-  void run_pixels(const Stage<T>& s, int64_t task, const T* in, T* out, const T* weights, const T* bias) const {
+  void run_pixels(const Stage<T>& s, int64_t task, const Run& r) const {
     const TapProblem& p = s.p;
     const int64_t h = task % p.out[1], z = task / p.out[1] % p.out[0], n = task / p.out[1] / p.out[0];
     const T* src[kMaxPixelTaps];
     DepthwisePixels<T> d{};
     d.src = src, d.taps = int64_t(p.taps.size()), d.pixel_step = p.step[2] * p.in_stride[2];
-    d.w = weights, d.w_pitch = p.groups;
-    d.channels = p.groups, d.out_pitch = p.out_stride[2];
-    d.bias = bias, d.relu = problem_.relu;
+    d.w = r.weights, d.w_pitch = p.groups;
+    d.channels = p.groups;
+    d.bias = r.bias, d.relu = problem_.relu_in_registers();
     const auto run = [&](int64_t first, int64_t pixels) {
       for (int64_t t = 0; t < d.taps; t++) {
         const int64_t at[3] = {z * p.step[0] + p.taps[size_t(t)].at[0], h * p.step[1] + p.taps[size_t(t)].at[1],
                                first * p.step[2] + p.taps[size_t(t)].at[2]};
         bool inside = true;
         for (int a = 0; a < 3; a++) inside = inside && at[a] >= 0 && at[a] < p.in[a];
-        src[t] = inside ? in + n * p.in_n + at[0] * p.in_stride[0] + at[1] * p.in_stride[1] + at[2] * p.in_stride[2]
+        src[t] = inside ? r.in + n * p.in_n + at[0] * p.in_stride[0] + at[1] * p.in_stride[1] + at[2] * p.in_stride[2]
                         : nullptr;
       }
-      d.out = out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + first * p.out_stride[2];
+      T* dst = r.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + first * p.out_stride[2];
+      const bool finished = r.epilogue.in_registers();
+      d.out = finished ? dst : r.scratch, d.out_pitch = finished ? p.out_stride[2] : p.groups;
       d.pixels = pixels;
       kernel_.depthwise_pixels(d);
+      if (!finished) r.epilogue.finish(r.scratch, p.groups, pixels, p.groups, dst, p.out_stride[2]);
     };
     for (int64_t i = 0; i < s.low; i++) run(i, 1);
-    if (s.high > s.low) run(s.low, s.high - s.low);
+    const int64_t step = r.epilogue.in_registers() ? p.out[2] : s.unfinished;
+    for (int64_t i = s.low; i < s.high; i += step) run(i, std::min(step, s.high - i));
     for (int64_t i = std::max(s.low, s.high); i < p.out[2]; i++) run(i, 1);
   }
 
@@ -248,6 +294,7 @@ class DepthwisePlan final : public ConvPlan {
 
 std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
   if (auto plan = make_grouped_pixels_plan(p)) return plan;
+  if (auto plan = make_depthwise_spread_plan(p)) return plan;
   if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
   if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);
   return std::make_unique<DepthwisePlan<double>>(p);

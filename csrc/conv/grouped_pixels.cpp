@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "conv/epilogue.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 
@@ -84,65 +85,88 @@ class GroupedPixelsPlan final : public ConvPlan {
   explicit GroupedPixelsPlan(const ConvProblem& problem)
       : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
-    int64_t weights = 0, rows = 1;
+    int64_t weights = 0, rows = 1, cols = 1;
     for (TapProblem& p : tap_problems(problem)) {
       Stage<T>& s = stages_.emplace_back(std::move(p), problem, kernel_.lanes);
       s.weight_base = weights;
       weights += s.blocks.count * s.block_weights;
-      rows = std::max(rows, s.p.out[1]), depth_ = std::max(depth_, s.p.out[0]);
+      rows = std::max(rows, s.p.out[1]), cols = std::max(cols, s.p.out[2]), depth_ = std::max(depth_, s.p.out[0]);
     }
     gaps_ = leaves_gaps(problem, stages_.size());
-    workspace.shared = weights * int64_t(sizeof(T));
+    prepared_bytes = weights * int64_t(sizeof(T));
+    reads_weights = true;
+    if (!problem.ends_in_registers()) workspace.per_thread = 2 * cols * problem.k * int64_t(sizeof(T));
     bands_ = ceil_div(rows, kBandRows);
-    const int64_t blocks = stages_.empty() ? 1 : stages_[0].blocks.count, outer = problem.n * depth_ * bands_;
-    block_parts_ = threads == 1 ? 1 : std::min(blocks, ceil_div(4 * threads, outer));
+    // The last block may write channels of the one before it, and stays with it.
+    blocks_ = stages_.empty() ? 1 : std::max<int64_t>(1, stages_[0].blocks.count - 1);
+    block_parts_ = threads == 1 ? 1 : std::min(blocks_, ceil_div(4 * threads, problem.n * depth_ * bands_));
   }
 
-  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
-    const bool forward = problem_.direction == Direction::forward;
-    const T *in = static_cast<const T*>(forward ? tensors.x : tensors.y), *w = static_cast<const T*>(tensors.w);
-    T *out = static_cast<T*>(forward ? tensors.y : tensors.x), *packed = reinterpret_cast<T*>(ws.shared);
-    const T* bias = static_cast<const T*>(tensors.bias);
-    if (gaps_) zero_gradient(problem_, tensors.x);
+  void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
     for (const Stage<T>& s : stages_)
       for (int64_t b = 0; b < s.blocks.count; b++)
-        s.pack_weights(kernel_, w, b, packed + s.weight_base + b * s.block_weights);
+        s.pack_weights(kernel_, static_cast<const T*>(tensors.w), b,
+                       reinterpret_cast<T*>(packed) + s.weight_base + b * s.block_weights);
+  }
+
+  void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
+    const bool forward = problem_.direction == Direction::forward;
+    const Epilogue<T> epilogue(kernel_, problem_, tensors);
+    const Run r{static_cast<const T*>(forward ? tensors.x : tensors.y),
+                static_cast<T*>(forward ? tensors.y : tensors.x), reinterpret_cast<const T*>(packed),
+                static_cast<const T*>(tensors.bias), epilogue};
+    if (gaps_) zero_gradient(problem_, tensors.x);
     // All phases of a strided gradient's band together: they write the same lines.
-    parallel_for(problem_.n * depth_ * bands_ * block_parts_, threads, [&](int64_t task, int) {
+    parallel_for(problem_.n * depth_ * bands_ * block_parts_, threads, [&](int64_t task, int thread) {
       const int64_t part = task % block_parts_, band = (task /= block_parts_) % bands_;
       const int64_t z = (task /= bands_) % depth_, n = task / depth_;
       for (const Stage<T>& s : stages_)
-        if (z < s.p.out[0]) run_band(s, n, z, band * kBandRows, part, in, out, packed + s.weight_base, bias);
+        if (z < s.p.out[0]) run_band(s, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
  private:
-  void run_band(const Stage<T>& s, int64_t n, int64_t z, int64_t h0, int64_t part, const T* in, T* out,
-                const T* weights, const T* bias) const {
+  struct Run {
+    const T* in;
+    T* out;
+    const T *weights, *bias;
+    const Epilogue<T>& epilogue;
+  };
+
+  void run_band(const Stage<T>& s, const Run& run, int64_t n, int64_t z, int64_t h0, int64_t part, T* scratch) const {
     const TapProblem& p = s.p;
-    const T* row[kMaxTapRows + kMaxRowStep];
+    const bool finished = run.epilogue.in_registers();
+    const T *row[kMaxTapRows + kMaxRowStep], *rows[kMaxTapRows + kMaxRowStep];
     GroupedPixels<T> d{};
+    d.row = rows;
     d.width = p.in[2], d.first = p.taps[0].at[2], d.pixel = p.in_stride[2];
     d.depth = p.channels, d.tap_rows = p.grid[1], d.row_step = p.step[1];
     d.taps = int(p.grid[2]), d.step = int(p.step[2]);
-    d.cols = p.out[2], d.out_row = p.out_stride[1], d.out_pixel = p.out_stride[2];
-    d.relu = problem_.relu;
-    const T* rows[kMaxTapRows + kMaxRowStep];
-    d.row = rows;
-    const int64_t first = s.blocks.count * part / block_parts_, last = s.blocks.count * (part + 1) / block_parts_;
+    d.cols = p.out[2];
+    d.out_pixel = finished ? p.out_stride[2] : s.blocks.outputs;
+    d.out_row = finished ? p.out_stride[1] : d.cols * d.out_pixel;
+    d.relu = problem_.relu_in_registers();
+    const int64_t first = blocks_ * part / block_parts_, end = blocks_ * (part + 1) / block_parts_;
+    const int64_t last = end == blocks_ ? s.blocks.count : end;
     for (int64_t h = h0; h < std::min(p.out[1], h0 + kBandRows); h += 2) {
       d.rows = std::min<int64_t>(2, p.out[1] - h);
       const int64_t reach = d.tap_rows + (d.rows - 1) * d.row_step;
-      find_rows(p, in + n * p.in_n, z, h, reach, row);
+      find_rows(p, run.in + n * p.in_n, z, h, reach, row);
+      T* const dst = run.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1];
       for (int64_t b = first; b < last; b++) {
         const int64_t k0 = s.blocks.first(b);
         for (int64_t i = 0; i < reach; i++) rows[i] = row[i] ? row[i] + s.blocks.channel[size_t(b)] : nullptr;
         d.lanes = s.blocks.pixel_lanes(b);
-        d.w = weights + b * s.block_weights;
-        d.out = out + p.out_base + n * p.out_n + k0 + z * p.out_stride[0] + h * p.out_stride[1];
-        d.bias = bias ? bias + k0 : nullptr;
+        d.w = run.weights + s.weight_base + b * s.block_weights;
+        d.out = (finished ? dst : scratch) + k0;
+        d.bias = run.bias ? run.bias + k0 : nullptr;
         kernel_.grouped_pixels(d);
       }
+      if (finished) continue;
+      const int64_t k = first * s.blocks.lanes, channels = std::min(s.blocks.outputs, last * s.blocks.lanes) - k;
+      for (int64_t r = 0; r < d.rows; r++)
+        run.epilogue.finish(scratch + r * d.out_row + k, d.out_pixel, d.cols, channels, dst + r * p.out_stride[1] + k,
+                            p.out_stride[2]);
     }
   }
 
@@ -150,7 +174,7 @@ class GroupedPixelsPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   std::vector<Stage<T>> stages_;
   bool gaps_;
-  int64_t depth_ = 1, bands_, block_parts_;
+  int64_t depth_ = 1, bands_, blocks_, block_parts_;
 };
 
 template <class T>
@@ -178,7 +202,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     workspace.shared = parts_ * part_sums_ * int64_t(sizeof(T));
   }
 
-  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+  void run(const ConvTensors& tensors, const char*, const Workspace& ws) const noexcept override {
     const T *x = static_cast<const T*>(tensors.x), *dy = static_cast<const T*>(tensors.y);
     T *dw = static_cast<T*>(tensors.w), *sums = reinterpret_cast<T*>(ws.shared);
     if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);
@@ -276,7 +300,8 @@ bool fits_grouped_pixels(const TapProblem& problem, int lanes) {
     for (int a = 0; a < 3; a++)
       if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1 ? int64_t(i) / cols : a == 2 ? int64_t(i) % cols : 0))
         return false;
-  return ChannelBlocks(p, lanes).span <= lanes;
+  const ChannelBlocks blocks(p, lanes);
+  return blocks.identity || (blocks.span <= lanes && cols <= 3);
 }
 
 std::unique_ptr<ConvPlan> make_grouped_pixels_plan(const ConvProblem& p) {

@@ -1,5 +1,7 @@
 // The definition, written as loops: any strides, any problem. Last in the list; chosen silently only where nothing else
 // computes the problem.
+#include <cmath>
+
 #include "conv/tap_conv.h"
 #include "core/algorithm.h"
 #include "core/parallel.h"
@@ -11,11 +13,14 @@ namespace {
 template <class T>
 class ReferencePlan final : public ConvPlan {
  public:
-  explicit ReferencePlan(const ConvProblem& p) : p_(p) { threads = int(p.threads); }
+  explicit ReferencePlan(const ConvProblem& p) : p_(p) {
+    threads = int(p.threads);
+    reads_weights = true;
+  }
 
-  void run(const ConvTensors& t, const Workspace&) const noexcept override {
+  void run(const ConvTensors& t, const char*, const Workspace&) const noexcept override {
     const T *x = static_cast<const T*>(t.x), *w = static_cast<const T*>(t.w), *y = static_cast<const T*>(t.y);
-    const T* bias = static_cast<const T*>(t.bias);
+    const T *bias = static_cast<const T*>(t.bias), *residual = static_cast<const T*>(t.residual);
     switch (p_.direction) {
       case Direction::forward:
         return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y), [&](int64_t n, int64_t k, const int64_t* o) {
@@ -31,7 +36,9 @@ class ReferencePlan final : public ConvPlan {
               }
               sum += x[i] * w[weight(k, c, e)];
             });
-          return p_.relu && sum < T(0) ? T(0) : sum;
+          if (p_.has_residual)
+            sum += residual[n * p_.ys[0] + k * p_.ys[1] + o[0] * p_.ys[2] + o[1] * p_.ys[3] + o[2] * p_.ys[4]];
+          return activate(sum);
         });
       case Direction::input_gradient:
         return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
@@ -80,6 +87,32 @@ class ReferencePlan final : public ConvPlan {
             out[i * strides[0] + j * strides[1] + at[0] * strides[2] + at[1] * strides[3] + at[2] * strides[4]] =
                 f(i, j, at);
     });
+  }
+
+  T activate(T x) const {
+    switch (p_.activation) {
+      case Activation::none:
+        return x;
+      case Activation::relu:
+        return x < 0 ? T(0) : x;
+      case Activation::relu6:
+        return x < 0 ? T(0) : x > 6 ? T(6) : x;
+      case Activation::leaky_relu:
+        return x < 0 ? T(p_.activation_parameter) * x : x;
+      case Activation::sigmoid:
+        return 1 / (1 + std::exp(-x));
+      case Activation::tanh:
+        return std::tanh(x);
+      case Activation::silu:
+        return x / (1 + std::exp(-x));
+      case Activation::gelu:
+        return x / 2 * std::erfc(T(-0.70710678118654752440) * x);
+      case Activation::gelu_tanh:
+        return x / 2 * (1 + std::tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x)));
+      case Activation::hardswish:
+        return x * (x < -3 ? T(0) : x > 3 ? T(6) : x + 3) / 6;
+    }
+    return x;
   }
 
   T weight_gradient(int64_t k, int64_t c, const int64_t* e, const T* x, const T* y) const {

@@ -42,7 +42,7 @@ class WeightGradientPlan final : public ConvPlan {
     layout();
   }
 
-  void run(const ConvTensors& tensors, const Workspace& ws) const noexcept override {
+  void run(const ConvTensors& tensors, const char*, const Workspace& ws) const noexcept override {
     const T* x = static_cast<const T*>(exchanged_ ? tensors.y : tensors.x);
     const T* dy = static_cast<const T*>(exchanged_ ? tensors.x : tensors.y) + p_.out_base;
     T* dw = static_cast<T*>(tensors.w);

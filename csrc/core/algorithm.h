@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/problem.h"
 
@@ -11,9 +12,10 @@ namespace konv {
 struct ConvTensors {
   void *x, *w, *y;
   const void* bias;
+  const void* residual;  // with y's strides; may be y
 };
 
-// Scratch for one run: `shared` once, `per_thread` for each thread, both 64-byte aligned.
+// Scratch for one run, beside packed weights: `shared` once, `per_thread` for each thread, both 64-byte aligned.
 struct WorkspaceSize {
   int64_t shared = 0, per_thread = 0;
 };
@@ -27,7 +29,13 @@ struct Workspace {
 class ConvPlan {
  public:
   virtual ~ConvPlan() = default;
-  virtual void run(const ConvTensors& tensors, const Workspace& workspace) const noexcept = 0;
+  // Writes prepared_bytes: weights and bias as run wants them. They serve for any number of runs.
+  virtual void prepare(const ConvTensors&, char* /*packed*/) const noexcept {}
+  virtual void run(const ConvTensors& tensors, const char* packed, const Workspace& workspace) const noexcept = 0;
+
+  int64_t prepared_bytes = 0;
+  bool reads_weights = false;       // run reads w or bias themselves, beside what is packed
+  std::vector<int64_t> packed_key;  // plans of one algorithm and equal keys pack alike
   WorkspaceSize workspace;
   int threads = 1;  // that a run uses
 };

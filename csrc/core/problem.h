@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/epilogue.h"
+
 namespace konv {
 
 enum class DType : int64_t { f32, f64 };
@@ -17,8 +19,12 @@ struct ConvProblem {
   DType dtype;
   Direction direction;
   int64_t isa, threads, max_workspace;
-  int64_t algorithm;  // index into the list of algorithms, or -1: choose
-  int64_t has_bias, relu;
+  int64_t algorithm;      // index into the list of algorithms, or -1: choose
+  int64_t strict;         // only algorithms with the direct convolution's error
+  int64_t weights_ready;  // weights are prepared once for many runs
+  int64_t has_bias, has_residual;
+  Activation activation;
+  double activation_parameter;
   int64_t n, c, k, groups;
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3];
   int64_t pad[3];  // before; what follows the input is implied by out
@@ -30,6 +36,11 @@ struct ConvProblem {
   double flops() const {
     return 2.0 * double(n) * double(k) * double(c / groups) * double(taps()) * double(out_pixels());
   }
+  // Whether no more than a bias and relu follows the sums, which kernels apply in registers.
+  bool ends_in_registers() const {
+    return !has_residual && (activation == Activation::none || activation == Activation::relu);
+  }
+  bool relu_in_registers() const { return !has_residual && activation == Activation::relu; }
   bool is_depthwise() const { return groups == c && c > 0; }
 };
 

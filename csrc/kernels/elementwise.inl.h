@@ -105,20 +105,22 @@ static void sigmoid_grad(const T* y, const T* grad, T* out, int64_t n) {
 
 // Near zero the rational function of Cephes' tanh.c, elsewhere 1 - 2 / (exp(2|x|) + 1) with the sign of x.
 template <class T>
-static void tanh(const T* x, T* out, int64_t n) {
+KONV_INLINE Vec<T> tanh(Vec<T> x) {
   const Vec<T> one = splat<T>(1), two = splat<T>(2), border = splat<T>(T(0.625));
-  map<T>(x, out, n, [=](Vec<T> x) {
-    const Vec<T> size = x < Vec<T>{} ? -x : x;
-    const Vec<T> far = one - two / (exp<T>(size + size) + one);
-    const Vec<T> z = x * x;
-    const Vec<T> p = (splat<T>(T(-9.64399179425052238628e-1)) * z + splat<T>(T(-9.92877231001918586564e1))) * z +
-                     splat<T>(T(-1.61468768441708447952e3));
-    const Vec<T> q = ((z + splat<T>(T(1.12811678491632931402e2))) * z + splat<T>(T(2.23548839060100448583e3))) * z +
-                     splat<T>(T(4.84406305325125486048e3));
-    const Vec<T> near = x + x * (z * (p / q));
-    const Vec<T> signed_far = x < Vec<T>{} ? -far : far;
-    return size < border ? near : signed_far;
-  });
+  const Vec<T> size = x < Vec<T>{} ? -x : x;
+  const Vec<T> far = one - two / (exp<T>(size + size) + one);
+  const Vec<T> z = x * x;
+  const Vec<T> p = (splat<T>(T(-9.64399179425052238628e-1)) * z + splat<T>(T(-9.92877231001918586564e1))) * z +
+                   splat<T>(T(-1.61468768441708447952e3));
+  const Vec<T> q = ((z + splat<T>(T(1.12811678491632931402e2))) * z + splat<T>(T(2.23548839060100448583e3))) * z +
+                   splat<T>(T(4.84406305325125486048e3));
+  const Vec<T> near = x + x * (z * (p / q));
+  const Vec<T> signed_far = x < Vec<T>{} ? -far : far;
+  return size < border ? near : signed_far;
+}
+template <class T>
+static void tanh(const T* x, T* out, int64_t n) {
+  map<T>(x, out, n, [](Vec<T> x) { return tanh<T>(x); });
 }
 
 template <class T>

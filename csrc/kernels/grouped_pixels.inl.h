@@ -98,23 +98,25 @@ static void pixel_tiles(const GroupedPixels<T>& p) {
     for (; j < p.cols; j++) pixel_tile<T, Taps, Step, 1>(p, j, get);
 }
 
-template <class T, bool Permuted>
-static void grouped_pixels_of(const GroupedPixels<T>& p) {
-  if (p.step == 2) {
-    if (p.taps == 3) return pixel_tiles<T, 3, 2, Permuted>(p);
-    if (p.taps == 5) return pixel_tiles<T, 5, 2, Permuted>(p);
-    return pixel_tiles<T, 7, 2, Permuted>(p);
-  }
-  if (p.taps == 1) return pixel_tiles<T, 1, 1, Permuted>(p);
-  if (p.taps == 2) return pixel_tiles<T, 2, 1, Permuted>(p);
-  if (p.taps == 3) return pixel_tiles<T, 3, 1, Permuted>(p);
-  if (p.taps == 4) return pixel_tiles<T, 4, 1, Permuted>(p);
-  if (p.taps == 5) return pixel_tiles<T, 5, 1, Permuted>(p);
-  return pixel_tiles<T, 7, 1, Permuted>(p);
-}
 template <class T>
 static void grouped_pixels(const GroupedPixels<T>& p) {
-  return p.lanes.lane ? grouped_pixels_of<T, true>(p) : grouped_pixels_of<T, false>(p);
+  if (p.lanes.lane) {
+    if (p.step == 2) return pixel_tiles<T, 3, 2, true>(p);
+    if (p.taps == 1) return pixel_tiles<T, 1, 1, true>(p);
+    if (p.taps == 2) return pixel_tiles<T, 2, 1, true>(p);
+    return pixel_tiles<T, 3, 1, true>(p);
+  }
+  if (p.step == 2) {
+    if (p.taps == 3) return pixel_tiles<T, 3, 2, false>(p);
+    if (p.taps == 5) return pixel_tiles<T, 5, 2, false>(p);
+    return pixel_tiles<T, 7, 2, false>(p);
+  }
+  if (p.taps == 1) return pixel_tiles<T, 1, 1, false>(p);
+  if (p.taps == 2) return pixel_tiles<T, 2, 1, false>(p);
+  if (p.taps == 3) return pixel_tiles<T, 3, 1, false>(p);
+  if (p.taps == 4) return pixel_tiles<T, 4, 1, false>(p);
+  if (p.taps == 5) return pixel_tiles<T, 5, 1, false>(p);
+  return pixel_tiles<T, 7, 1, false>(p);
 }
 
 // Pixels of dy stay in registers while the input pixels of TapRows rows stream past.
@@ -176,15 +178,12 @@ static void pixel_sums(const GroupedPixelSums<T>& p) {
   }
 }
 
-template <class T, bool Permuted>
-static void grouped_pixel_sums_of(const GroupedPixelSums<T>& p) {
-  if (p.taps == 3) return p.step == 1 ? pixel_sums<T, 3, 1, Permuted>(p) : pixel_sums<T, 3, 2, Permuted>(p);
-  if (p.taps == 5) return p.step == 1 ? pixel_sums<T, 5, 1, Permuted>(p) : pixel_sums<T, 5, 2, Permuted>(p);
-  return p.step == 1 ? pixel_sums<T, 7, 1, Permuted>(p) : pixel_sums<T, 7, 2, Permuted>(p);
-}
 template <class T>
 static void grouped_pixel_sums(const GroupedPixelSums<T>& p) {
-  return p.lanes.lane ? grouped_pixel_sums_of<T, true>(p) : grouped_pixel_sums_of<T, false>(p);
+  if (p.lanes.lane) return p.step == 1 ? pixel_sums<T, 3, 1, true>(p) : pixel_sums<T, 3, 2, true>(p);
+  if (p.taps == 3) return p.step == 1 ? pixel_sums<T, 3, 1, false>(p) : pixel_sums<T, 3, 2, false>(p);
+  if (p.taps == 5) return p.step == 1 ? pixel_sums<T, 5, 1, false>(p) : pixel_sums<T, 5, 2, false>(p);
+  return p.step == 1 ? pixel_sums<T, 7, 1, false>(p) : pixel_sums<T, 7, 2, false>(p);
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

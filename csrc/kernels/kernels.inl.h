@@ -6,12 +6,14 @@
 #include "kernels/depthwise.inl.h"
 #include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
+#include "kernels/epilogue.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/grouped_pixels.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
 #include "kernels/reduce.inl.h"
+#include "kernels/winograd.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 

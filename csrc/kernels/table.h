@@ -5,7 +5,9 @@
 #include <cstdint>
 
 #include "kernels/elementwise.h"
+#include "kernels/epilogue.h"
 #include "kernels/pool.h"
+#include "kernels/winograd.h"
 
 namespace konv {
 
@@ -142,7 +144,8 @@ struct PixelLanes {
 // Narrow groups, channels last: one or two output rows, one block of output channels in the lanes.
 // out[r][j][l] = bias[l] + sum over i < depth, tap rows t and taps s of
 //   w[((i * tap_rows + t) * taps + s) * lanes + l] * row[r * row_step + t][(j * step + first + s) * pixel + lane(l) + i]
-// where a null row, and pixels outside [0, width), read as zero. With step 1 taps is 1 to 5 or 7, with step 2 3, 5 or 7.
+// where a null row, and pixels outside [0, width), read as zero. With step 1 taps is 1 to 5 or 7, with step 2 3, 5 or 7;
+// where lanes have an order, at most 3.
 template <class T>
 struct GroupedPixels {
   const T* const* row;
@@ -157,7 +160,7 @@ struct GroupedPixels {
   bool relu;
 };
 
-// The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7.
+// The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7; 3 where lanes have an order.
 // sums[((i * tap_rows + t) * taps + s) * lanes + l] += sum over rows r and pixels j of
 //   dy[r][j][l] * row[r * row_step + t][(j * step + first + s) * pixel + lane(l) + i].
 template <class T>

@@ -56,10 +56,11 @@ def conv2d(
     layout : {"NCHW", "NHWC"}, optional
         The order of the dimensions of `input` and of the result. Without it shapes are channels-first; the strides
         decide which kernels run, and the result keeps the input's memory order.
-    activation : {"relu"}, optional
-        Applied to the result in registers.
-    residual : None
-        Not supported in this version.
+    activation : str or (str, float), optional
+        "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu" (exact), "gelu_tanh" or "hardswish", applied
+        to the result before it leaves the cache. A pair sets the slope of leaky_relu below zero, by default 0.01.
+    residual : ndarray, optional
+        Added to the result before the activation; of the result's shape and dtype, any strides. It may be `out`.
     algorithm : str
         "auto", or a name that `explain` lists.
     out : ndarray, optional

@@ -1,0 +1,23 @@
+// What follows the sums of a convolution.
+#pragma once
+#include <cstdint>
+
+namespace konv {
+
+enum class Activation : int64_t { none, relu, relu6, leaky_relu, sigmoid, tanh, silu, gelu, gelu_tanh, hardswish };
+
+// dst[r][c] = activation(src[r][c] + residual[r][c]); a null residual stands for zeros. src, dst and residual may be
+// the same memory, element by element.
+template <class T>
+struct FinishRows {
+  const T* src;
+  int64_t src_ld;
+  int64_t rows, cols;
+  T* dst;
+  const T* residual;
+  int64_t dst_ld;  // of residual too
+  Activation activation;
+  T parameter;  // slope of leaky_relu below zero
+};
+
+}  // namespace konv
