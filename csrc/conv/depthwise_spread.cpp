@@ -20,7 +20,13 @@ constexpr int64_t kMaxTapRows = 32;
 struct Pair {
   TapProblem even, odd;
   int64_t weight_base = 0;
+  std::vector<int64_t> weight;  // offsets of a group's weights, in the order of the kernel
   int64_t row_weights() const { return even.grid[2] + odd.grid[2]; }
+  void order_weights() {
+    for (int64_t row = 0; row < even.grid[1]; row++)
+      for (const TapProblem* q : {&even, &odd})
+        for (int64_t s = 0; s < q->grid[2]; s++) weight.push_back(q->taps[size_t(row * q->grid[2] + s)].weight);
+  }
 };
 
 bool consecutive(const TapProblem& p) {
@@ -51,7 +57,8 @@ class DepthwiseSpreadPlan final : public ConvPlan {
     int64_t weights = 0, rows = 1;
     for (Pair& p : pairs_) {
       p.weight_base = weights;
-      weights += p.even.groups * p.even.grid[1] * p.row_weights();
+      p.order_weights();
+      weights += p.even.groups * int64_t(p.weight.size());
       rows = std::max(rows, p.even.out[1]);
     }
     bands_ = ceil_div(rows, kBandRows);
@@ -64,9 +71,7 @@ class DepthwiseSpreadPlan final : public ConvPlan {
       T* dst = reinterpret_cast<T*>(packed) + p.weight_base;
       for (int64_t g = 0; g < p.even.groups; g++) {
         const T* w = static_cast<const T*>(tensors.w) + g * p.even.w_group;
-        for (int64_t row = 0; row < p.even.grid[1]; row++)
-          for (const TapProblem* q : {&p.even, &p.odd})
-            for (int64_t s = 0; s < q->grid[2]; s++) *dst++ = w[q->taps[size_t(row * q->grid[2] + s)].weight];
+        for (const int64_t offset : p.weight) *dst++ = w[offset];
       }
     }
   }

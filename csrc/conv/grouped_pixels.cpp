@@ -12,11 +12,12 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kMaxTapRows = 32, kMaxRowStep = 8;
+constexpr int64_t kMaxTapRows = 32, kMaxRowStep = 4;
 constexpr int64_t kBandRows = 8;      // output rows of a task
 constexpr int64_t kStripPixels = 512;  // output pixels that one sum of the weight gradient takes in at most
 constexpr int64_t kStripRows = 16;
 constexpr int64_t kWantedTasks = 16;       // of the weight gradient: blocks of channels times parts
+constexpr int64_t kLargeBytes = 8 << 20;  // operands that come from memory: those in the caches are not worth prefetching
 constexpr int64_t kPartsBytes = 8 << 20;  // of all parts
 
 // Rows of the input that output row h reads, from the first tap on.
@@ -189,6 +190,8 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     sort_taps(p_);
     blocks_ = ChannelBlocks(p_, kernel_.lanes);
     taps_ = int64_t(p_.taps.size());
+    const int64_t pixels = p_.n * (problem.c * problem.in[0] * problem.in[1] * problem.in[2] + problem.k * problem.out_pixels());
+    large_ = pixels * int64_t(sizeof(T)) > kLargeBytes;
     block_sums_ = p_.channels * taps_ * kernel_.lanes;
     // Strips of rows, whose sums stay in registers, and parts of the images: by the problem alone.
     strip_ = std::clamp<int64_t>(kStripPixels / p_.out[2], 1, std::min(p_.out[1], kStripRows));
@@ -224,7 +227,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     const int64_t h = strip % strips_h_ * strip_, z = strip / strips_h_ % p_.out[0], n = strip / strips_h_ / p_.out[0];
     const T *row[kStripRows * kMaxRowStep + kMaxTapRows], *rows[kStripRows * kMaxRowStep + kMaxTapRows];
     GroupedPixelSums<T> d{};
-    d.row = rows;
+    d.row = rows, d.ahead = large_;
     d.width = p_.in[2], d.first = p_.taps[0].at[2], d.pixel = p_.in_stride[2];
     d.depth = p_.channels, d.tap_rows = p_.grid[1], d.row_step = p_.step[1], d.rows = std::min(strip_, p_.out[1] - h);
     d.taps = int(p_.grid[2]), d.step = int(p_.step[2]);
@@ -259,20 +262,13 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   TapProblem p_;
   ChannelBlocks blocks_;
+  bool large_;
   int64_t taps_, block_sums_, part_sums_, strip_, strips_h_, strips_, parts_, block_parts_;
 };
 
 template <class T>
 std::unique_ptr<ConvPlan> make(const ConvProblem& p) {
-  const int lanes = kernels<T>(Isa(p.isa)).lanes;
-  ConvProblem q = p;
-  const bool weight = p.direction == Direction::weight_gradient;
-  if (weight) q.direction = Direction::forward;
-  for (TapProblem& t : tap_problems(q)) {
-    if (!fits_grouped_pixels(t, lanes) || (weight && t.grid[2] != 3 && t.grid[2] != 5 && t.grid[2] != 7))
-      return nullptr;
-  }
-  if (weight) return std::make_unique<GroupedPixelsWeightGradientPlan<T>>(p);
+  if (p.direction == Direction::weight_gradient) return std::make_unique<GroupedPixelsWeightGradientPlan<T>>(p);
   return std::make_unique<GroupedPixelsPlan<T>>(p);
 }
 
@@ -289,13 +285,15 @@ ChannelBlocks::ChannelBlocks(const TapProblem& p, int l)
   }
 }
 
-bool fits_grouped_pixels(const TapProblem& problem, int lanes) {
-  TapProblem p = problem;
+namespace {
+
+bool fits(TapProblem p, int lanes, bool weight) {
   if (p.taps.empty() || p.in_c != 1 || p.out_c != 1 || p.groups * p.outputs < lanes) return false;
   sort_taps(p);
   const int64_t cols = p.grid[2];
   if (p.grid[0] != 1 || p.grid[1] > kMaxTapRows || p.step[1] > kMaxRowStep) return false;
-  if (p.step[2] == 1 ? cols > 7 || cols == 6 : p.step[2] != 2 || cols < 3 || cols > 7 || cols % 2 == 0) return false;
+  const bool odd = cols == 3 || cols == 5 || cols == 7;
+  if (weight || p.step[2] != 1 ? !odd || p.step[2] > 2 : cols > 7 || cols == 6) return false;
   for (size_t i = 0; i < p.taps.size(); i++)
     for (int a = 0; a < 3; a++)
       if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1 ? int64_t(i) / cols : a == 2 ? int64_t(i) % cols : 0))
@@ -304,8 +302,26 @@ bool fits_grouped_pixels(const TapProblem& problem, int lanes) {
   return blocks.identity || (blocks.span <= lanes && cols <= 3);
 }
 
+}  // namespace
+
+bool fits_grouped_pixels(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const bool weight = p.direction == Direction::weight_gradient;
+  ConvProblem q = p;
+  if (weight) q.direction = Direction::forward;
+  for (const TapProblem& t : tap_problems(q))
+    if (!fits(t, p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes, weight)) return false;
+  return true;
+}
+
 std::unique_ptr<ConvPlan> make_grouped_pixels_plan(const ConvProblem& p) {
   return p.dtype == DType::f32 ? make<float>(p) : make<double>(p);
+}
+
+double grouped_pixels_cost(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
+  return 1.15 * p.flops() / 2 / lanes;
 }
 
 }  // namespace konv

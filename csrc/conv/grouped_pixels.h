@@ -29,9 +29,8 @@ struct ChannelBlocks {
 };
 
 // Whether the kernels for such problems compute it: pixels and channels where they lie, taps in one piece.
-bool fits_grouped_pixels(const TapProblem& p, int lanes);
-
-// Null where the problem does not fit.
+bool fits_grouped_pixels(const ConvProblem& problem);
+double grouped_pixels_cost(const ConvProblem& problem);
 std::unique_ptr<ConvPlan> make_grouped_pixels_plan(const ConvProblem& problem);
 
 }  // namespace konv

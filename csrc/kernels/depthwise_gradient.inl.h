@@ -3,14 +3,24 @@
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
+// The lanes below n of a vector from column `first` on that lie inside a row.
+template <class T>
+KONV_INLINE LaneRange<T> lanes_of_row(int64_t first, int64_t width, int n) {
+  const LaneSpan s = lanes_inside<T>(first, width);
+  const int high = s.high < n ? s.high : n;
+  LaneRange<T> r = lanes_between<T>(s.low < high ? s.low : high, high);
+  fix(r);
+  return r;
+}
+
 // Even and odd outputs of Rows rows, for the vector of input columns from j. Each shifted input vector serves both.
 template <class T, int Rows, int Taps, bool EvenFirst>
 KONV_INLINE void spread_tile(const DepthwiseSpread<T>& p, int64_t r0, int64_t j, bool whole) {
   constexpr int L = kLanes<T>, Even = EvenFirst ? Taps : Taps - 1, Odd = 2 * Taps - 1 - Even, Lead = EvenFirst ? 1 : 0;
   Vec<T> even[Rows] = {}, odd[Rows] = {};
-  LaneSpan span[Taps];
+  LaneRange<T> inside[Taps];
   KONV_UNROLL
-  for (int s = 0; s < Taps; s++) span[s] = lanes_inside<T>(j + p.first + s, p.width);
+  for (int s = 0; s < Taps; s++) inside[s] = lanes_of_row<T>(j + p.first + s, p.width, L);
   for (int64_t t = 0; t < p.tap_rows; t++) {
     const T *we = p.w + t * (2 * Taps - 1), *wo = we + Even;
     KONV_UNROLL
@@ -19,7 +29,9 @@ KONV_INLINE void spread_tile(const DepthwiseSpread<T>& p, int64_t r0, int64_t j,
       if (!row) continue;
       KONV_UNROLL
       for (int s = 0; s < Taps; s++) {
-        const Vec<T> v = load_inside(row + j + p.first + s, span[s], whole);
+        const T* at = row + j + p.first + s;
+        Vec<T> v = whole ? load(at) : load_lanes(at, inside[s]);
+        keep_in_register(v);
         if (s < Even) even[r] += v * splat(we[s]);
         if (s >= Lead && s - Lead < Odd) odd[r] += v * splat(wo[s - Lead]);
       }
@@ -53,12 +65,15 @@ static void spread_strips(const DepthwiseSpread<T>& p, int64_t& r) {
 }
 template <class T, int Taps>
 static void spread(const DepthwiseSpread<T>& p) {
+  constexpr int Tall = KONV_VEC_BYTES == 64 ? 7 : 4;
   int64_t r = 0;
   if (p.even_first) {
-    spread_strips<T, 4, Taps, true>(p, r);
+    spread_strips<T, Tall, Taps, true>(p, r);
+    spread_strips<T, 2, Taps, true>(p, r);
     spread_strips<T, 1, Taps, true>(p, r);
   } else {
-    spread_strips<T, 4, Taps, false>(p, r);
+    spread_strips<T, Tall, Taps, false>(p, r);
+    spread_strips<T, 2, Taps, false>(p, r);
     spread_strips<T, 1, Taps, false>(p, r);
   }
 }
@@ -69,87 +84,95 @@ static void depthwise_spread(const DepthwiseSpread<T>& p) {
   return spread<T, 4>(p);
 }
 
-// v[s] = row[s], row[s + 1], ...: with vectors of 64 bytes, of which unaligned ones cost two accesses, every second one
-// is put together from the two outer ones.
-template <class T, int Taps, int Shift, int... I>
-KONV_INLINE Vec<T> shifted_(Vec<T> first, Vec<T> last, std::integer_sequence<int, I...>) {
+// Unaligned vectors of 64 bytes cost two accesses, so there every second shifted vector is put together from the two
+// outermost ones; and masks cost nothing, so that one form serves the row's inside and its ends.
+constexpr bool kJoinShifts = KONV_VEC_BYTES == 64;
+
+// v[s] = lanes from column s on, of which first begins at column 0 and last at column Taps - 1.
+template <class T, int Taps, int S, int... I>
+KONV_INLINE Vec<T> shifted(Vec<T> first, Vec<T> last, std::integer_sequence<int, I...>) {
   constexpr int L = kLanes<T>;
-  return __builtin_shufflevector(first, last, (I + Shift < L ? I + Shift : I + Shift - (Taps - 1) + L)...);
+  return __builtin_shufflevector(first, last, (I + S < L ? I + S : I + S - (Taps - 1) + L)...);
 }
 template <class T, int Taps, int S = 1>
-KONV_INLINE void fill_shifts(const T* row, Vec<T>* v) {
+KONV_INLINE void join_shifts(Vec<T>* v) {
   if constexpr (S < Taps - 1) {
-    if constexpr (S % 2 == 1 && KONV_VEC_BYTES == 64 && Taps - 1 < kLanes<T>) {
-      v[S] = shifted_<T, Taps, S>(v[0], v[Taps - 1], std::make_integer_sequence<int, kLanes<T>>{});
-    } else {
-      v[S] = load(row + S);
-      keep_in_register(v[S]);
-    }
-    fill_shifts<T, Taps, S + 1>(row, v);
+    v[S] = shifted<T, Taps, S>(v[0], v[Taps - 1], std::make_integer_sequence<int, kLanes<T>>{});
+    join_shifts<T, Taps, S + 2>(v);
   }
 }
 
-// The vectors that meet Taps columns, lanes [0, n) of them: the others, and columns outside the row, are zero.
+// The vectors that meet Taps columns of a row, for the first n lanes: v[s] lane l = row[at + s + l * Step]. Columns
+// outside the row are zero, and so are lanes past n: what lies there may be infinite, and has no part in the sums.
 template <class T, int Taps, int Step>
 struct SumColumns {
   static constexpr int L = kLanes<T>;
-  LaneSpan span[Taps];
-  int64_t at;
-  bool whole;
+  int64_t at, width;
+  int n;
+  LaneRange<T> lanes[Step == 1 ? Taps : 2];
 
-  __attribute__((always_inline)) SumColumns(int64_t first, int64_t width, int n) : at(first) {
-    whole = n == L && first >= 0 && first + L * Step + Taps - 1 <= width;
+  __attribute__((always_inline)) SumColumns(int64_t first, int64_t row_width, int count)
+      : at(first), width(row_width), n(count) {
     KONV_UNROLL
-    for (int s = 0; s < Taps; s++) {
-      // Lanes l with 0 <= first + s + l * Step < width.
-      const int64_t from = first + s, low = from >= 0 ? 0 : (-from + Step - 1) / Step;
-      const int64_t high = width > from ? (width - from + Step - 1) / Step : 0;
-      span[s] = {int(low < n ? low : n), int(high < n ? high : n)};
-      if (span[s].low > span[s].high) span[s].low = span[s].high;
-    }
+    for (int s = 0; s < (Step == 1 ? Taps : 2); s++)
+      lanes[s] = lanes_of_row<T>(at + (Step == 1 ? s : s * L), width, Step == 1 ? n : L);
   }
-  template <bool Whole>
-  __attribute__((always_inline)) void load_row(const T* row, Vec<T>* v) const {
-    const T* p = row + at;
-    if constexpr (!Whole) {
+  // Whether load_row<true> serves.
+  bool full() const { return n == L && (kJoinShifts || inside()); }
+  bool inside() const { return at >= 0 && at + L * Step + Taps - 1 <= width; }
+
+  template <bool Full>
+  __attribute__((always_inline)) Vec<T> get(const T* p, LaneRange<T> r) const {
+    Vec<T> v = Full && !kJoinShifts ? load(p) : load_lanes(p, r);
+    keep_in_register(v);
+    return v;
+  }
+  // p is column `at` of the row.
+  template <bool Full>
+  __attribute__((always_inline)) void load_row(const T* p, Vec<T>* v) const {
+    if constexpr (Step == 1) {
+      constexpr bool Join = Full && kJoinShifts && Taps - 1 <= L;
       KONV_UNROLL
-      for (int s = 0; s < Taps; s++) {
-        v[s] = load_step_between<Step>(p + s, span[s].low, span[s].high);
-        keep_in_register(v[s]);
-      }
-    } else if constexpr (Step == 1) {
-      v[0] = load(p);
-      v[Taps - 1] = load(p + Taps - 1);
-      keep_in_register(v[0]);
-      keep_in_register(v[Taps - 1]);
-      fill_shifts<T, Taps>(p, v);
+      for (int s = 0; s < Taps; s++)
+        if (!Join || s % 2 == 0) v[s] = get<Full>(p + s, lanes[s]);
+      if constexpr (Join) join_shifts<T, Taps>(v);
     } else {
-      const Vec<T> a = load(p), b = load(p + L);
+      const Vec<T> a = get<Full>(p, lanes[0]), b = get<Full>(p + L, lanes[1]);
       v[0] = even_lanes<T>(a, b);
       v[1] = odd_lanes<T>(a, b);
       KONV_UNROLL
-      for (int s = 2; s < Taps; s++) v[s] = shift_in<T>(v[s - 2], p[2 * L + s - 2]);
+      for (int s = 2; s < Taps; s++) {
+        const int64_t next = at + 2 * L + s - 2;
+        v[s] = shift_in<T>(v[s - 2], (Full && !kJoinShifts) || (next >= 0 && next < width) ? p[2 * L + s - 2] : T(0));
+      }
+      if (!Full && n < L) {
+        KONV_UNROLL
+        for (int s = 0; s < Taps; s++) v[s] = lane_numbers<T>() < T(n) ? v[s] : Vec<T>{};
+      }
     }
   }
 };
 
 // Rows output rows, one vector wide: dy stays in registers, each vector of x meets all tap rows that it reaches.
-template <class T, int Rows, int Taps, int TapRows, int Step, bool Whole>
+template <class T, int Rows, int Taps, int TapRows, int Step, bool Full>
 KONV_INLINE void sums_tile(const DepthwiseSums<T>& p, const SumColumns<T, Taps, Step>& columns, int64_t r0, int64_t t0,
-                           int64_t j, int n, Vec<T> (&acc)[TapRows * Taps]) {
+                           int64_t j, Vec<T> (&acc)[TapRows * Taps]) {
   Vec<T> g[Rows];
+  const T* dy = p.dy + r0 * p.dy_pitch + j;
+  LaneRange<T> lanes = lanes_between<T>(0, columns.n);
+  fix(lanes);
   KONV_UNROLL
-  for (int r = 0; r < Rows; r++) {
-    const T* dy = p.dy + (r0 + r) * p.dy_pitch + j;
-    g[r] = Whole ? load(dy) : load_n(dy, n);
+  for (int r = 0; r < Rows; r++, dy += p.dy_pitch) {
+    g[r] = Full ? load(dy) : load_lanes(dy, lanes);
     keep_in_register(g[r]);
   }
+  const int64_t y = r0 * Step + t0, low = p.row_low - y, high = p.row_high - y;
+  const T* row = p.x + y * p.x_pitch + columns.at;
   KONV_UNROLL
-  for (int q = 0; q < (Rows - 1) * Step + TapRows; q++) {
-    const int64_t y = r0 * Step + t0 + q;
-    if (y < p.row_low || y >= p.row_high) continue;
+  for (int q = 0; q < (Rows - 1) * Step + TapRows; q++, row += p.x_pitch) {
+    if (q < low || q >= high) continue;
     Vec<T> v[Taps];
-    columns.template load_row<Whole>(p.x + y * p.x_pitch, v);
+    columns.template load_row<Full>(row, v);
     KONV_UNROLL
     for (int t = 0; t < TapRows; t++)
       if (q >= t && (q - t) % Step == 0 && (q - t) / Step < Rows) {
@@ -165,10 +188,10 @@ KONV_INLINE void sums_strip(const DepthwiseSums<T>& p, int64_t r0, int64_t t0, V
   for (int64_t j = 0; j < p.cols; j += L) {
     const int n = int(p.cols - j < L ? p.cols - j : L);
     const SumColumns<T, Taps, Step> columns(j * Step + p.first, p.width, n);
-    if (columns.whole)
-      sums_tile<T, Rows, Taps, TapRows, Step, true>(p, columns, r0, t0, j, n, acc);
+    if (columns.full())
+      sums_tile<T, Rows, Taps, TapRows, Step, true>(p, columns, r0, t0, j, acc);
     else
-      sums_tile<T, Rows, Taps, TapRows, Step, false>(p, columns, r0, t0, j, n, acc);
+      sums_tile<T, Rows, Taps, TapRows, Step, false>(p, columns, r0, t0, j, acc);
   }
 }
 

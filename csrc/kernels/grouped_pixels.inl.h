@@ -119,6 +119,13 @@ static void grouped_pixels(const GroupedPixels<T>& p) {
   return pixel_tiles<T, 7, 1, false>(p);
 }
 
+// Asks for a tile's pixels of a row that comes later. The first line of an unaligned vector came with the block before.
+template <class T, int Pixels>
+KONV_INLINE void fetch_pixels(const T* row, int64_t pixel) {
+  KONV_UNROLL
+  for (int i = 0; i < Pixels; i++) __builtin_prefetch(row + i * pixel + kLanes<T> - 1);
+}
+
 // Pixels of dy stay in registers while the input pixels of TapRows rows stream past.
 template <class T, int Taps, int Step, int TapRows, int Pixels, class Loader>
 KONV_INLINE void pixel_sums_tile(const GroupedPixelSums<T>& p, const T* const* x, const T* dy, int64_t j,
@@ -154,12 +161,20 @@ static void pixel_sums_rows(const GroupedPixelSums<T>& p, int64_t i, int64_t t) 
   for (int64_t r = 0; r < p.rows; r++) {
     const T* dy = p.dy + r * p.dy_row;
     const T* x[TapRows];
+    const bool ahead = p.ahead && r + 1 < p.rows && i == 0 && t == 0;
+    const T* next = ahead ? p.row[(r + 1) * p.row_step + p.tap_rows - 1] : nullptr;
     for (int k = 0; k < TapRows; k++) {
       const T* row = p.row[r * p.row_step + t + k];
       x[k] = row ? row + i : nullptr;
     }
     int64_t j = 0;
-    for (; j + Wide <= p.cols; j += Wide) pixel_sums_tile<T, Taps, Step, TapRows, Wide>(p, x, dy, j, get, acc);
+    for (; j + Wide <= p.cols; j += Wide) {
+      if (ahead) {
+        fetch_pixels<T, Wide>(dy + p.dy_row + j * p.dy_pixel, p.dy_pixel);
+        if (next) fetch_pixels<T, Wide * Step>(next + j * Step * p.pixel, p.pixel);
+      }
+      pixel_sums_tile<T, Taps, Step, TapRows, Wide>(p, x, dy, j, get, acc);
+    }
     for (; j + Narrow <= p.cols; j += Narrow) pixel_sums_tile<T, Taps, Step, TapRows, Narrow>(p, x, dy, j, get, acc);
     for (; j < p.cols; j++) pixel_sums_tile<T, Taps, Step, TapRows, 1>(p, x, dy, j, get, acc);
   }

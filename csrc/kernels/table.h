@@ -166,6 +166,7 @@ struct GroupedPixels {
 template <class T>
 struct GroupedPixelSums {
   const T* const* row;
+  bool ahead;  // whether to ask for each next row early
   int64_t width, first, pixel;
   int64_t depth, tap_rows, row_step, rows;
   int taps, step;

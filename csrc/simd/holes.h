@@ -118,11 +118,11 @@ KONV_INLINE Vec<T> load_step_between(const T* p, int low, int high) {
 #if defined(__AVX512F__)
 template <class T>
 struct LaneRange {
-  unsigned mask;
+  __mmask16 mask;
 };
 template <class T>
 KONV_INLINE LaneRange<T> lanes_between(int low, int high) {
-  return {(1u << high) - (1u << low)};
+  return {__mmask16((1u << high) - (1u << low))};
 }
 KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r, Vec<float> rest) {
   return (Vec<float>)_mm512_mask_loadu_ps((__m512)rest, __mmask16(r.mask), p);
@@ -221,6 +221,37 @@ KONV_INLINE Vec<T> permute(Vec<T> v, LaneOrder<T> o) {
   for (int i = 0; i < kLanes<T>; i++) to[i] = from[o.lanes[i]];
   return load(to);
 }
+#endif
+
+// The same with zeros in the other lanes. fix() holds a range in the form that loads want, or compilers make it anew for
+// each load.
+#if defined(__AVX512F__)
+template <class T>
+KONV_INLINE void fix(LaneRange<T>& r) {
+  asm("" : "+Yk"(r.mask));
+}
+KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r) {
+  return (Vec<float>)_mm512_maskz_loadu_ps(__mmask16(r.mask), p);
+}
+KONV_INLINE Vec<double> load_lanes(const double* p, LaneRange<double> r) {
+  return (Vec<double>)_mm512_maskz_loadu_pd(__mmask8(r.mask), p);
+}
+#else
+template <class T>
+KONV_INLINE void fix(LaneRange<T>&) {}
+#  if defined(__AVX2__)
+KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r) {
+  return (Vec<float>)_mm256_maskload_ps(p, r.mask);
+}
+KONV_INLINE Vec<double> load_lanes(const double* p, LaneRange<double> r) {
+  return (Vec<double>)_mm256_maskload_pd(p, r.mask);
+}
+#  else
+template <class T>
+KONV_INLINE Vec<T> load_lanes(const T* p, LaneRange<T> r) {
+  return load_between(p, r.low, r.high);
+}
+#  endif
 #endif
 
 // The larger of two values, `best` where they are equal, and the later NaN where there is one: bits only move.
