@@ -293,7 +293,7 @@ class DepthwisePlan final : public ConvPlan {
 };
 
 std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
-  if (fits_grouped_pixels(p)) return make_grouped_pixels_plan(p);
+  if (p.xs[1] == 1 && fits_grouped_pixels(p)) return make_grouped_pixels_plan(p);
   if (auto plan = make_depthwise_spread_plan(p)) return plan;
   if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
   if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);

@@ -126,7 +126,7 @@ std::unique_ptr<ConvPlan> make_depthwise_spread_plan(const ConvProblem& p) {
   for (size_t i = 0; i < phases.size(); i += 2) {
     sort_taps(phases[i]), sort_taps(phases[i + 1]);
     if (phases[i + 1].out_base != phases[i].out_base + 1) return nullptr;
-    pairs.push_back({std::move(phases[i]), std::move(phases[i + 1])});
+    pairs.push_back({std::move(phases[i]), std::move(phases[i + 1]), 0, {}});
     if (!fits(pairs.back())) return nullptr;
   }
   if (p.dtype == DType::f32) return std::make_unique<DepthwiseSpreadPlan<float>>(p, std::move(pairs));
