@@ -43,8 +43,8 @@ double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int g
   const double store = p.out_stride[2] == 1 ? kDirectStore : kTransposeStore;
   // Unaligned vectors of pixels take two load slots each, beside one broadcast a row.
   const double load = std::max(1.0, double(rows + 4) / double(2 * rows));
-  // Planes gathered from channels-last pixels come element by element.
-  const double pack = p.in_stride[2] == 1 ? 0.0 : 1.5 * lanes * double(p.channels);
+  // Planes come from channels-last pixels by transposing, or element by element if there are few channels.
+  const double pack = p.in_stride[2] == 1 ? 0.0 : (p.channels >= 4 ? 0.5 : 1.5) * lanes * double(p.channels);
   return images * vectors * (double(blocks * rows) * (depth * load + store) + pack);
 }
 

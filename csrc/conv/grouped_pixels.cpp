@@ -66,33 +66,40 @@ class GroupedPixelsPlan final : public ConvPlan {
  public:
   explicit GroupedPixelsPlan(const ConvProblem& problem)
       : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+    const bool forward = problem.direction == Direction::forward;
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
-    int64_t weights = 0, rows = 1, packed = 0, cols = 1;
+    width_ = forward ? problem.out[2] : problem.in[2], pixel_step_ = forward ? 1 : problem.stride[2];
+    int64_t weights = 0, rows = 1, packed = 0, stages = 0;
     for (TapProblem& p : tap_problems(problem)) {
-      Stage<T>& s = stages_.emplace_back(std::move(p), problem, kernel_.lanes);
-      s.weight_base = weights;
+      Stage<T> s(std::move(p), problem, kernel_.lanes);
+      s.weight_base = weights, stages++;
       weights += s.blocks.count * s.block_weights;
-      rows = std::max(rows, s.p.out[1]), cols = std::max(cols, s.p.out[2]), depth_ = std::max(depth_, s.p.out[0]);
-      packed = std::max(packed, BlockRows<T>::scratch_size(s.p, s.blocks, 2));
+      rows = std::max(rows, s.p.out[1]), depth_ = std::max(depth_, s.p.out[0]);
+      blocks_ = s.blocks.count;
       packs_ = !s.blocks.identity || s.p.in_c != 1;
       in_place_ = s.p.out_c == 1 && problem.ends_in_registers();
+      packed = std::max(packed, BlockRows<T>::scratch_size(s.p, s.blocks, 2));
+      const bool same_rows = !phases_.empty() && std::equal(s.p.phase, s.p.phase + 2, phases_.back()[0].p.phase);
+      if (!same_rows) phases_.emplace_back();
+      phases_.back().push_back(std::move(s));
     }
-    gaps_ = leaves_gaps(problem, stages_.size());
+    gaps_ = leaves_gaps(problem, size_t(stages));
     prepared_bytes = weights * int64_t(sizeof(T));
     reads_weights = true;
     packed_ = packs_ ? round_up(packed, 16) : 0;
-    workspace.per_thread = (packed_ + (in_place_ ? 0 : 2 * cols * kernel_.lanes)) * int64_t(sizeof(T));
+    workspace.per_thread = (packed_ + (in_place_ ? 0 : 2 * width_ * kernel_.lanes)) * int64_t(sizeof(T));
     bands_ = ceil_div(rows, kBandRows);
     // The last block may write channels of the one before it, and stays with it.
-    blocks_ = stages_.empty() ? 1 : std::max<int64_t>(1, stages_[0].blocks.count - 1);
-    block_parts_ = threads == 1 ? 1 : std::min(blocks_, ceil_div(4 * threads, problem.n * depth_ * bands_));
+    const int64_t apart = std::max<int64_t>(1, blocks_ - 1);
+    block_parts_ = threads == 1 ? 1 : std::min(apart, ceil_div(4 * threads, problem.n * depth_ * bands_));
   }
 
   void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
-    for (const Stage<T>& s : stages_)
-      for (int64_t b = 0; b < s.blocks.count; b++)
-        s.pack_weights(kernel_, static_cast<const T*>(tensors.w), b,
-                       reinterpret_cast<T*>(packed) + s.weight_base + b * s.block_weights);
+    for (const auto& phase : phases_)
+      for (const Stage<T>& s : phase)
+        for (int64_t b = 0; b < blocks_; b++)
+          s.pack_weights(kernel_, static_cast<const T*>(tensors.w), b,
+                         reinterpret_cast<T*>(packed) + s.weight_base + b * s.block_weights);
   }
 
   void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
@@ -106,12 +113,13 @@ class GroupedPixelsPlan final : public ConvPlan {
     parallel_for(problem_.n * depth_ * bands_ * block_parts_, threads, [&](int64_t task, int thread) {
       const int64_t part = task % block_parts_, band = (task /= block_parts_) % bands_;
       const int64_t z = (task /= bands_) % depth_, n = task / depth_;
-      for (const Stage<T>& s : stages_)
-        if (z < s.p.out[0]) run_band(s, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
+      for (const auto& phase : phases_)
+        if (z < phase[0].p.out[0]) run_band(phase, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
  private:
+  using Phase = std::vector<Stage<T>>;  // the phases of columns of one phase of rows
   struct Run {
     const T* in;
     T* out;
@@ -119,58 +127,69 @@ class GroupedPixelsPlan final : public ConvPlan {
     const Epilogue<T>& epilogue;
   };
 
-  void run_band(const Stage<T>& s, const Run& run, int64_t n, int64_t z, int64_t h0, int64_t part, T* scratch) const {
-    const int64_t first = blocks_ * part / block_parts_, end = blocks_ * (part + 1) / block_parts_;
-    const int64_t last = end == blocks_ ? s.blocks.count : end, h1 = std::min(s.p.out[1], h0 + kBandRows);
-    BlockRows<T> rows(kernel_, s.p, s.blocks, 2, packs_ ? scratch : nullptr);
+  void run_band(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h0, int64_t part, T* scratch) const {
+    const TapProblem& p = phase[0].p;
+    const ChannelBlocks& blocks = phase[0].blocks;
+    const int64_t apart = std::max<int64_t>(1, blocks_ - 1), end = apart * (part + 1) / block_parts_;
+    const int64_t first = apart * part / block_parts_, last = end == apart ? blocks_ : end;
+    const int64_t h1 = std::min(p.out[1], h0 + kBandRows);
+    BlockRows<T> rows(kernel_, p, blocks, 2, packs_ ? scratch : nullptr);
     T* tile = scratch + packed_;
-    if (packs_) {
+    if (packs_) {  // packed rows of one block serve the whole band
       for (int64_t b = first; b < last; b++) {
         rows.start(run.in, n, z, b);
-        for (int64_t h = h0; h < h1; h += 2) run_rows(s, run, n, z, h, b, rows, tile);
+        for (int64_t h = h0; h < h1; h += 2) run_rows(phase, run, n, z, h, b, rows, tile);
       }
       return;
     }
     for (int64_t h = h0; h < h1; h += 2)
       for (int64_t b = first; b < last; b++) {
         rows.start(run.in, n, z, b);
-        run_rows(s, run, n, z, h, b, rows, tile);
+        run_rows(phase, run, n, z, h, b, rows, tile);
       }
   }
 
   // Output rows h and h + 1 of one block.
-  void run_rows(const Stage<T>& s, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, BlockRows<T>& rows,
+  void run_rows(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, BlockRows<T>& rows,
                 T* tile) const {
-    const TapProblem& p = s.p;
-    const int64_t L = s.blocks.lanes, k0 = s.blocks.first(block);
-    T* const dst = run.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + k0 * p.out_c;
+    const ChannelBlocks& blocks = phase[0].blocks;
+    const int64_t L = blocks.lanes, k0 = blocks.first(block);
+    const TapProblem& q = phase[0].p;
     const T* row[kMaxTapRows + kMaxRowStep];
     GroupedPixels<T> d{};
     d.row = row;
-    d.width = p.in[2], d.first = p.taps[0].at[2], d.pixel = rows.pixel();
-    d.depth = p.channels, d.tap_rows = p.grid[1], d.row_step = p.step[1], d.rows = std::min<int64_t>(2, p.out[1] - h);
-    d.taps = int(p.grid[2]), d.step = int(p.step[2]);
-    d.lanes = s.blocks.pixel_lanes(block);
-    d.w = run.weights + s.weight_base + block * s.block_weights;
-    d.cols = p.out[2];
-    d.out = in_place_ ? dst : tile;
-    d.out_pixel = in_place_ ? p.out_stride[2] : L, d.out_row = in_place_ ? p.out_stride[1] : d.cols * L;
+    d.width = q.in[2], d.pixel = rows.pixel();
+    d.depth = q.channels, d.tap_rows = q.grid[1], d.row_step = q.step[1], d.rows = std::min<int64_t>(2, q.out[1] - h);
+    d.lanes = blocks.pixel_lanes(block);
     d.bias = run.bias ? run.bias + k0 : nullptr;
     d.relu = problem_.relu_in_registers();
     rows.find(h, d.tap_rows + (d.rows - 1) * d.row_step, row);
-    kernel_.grouped_pixels(d);
+    const auto output = [&](const TapProblem& p) {
+      return run.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + k0 * p.out_c;
+    };
+    if (!in_place_ && int64_t(phase.size()) < std::min(pixel_step_, width_)) std::fill_n(tile, 2 * width_ * L, T(0));
+    for (const Stage<T>& s : phase) {
+      d.taps = int(s.p.grid[2]), d.step = int(s.p.step[2]), d.first = s.p.taps[0].at[2];
+      d.w = run.weights + s.weight_base + block * s.block_weights;
+      d.cols = s.p.out[2];
+      d.out = in_place_ ? output(s.p) : tile + s.p.phase[2] * L;
+      d.out_pixel = in_place_ ? s.p.out_stride[2] : pixel_step_ * L;
+      d.out_row = in_place_ ? s.p.out_stride[1] : width_ * L;
+      kernel_.grouped_pixels(d);
+    }
     if (in_place_) return;
     const int64_t again = block * L - k0;  // lanes that the block before has written
+    const int64_t pixel = q.out_stride[2] / pixel_step_;
+    T* const dst = output(q) - q.phase[2] * pixel + again * q.out_c;
     for (int64_t r = 0; r < d.rows; r++)
-      run.epilogue.store(tile + r * d.out_row + again, L, d.cols, L - again, dst + r * p.out_stride[1] + again * p.out_c,
-                         p.out_stride[2], p.out_c);
+      run.epilogue.store(tile + r * width_ * L + again, L, width_, L - again, dst + r * q.out_stride[1], pixel, q.out_c);
   }
 
   ConvProblem problem_;
   const Kernels<T>& kernel_;
-  std::vector<Stage<T>> stages_;
+  std::vector<Phase> phases_;
   bool gaps_, packs_ = false, in_place_ = true;
-  int64_t packed_ = 0, depth_ = 1, bands_, blocks_, block_parts_;
+  int64_t width_, pixel_step_, packed_ = 0, depth_ = 1, bands_, blocks_ = 1, block_parts_;
 };
 
 bool fits(TapProblem p, int lanes, bool weight) {
@@ -220,10 +239,15 @@ std::unique_ptr<ConvPlan> make_grouped_pixels_plan(const ConvProblem& p) {
   return std::make_unique<GroupedPixelsPlan<double>>(p);
 }
 
+// The multiplications, where the loads and permutations of strided rows weigh more, and moving planes into the lanes and
+// back; in cycles a vector.
 double grouped_pixels_cost(const ConvProblem& p) {
   const KernelTable& table = kernel_table(Isa(p.isa));
   const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
-  return 1.15 * p.flops() / 2 / lanes;
+  const double in = double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) / lanes;
+  const double out = double(p.n) * double(p.k) * double(p.out_pixels()) / lanes;
+  const double move = p.xs[1] == 1 ? 2 : 6;
+  return (p.stride[2] == 1 ? 1.2 : 1.5) * p.flops() / 2 / lanes + move * (in + out);
 }
 
 }  // namespace konv

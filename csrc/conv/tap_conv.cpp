@@ -80,6 +80,7 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
       for (int64_t x = 0; x < phase_count(p, 2); x++) {
         const int64_t phase[3] = {z, y, x};
         TapProblem q = t;
+        std::copy_n(phase, 3, q.phase);
         std::vector<AxisTap> taps[3];
         for (int i = 0; i < 3; i++) {
           q.out[i] = (p.in[i] - phase[i] + p.stride[i] - 1) / p.stride[i];

@@ -137,14 +137,14 @@ KONV_INLINE void pixel_sums_tile(const GroupedPixelSums<T>& p, const T* const* x
     keep_in_register(g[i]);
   }
   const int64_t at = j * Step + p.first, low = -at, high = p.width - at;
+  // All rows of a column together, so that sums wait less for themselves.
   KONV_UNROLL
-  for (int t = 0; t < TapRows; t++) {
-    if (!x[t]) continue;
-    const T* row = x[t] + at * p.pixel;
+  for (int q = 0; q < (Pixels - 1) * Step + Taps; q++) {
+    if (q < low || q >= high) continue;
     KONV_UNROLL
-    for (int q = 0; q < (Pixels - 1) * Step + Taps; q++) {
-      if (q < low || q >= high) continue;
-      const Vec<T> v = get(row + q * p.pixel);
+    for (int t = 0; t < TapRows; t++) {
+      if (!x[t]) continue;
+      const Vec<T> v = get(x[t] + (at + q) * p.pixel);
       KONV_UNROLL
       for (int s = 0; s < Taps; s++)
         if (q >= s && (q - s) % Step == 0 && (q - s) / Step < Pixels) acc[t * Taps + s] += v * g[(q - s) / Step];

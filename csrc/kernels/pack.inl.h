@@ -121,8 +121,39 @@ KONV_INLINE PackSpan pack_span(const PackAxis& a, int64_t p) {
   return {start, begin, end > begin ? end : begin};
 }
 
+// Planes from channels-last pixels, several channels at a time.
+template <class T>
+static void pack_pixels_as_planes(const PackRegion<T>& p) {
+  const int64_t step = p.x.step * p.x.stride;
+  T* dst = p.dst;
+  for (int64_t pz = 0; pz < p.z.phases; pz++) {
+    const PackSpan sz = pack_span(p.z, pz);
+    for (int64_t z = 0; z < p.z.count; z++) {
+      const bool z_inside = z >= sz.begin && z < sz.end;
+      const T* slice = p.src + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+      for (int64_t py = 0; py < p.y.phases; py++) {
+        const PackSpan sy = pack_span(p.y, py);
+        for (int64_t px = 0; px < p.x.phases; px++) {
+          const PackSpan sx = pack_span(p.x, px);
+          for (int64_t y = 0; y < p.y.count; y++, dst += p.x_pitch) {
+            const bool inside = z_inside && y >= sy.begin && y < sy.end;
+            const int64_t begin = inside ? sx.begin : p.x_pitch, end = inside ? sx.end : p.x_pitch;
+            for (int64_t c = 0; c < p.channels; c++) {
+              zero_run(dst + c * p.channel_pitch, begin);
+              zero_run(dst + c * p.channel_pitch + end, p.x_pitch - end);
+            }
+            const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride + begin * step;
+            if (begin < end) transpose(row, step, end - begin, p.channels, dst + begin, p.channel_pitch);
+          }
+        }
+      }
+    }
+  }
+}
+
 template <class T>
 static void pack_planes(const PackRegion<T>& p) {
+  if (p.channel_stride == 1 && p.channels >= 4 && p.x.stride != 1) return pack_pixels_as_planes(p);
   for (int64_t c = 0; c < p.channels; c++) {
     const T* channel = p.src + c * p.channel_stride;
     T* dst = p.dst + c * p.channel_pitch;
@@ -149,6 +180,24 @@ static void pack_planes(const PackRegion<T>& p) {
       }
     }
   }
+}
+
+// dst[j * dst_ld + i * run + s] = src[off[i] + j * step + s]: the values that each of the pixels j multiplies.
+template <int Bytes, class T>
+KONV_INLINE void gather_runs(const T* src, int64_t step, const int64_t* off, int64_t runs, int64_t run, int64_t pixels,
+                             T* dst, int64_t dst_ld) {
+  for (int64_t j = 0; j < pixels; j++, src += step, dst += dst_ld)
+    for (int64_t i = 0; i < runs; i++) __builtin_memcpy(dst + i * run, src + off[i], Bytes);
+}
+template <class T>
+static void gather_taps(const T* src, int64_t step, const int64_t* off, int64_t runs, int64_t run, int64_t pixels,
+                        T* dst, int64_t dst_ld) {
+  const int64_t bytes = run * int64_t(sizeof(T));
+  if (bytes <= 16) return gather_runs<16>(src, step, off, runs, run, pixels, dst, dst_ld);
+  if (bytes <= 32) return gather_runs<32>(src, step, off, runs, run, pixels, dst, dst_ld);
+  if (bytes <= 64) return gather_runs<64>(src, step, off, runs, run, pixels, dst, dst_ld);
+  for (int64_t j = 0; j < pixels; j++, src += step, dst += dst_ld)
+    for (int64_t i = 0; i < runs; i++) copy_run(src + off[i], dst + i * run, run);
 }
 
 template <class T>
