@@ -59,7 +59,8 @@ DenseTiling dense_tiling(const TapProblem& p, const ConvProblem& problem, bool i
   t.direct = in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
   t.cost = std::min(outputs_cost, pixels_cost);
   if (!t.direct)  // a copy of the input, once a tile
-    t.cost += 0.25 * double(p.n) * double(p.groups) * double(p.channels) * double(p.out[0] * p.out[1] * p.out[2]);
+    t.cost += 0.25 * double(p.n) * double(p.groups) * double(p.channels) * double(p.out[0] * p.out[1] * p.out[2]) *
+              double(p.step[0] * p.step[1] * p.step[2]);
   t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || p.channels == 1;
 
   if (t.lanes == Lanes::outputs) {

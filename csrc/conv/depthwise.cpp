@@ -300,12 +300,15 @@ std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
   return std::make_unique<DepthwisePlan<double>>(p);
 }
 
-// Half a load for each multiplication, and the packing.
+// Half a load for each multiplication, and the packing, which goes element by element unless there are rows.
 double depthwise_cost(const ConvProblem& p) {
   const KernelTable& table = kernel_table(Isa(p.isa));
   const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
   const double vectors = p.flops() / 2 / lanes;
-  return 1.5 * vectors + double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) * 3 / lanes;
+  const double in = double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]);
+  const double out = double(p.n) * double(p.k) * double(p.out_pixels());
+  const bool rows = p.xs[4] == 1 && p.ys[4] == 1;
+  return 1.5 * vectors + in * 3 / lanes + (rows || (p.xs[1] == 1 && fits_grouped_pixels(p)) ? 0 : 2 * (in + out));
 }
 
 }  // namespace

@@ -33,9 +33,7 @@ bool consecutive(const TapProblem& p) {
   if (p.taps.empty() || p.grid[0] != 1 || p.grid[1] > kMaxTapRows) return false;
   for (size_t i = 0; i < p.taps.size(); i++)
     for (int a = 0; a < 3; a++)
-      if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1   ? int64_t(i) / p.grid[2]
-                                                : a == 2 ? int64_t(i) % p.grid[2]
-                                                         : 0))
+      if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1 ? int64_t(i) / p.grid[2] : a == 2 ? int64_t(i) % p.grid[2] : 0))
         return false;
   return true;
 }
@@ -117,8 +115,8 @@ class DepthwiseSpreadPlan final : public ConvPlan {
 }  // namespace
 
 std::unique_ptr<ConvPlan> make_depthwise_spread_plan(const ConvProblem& p) {
-  if (p.direction != Direction::input_gradient || p.stride[2] != 2 || p.k != p.groups || p.in[0] != 1 ||
-      p.xs[4] != 1 || p.ys[4] != 1 || p.in[2] < 2)
+  if (p.direction != Direction::input_gradient || p.stride[2] != 2 || p.k != p.groups || p.in[0] != 1 || p.xs[4] != 1 ||
+      p.ys[4] != 1 || p.in[2] < 2)
     return nullptr;
   std::vector<TapProblem> phases = tap_problems(p);
   if (phases.empty() || phases.size() % 2) return nullptr;

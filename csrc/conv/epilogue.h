@@ -30,7 +30,8 @@ class Epilogue {
           {src, src_ld, rows, cols, dst, has_residual_ ? residual_of(dst) : nullptr, dst_ld, activation_, parameter_});
   }
 
-  // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], with at most kMaxCols columns. The tile is spoilt.
+  // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], with at most kMaxCols columns. The tile is
+  // spoilt.
   void store(T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst, int64_t row_stride, int64_t col_stride) const {
     if (col_stride == 1) return finish(tile, ld, rows, cols, dst, row_stride);
     if (row_stride == 1 && in_registers_) return kernel_.transpose(tile, ld, rows, cols, dst, col_stride);

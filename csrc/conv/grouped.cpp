@@ -1,5 +1,5 @@
-// Groups of few channels. The dense algorithms leave lanes or rows of their tiles empty there; these kernels are made
-// for several groups side by side in the lanes, or for pixels in the lanes and few outputs.
+// Groups of few channels. The dense algorithms leave lanes or rows of their tiles empty there; here several groups lie
+// side by side in the lanes.
 #include "conv/grouped_pixels.h"
 
 namespace konv {
@@ -8,9 +8,9 @@ namespace {
 
 std::string grouped_supports(const ConvProblem& p) {
   if (p.groups < 2) return "one group";
-  if (p.is_depthwise() && p.k == p.c) return "depthwise";
+  if (p.is_depthwise() && (p.k == p.c || p.xs[1] != 1)) return "depthwise";
   if (fits_grouped_pixels(p)) return "";
-  return "neither channels-last data with narrow groups nor planes with small kernels";
+  return "groups too wide for the lanes, or the kernel";
 }
 
 }  // namespace

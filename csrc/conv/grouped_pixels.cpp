@@ -64,8 +64,7 @@ struct Stage {
 template <class T>
 class GroupedPixelsPlan final : public ConvPlan {
  public:
-  explicit GroupedPixelsPlan(const ConvProblem& problem)
-      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+  explicit GroupedPixelsPlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     const bool forward = problem.direction == Direction::forward;
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
     width_ = forward ? problem.out[2] : problem.in[2], pixel_step_ = forward ? 1 : problem.stride[2];
@@ -114,7 +113,8 @@ class GroupedPixelsPlan final : public ConvPlan {
       const int64_t part = task % block_parts_, band = (task /= block_parts_) % bands_;
       const int64_t z = (task /= bands_) % depth_, n = task / depth_;
       for (const auto& phase : phases_)
-        if (z < phase[0].p.out[0]) run_band(phase, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
+        if (z < phase[0].p.out[0])
+          run_band(phase, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
@@ -160,7 +160,7 @@ class GroupedPixelsPlan final : public ConvPlan {
     d.row = row;
     d.width = q.in[2], d.pixel = rows.pixel();
     d.depth = q.channels, d.tap_rows = q.grid[1], d.row_step = q.step[1], d.rows = std::min<int64_t>(2, q.out[1] - h);
-    d.lanes = blocks.pixel_lanes(block);
+    d.lane = blocks.lane(block), d.wide = blocks.width > L;
     d.bias = run.bias ? run.bias + k0 : nullptr;
     d.relu = problem_.relu_in_registers();
     rows.find(h, d.tap_rows + (d.rows - 1) * d.row_step, row);
@@ -182,7 +182,8 @@ class GroupedPixelsPlan final : public ConvPlan {
     const int64_t pixel = q.out_stride[2] / pixel_step_;
     T* const dst = output(q) - q.phase[2] * pixel + again * q.out_c;
     for (int64_t r = 0; r < d.rows; r++)
-      run.epilogue.store(tile + r * width_ * L + again, L, width_, L - again, dst + r * q.out_stride[1], pixel, q.out_c);
+      run.epilogue.store(tile + r * width_ * L + again, L, width_, L - again, dst + r * q.out_stride[1], pixel,
+                         q.out_c);
   }
 
   ConvProblem problem_;
@@ -239,15 +240,15 @@ std::unique_ptr<ConvPlan> make_grouped_pixels_plan(const ConvProblem& p) {
   return std::make_unique<GroupedPixelsPlan<double>>(p);
 }
 
-// The multiplications, where the loads and permutations of strided rows weigh more, and moving planes into the lanes and
-// back; in cycles a vector.
+// The multiplications, where the loads and permutations of strided rows weigh more, and moving planes into the lanes
+// and back; in cycles a vector.
 double grouped_pixels_cost(const ConvProblem& p) {
   const KernelTable& table = kernel_table(Isa(p.isa));
   const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
   const double in = double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) / lanes;
   const double out = double(p.n) * double(p.k) * double(p.out_pixels()) / lanes;
-  const double move = p.xs[1] == 1 ? 2 : 6;
-  return (p.stride[2] == 1 ? 1.2 : 1.5) * p.flops() / 2 / lanes + move * (in + out);
+  const double move = p.xs[1] == 1 ? 2 : 3;
+  return (p.stride[2] == 1 ? 1.1 : 1.3) * p.flops() / 2 / lanes + move * (in + out);
 }
 
 }  // namespace konv

@@ -1,5 +1,5 @@
-// Narrow groups, depthwise ones among them, with output channels in the lanes: how channels are laid over the lanes, and
-// where a block of lanes finds the rows that it reads.
+// Narrow groups, depthwise ones among them, with output channels in the lanes: how channels are laid over the lanes,
+// and where a block of lanes finds the rows that it reads.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -18,9 +18,9 @@ namespace konv {
 struct ChannelBlocks {
   int64_t lanes = 0, outputs = 0, count = 0;
   int64_t width = 0;             // input channels that a block reads, at most
-  int64_t span = 0;              // of those, that one load has to reach
+  int64_t span = 0;              // of those, the last lane's first one and all before it
   bool identity = false;         // lane l reads channel l of the block
-  std::vector<int32_t> order;    // of each block, see PixelLanes
+  std::vector<int32_t> order;    // of each block: the input channel that each lane reads, from the first lane's on
   std::vector<int64_t> channel;  // of the input, that the first lane of each block reads
 
   ChannelBlocks() = default;
@@ -28,16 +28,13 @@ struct ChannelBlocks {
   int64_t first(int64_t block) const { return std::min(block * lanes, outputs - lanes); }
   // Input channels of the block, of which the last may have less than `width`.
   int64_t channels(int64_t block, int64_t depth) const { return order[size_t((block + 1) * lanes - 1)] + depth; }
-  PixelLanes pixel_lanes(int64_t block) const {
-    const int32_t* lane = order.data() + block * lanes;
-    return {identity ? nullptr : lane, int(lane[lanes - 1]) + 1};
-  }
+  const int32_t* lane(int64_t block) const { return identity ? nullptr : order.data() + block * lanes; }
 };
 
 constexpr int64_t kMaxTapRows = 32, kMaxRowStep = 4;
 
-// The input rows that one block of lanes reads: where they lie, or packed into scratch as pixels of the block's channels.
-// Packed rows are kept while they follow one another.
+// The input rows that one block of lanes reads: where they lie, or packed into scratch as pixels of the block's
+// channels. Packed rows are kept while they follow one another.
 template <class T>
 class BlockRows {
  public:
@@ -45,7 +42,7 @@ class BlockRows {
   static int64_t ring(const TapProblem& p, int64_t rows) { return p.grid[1] + (rows - 1) * p.step[1]; }
   static int64_t pitch(const ChannelBlocks& b) { return round_up(b.width, b.lanes); }
   static int64_t scratch_size(const TapProblem& p, const ChannelBlocks& b, int64_t rows) {
-    return ring(p, rows) * p.in[2] * pitch(b);
+    return ring(p, rows) * p.in[2] * pitch(b) + pitch(b);  // the last channels' vectors reach further
   }
 
   BlockRows(const Kernels<T>& kernel, const TapProblem& p, const ChannelBlocks& blocks, int64_t rows, T* scratch)

@@ -1,6 +1,6 @@
 // Weight gradient of narrow groups, with output channels in the lanes: strips of output rows, whose sums stay in
-// registers. Strips are cut into parts by the problem alone, and the parts added in order, so that results do not depend
-// on the number of threads.
+// registers. Strips are cut into parts by the problem alone, and the parts added in order, so that results do not
+// depend on the number of threads.
 #include "conv/grouped_pixels.h"
 #include "core/parallel.h"
 
@@ -11,9 +11,10 @@ namespace {
 constexpr int64_t kStripPixels = 512;        // output pixels that one sum takes in at most,
 constexpr int64_t kPackedStripPixels = 128;  // where both operands are packed and read again for each channel
 constexpr int64_t kStripRows = 16;
-constexpr int64_t kWantedTasks = 16;       // blocks of channels times parts
+constexpr int64_t kWantedTasks = 16;      // blocks of channels times parts
 constexpr int64_t kPartsBytes = 8 << 20;  // of all parts
-constexpr int64_t kLargeBytes = 8 << 20;  // operands that come from memory: those in the caches are not worth prefetching
+constexpr int64_t kLargeBytes =
+    8 << 20;  // operands that come from memory: those in the caches are not worth prefetching
 
 template <class T>
 class GroupedPixelsWeightGradientPlan final : public ConvPlan {
@@ -27,18 +28,20 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     sort_taps(p_);
     blocks_ = ChannelBlocks(p_, kernel_.lanes);
     taps_ = int64_t(p_.taps.size());
-    const int64_t pixels = p_.n * (problem.c * problem.in[0] * problem.in[1] * problem.in[2] + problem.k * problem.out_pixels());
+    const int64_t pixels =
+        p_.n * (problem.c * problem.in[0] * problem.in[1] * problem.in[2] + problem.k * problem.out_pixels());
     large_ = pixels * int64_t(sizeof(T)) > kLargeBytes;
     block_sums_ = p_.channels * taps_ * kernel_.lanes;
     // Strips of rows, whose sums stay in registers, and parts of the images: by the problem alone.
     packs_ = !blocks_.identity || p_.in_c != 1;
-    strip_ = std::clamp<int64_t>((packs_ ? kPackedStripPixels : kStripPixels) / p_.out[2], 1, std::min(p_.out[1], kStripRows));
+    strip_ = std::clamp<int64_t>((packs_ ? kPackedStripPixels : kStripPixels) / p_.out[2], 1,
+                                 std::min(p_.out[1], kStripRows));
     strips_h_ = ceil_div(p_.out[1], strip_);
     strip_ = ceil_div(p_.out[1], strips_h_);
     strips_ = p_.n * p_.out[0] * strips_h_;
     part_sums_ = round_up(blocks_.count * block_sums_, 16);
-    parts_ = std::clamp<int64_t>(std::min(kWantedTasks / blocks_.count, kPartsBytes / int64_t(sizeof(T)) / part_sums_), 1,
-                                 strips_);
+    parts_ = std::clamp<int64_t>(std::min(kWantedTasks / blocks_.count, kPartsBytes / int64_t(sizeof(T)) / part_sums_),
+                                 1, strips_);
     block_parts_ = threads == 1 ? 1 : std::min(blocks_.count, ceil_div(4 * threads, parts_));
     workspace.shared = parts_ * part_sums_ * int64_t(sizeof(T));
     if (packs_) {
@@ -82,7 +85,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     d.depth = p_.channels, d.tap_rows = p_.grid[1], d.row_step = p_.step[1], d.rows = std::min(strip_, p_.out[1] - h);
     d.taps = int(p_.grid[2]), d.step = int(p_.step[2]);
     d.cols = p_.out[2], d.dy_row = p_.out_stride[1], d.dy_pixel = p_.out_stride[2];
-    d.lanes = blocks_.pixel_lanes(block);
+    d.lane = blocks_.lane(block), d.wide = blocks_.width > blocks_.lanes;
     d.dy = dy + n * p_.out_n + blocks_.first(block) * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1];
     d.sums = sums;
     if (first || h == 0 || !packs_) rows.start(x, n, z, block);

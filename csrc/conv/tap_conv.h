@@ -18,7 +18,7 @@ struct Tap {
 struct TapProblem {
   int64_t n, groups, channels, outputs;  // channels and outputs of one group
   int64_t in[3], out[3], step[3];
-  int64_t phase[3];  // of the input gradient: the first output's position in the whole result
+  int64_t phase[3];       // of the input gradient: the first output's position in the whole result
   std::vector<Tap> taps;  // a grid, z outermost and x innermost
   int64_t grid[3];
   int64_t in_n, in_c, in_stride[3];  // a group's channels follow the previous group's

@@ -118,13 +118,11 @@ class WeightGradientPlan final : public ConvPlan {
     const int64_t all_sums = p_.groups * (p_.outputs + width_) * p_.channels * taps_ * item;
     const int64_t parts = std::max<int64_t>(
         1, std::min({ceil_div(kWantedTasks, blocks), rows, rows * p_.out[2] / kPartPixels, kPartsBytes / all_sums}));
-    gathers_ = p_.channels <= 4 && p_.grid[2] > 1 && p_.grid[0] == 1 && unit_columns();
+    gathers_ = gather_pays();
     planes_ = p_.in_c != 1;
     const int64_t pixel = (band_k_ + (gathers_ ? band_c_ * taps_ : 0)) * item;
     const InputPacking<T> shape(p_, true, 1, 1, 1, 1);
-    const auto bytes = [&](int64_t h, int64_t w) {
-      return band_c_ * packed_bytes(shape, h, w) + h * w * pixel;
-    };
+    const auto bytes = [&](int64_t h, int64_t w) { return band_c_ * packed_bytes(shape, h, w) + h * w * pixel; };
     const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
     band_w_ = p_.out[2];
     while (band_w_ > 16 && bytes(1, band_w_) > budget) band_w_ = ceil_div(band_w_, 2);
@@ -144,6 +142,9 @@ class WeightGradientPlan final : public ConvPlan {
     else
       packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
     packed_y_ = round_up(band_h_ * band_w_ * k_block_, 16);
+    const int64_t cols = p_.grid[2];
+    rows_along_taps_ = p_.channels <= 4 && cols > 1 && cols <= kernel_.gemm_rows && p_.grid[0] == 1 && p_.step[2] == 1;
+    tap_step_ = cols > 1 ? packing_.tap_off[1] - packing_.tap_off[0] : 0;
     for (int64_t h = 0; h < band_h_; h++)
       for (int64_t w = 0; w < band_w_; w++)
         x_off_.push_back(gathers_ ? (h * band_w_ + w) * gather_ld_ : h * packing_.row + w * packing_.pixel);
@@ -169,8 +170,8 @@ class WeightGradientPlan final : public ConvPlan {
       if (gathers_)
         gather(image, channels, z, h0, h, w0, w, packed_x, gathered);
       else
-        (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(
-            packing_.region(p_, image, channels, z, h0, w0, packed_x));
+        (planes_ ? kernel_.pack_planes
+                 : kernel_.pack_pixels)(packing_.region(p_, image, channels, z, h0, w0, packed_x));
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
                  w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
@@ -225,9 +226,30 @@ class WeightGradientPlan final : public ConvPlan {
     }
   }
 
-  // With few input channels rows are all taps of all channels, gathered for each pixel.
+  // With few input channels rows are the taps of one kernel row, or of two, of one channel.
   void tap_tiles(GemmTile<T> g, int64_t channels, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
                  Gemm gemm) const {
+    const int64_t cols = p_.grid[2], together = 2 * cols <= kernel_.gemm_rows ? 2 : 1;
+    g.a_ld = tap_step_;
+    g.ldc = k_block_;
+    g.a_off = x_off_.data(), g.b_off = y_off_.data();
+    g.kc = runs == 1 ? h * w : w;
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t row = 0; row < p_.grid[1]; row += together) {
+        const bool two = together == 2 && row + 1 < p_.grid[1];
+        const int64_t rows = two ? 2 * cols : cols, half = (rows + 1) / 2;
+        const T* channel = x + c * packing_.channel;
+        g.a0 = channel + packing_.tap_off[size_t(row * cols)];
+        g.a1 = two ? channel + packing_.tap_off[size_t((row + 1) * cols)] : g.a0 + half * g.a_ld;
+        g.c0 = sums + (c * taps_ + row * cols) * k_block_;
+        g.c1 = g.c0 + half * g.ldc;
+        gemm[g.a_ld == 1][rows](g);
+      }
+  }
+
+  // Rows are all taps of all channels, gathered for each pixel.
+  void gathered_tiles(GemmTile<T> g, int64_t channels, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
+                      Gemm gemm) const {
     const int64_t all = channels * taps_, tiles = ceil_div(all, kernel_.gemm_rows);
     g.a_ld = 1;
     g.ldc = k_block_;
@@ -242,8 +264,11 @@ class WeightGradientPlan final : public ConvPlan {
     }
   }
 
-  // Whether taps of a kernel row lie side by side.
-  bool unit_columns() const {
+  // One or two channels give the other forms few rows a tile where columns are strided, and where one vector holds all
+  // outputs. Taps of a kernel row have to lie side by side.
+  bool gather_pays() const {
+    const bool few = p_.step[2] != 1 || (p_.grid[2] > 3 && p_.outputs <= kernel_.lanes);
+    if (!few || p_.channels > 2 || p_.grid[2] == 1 || p_.grid[0] != 1) return false;
     for (int64_t i = 0; i < taps_; i++)
       if (p_.taps[size_t(i)].at[2] != p_.taps[0].at[2] + i % p_.grid[2]) return false;
     return true;
@@ -269,8 +294,8 @@ class WeightGradientPlan final : public ConvPlan {
         packing_.region(padded_, image, channels, z * p_.step[0], h0 * p_.step[1], w0 * p_.step[2], packed);
     kernel_.pack_planes(region);
     for (int64_t r = 0; r < h; r++)
-      kernel_.gather_taps(packed + r * p_.step[1] * packing_.row, p_.step[2], runs_off_.data(),
-                          channels * p_.grid[1], p_.grid[2], w, gathered + r * band_w_ * gather_ld_, gather_ld_);
+      kernel_.gather_taps(packed + r * p_.step[1] * packing_.row, p_.step[2], runs_off_.data(), channels * p_.grid[1],
+                          p_.grid[2], w, gathered + r * band_w_ * gather_ld_, gather_ld_);
   }
 
   // Rows of the band [h0, h0 + h) for which tap t reads inside the image.
@@ -297,6 +322,8 @@ class WeightGradientPlan final : public ConvPlan {
         g.b = packed_y + (panel * band_h_ + run) * band_w_ * width_;
         const T* x = packed_x + x_off_[size_t(run * band_w_)];
         if (gathers_)
+          gathered_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
+        else if (rows_along_taps_)
           tap_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
         else
           channel_tiles(g, channels, h0, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
@@ -335,7 +362,8 @@ class WeightGradientPlan final : public ConvPlan {
   int64_t taps_ = 0, width_ = 0, k_block_ = 0, k_blocks_ = 0, c_block_ = 0, c_blocks_ = 0, rows_ = 0, sums_size_ = 0;
   int64_t band_k_, band_c_;  // channels for which a band fits the cache
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
-  bool planes_, exchanged_ = false;
+  bool planes_, exchanged_ = false, rows_along_taps_ = false;
+  int64_t tap_step_ = 0;  // between the taps of a kernel row, in the packed input
   // Where x is gathered for all taps of each pixel:
   bool gathers_ = false;
   TapProblem padded_;

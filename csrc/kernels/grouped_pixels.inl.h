@@ -10,14 +10,19 @@ constexpr int kTilePixels = 7;  // divides the usual image widths; two rows of t
 template <class T, bool Permuted>
 struct PixelLoader {
   LaneOrder<T> order;
-  int span;
-  explicit PixelLoader(const PixelLanes& l) : order{}, span(l.span) {
-    if constexpr (Permuted) order = lane_order<T>(l.lane);
+  explicit PixelLoader(const int32_t* lane) : order{} {
+    if constexpr (Permuted) order = lane_order<T>(lane);
+  }
+  // For a channel `by` later than the order says.
+  __attribute__((always_inline)) PixelLoader later(int64_t by) const {
+    PixelLoader r = *this;
+    if constexpr (Permuted) r.order = later_lanes<T>(order, int(by));
+    return r;
   }
   __attribute__((always_inline)) Vec<T> operator()(const T* p) const {
     Vec<T> v;
     if constexpr (Permuted)
-      v = permute(load_n(p, span), order);
+      v = permute(load(p), order);
     else
       v = load(p);
     keep_in_register(v);
@@ -50,7 +55,7 @@ KONV_INLINE void pixel_row(const T* row, int64_t pixel, int64_t low, int64_t hig
 }
 
 template <class T, int Taps, int Step, int Pixels, class Loader>
-KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& get) {
+KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& loader) {
   constexpr int L = kLanes<T>;
   Vec<T> acc[2][Pixels];
   const Vec<T> bias = p.bias ? load(p.bias) : Vec<T>{};
@@ -59,10 +64,12 @@ KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& 
   const int64_t at = j * Step + p.first, low = -at, high = p.width - at;
   const int64_t last = p.tap_rows + (p.rows - 1) * p.row_step;
   const T* w = p.w;
-  for (int64_t i = 0; i < p.depth; i++, w += p.tap_rows * Taps * L)
+  for (int64_t i = 0; i < p.depth; i++, w += p.tap_rows * Taps * L) {
+    const Loader get = loader.later(p.wide ? 0 : i);
     for (int64_t q = 0; q < last; q++) {
       if (!p.row[q]) continue;
-      const T *row = p.row[q] + at * p.pixel + i, *w0 = w + q * Taps * L, *w1 = w0 - p.row_step * Taps * L;
+      const T *row = p.row[q] + at * p.pixel + (p.wide ? i : 0), *w0 = w + q * Taps * L,
+              *w1 = w0 - p.row_step * Taps * L;
       const bool first = q < p.tap_rows, second = p.rows == 2 && q >= p.row_step;
       if (first && second)
         pixel_row<T, Taps, Step, Pixels, true, true>(row, p.pixel, low, high, w0, w1, get, acc);
@@ -71,6 +78,7 @@ KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& 
       else if (second)
         pixel_row<T, Taps, Step, Pixels, false, true>(row, p.pixel, low, high, w0, w1, get, acc);
     }
+  }
   for (int64_t r = 0; r < p.rows; r++) {
     T* out = p.out + r * p.out_row + j * p.out_pixel;
     KONV_UNROLL
@@ -84,7 +92,7 @@ KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& 
 // A row's last tile is moved left to end with the row: what it computes again comes out the same.
 template <class T, int Taps, int Step, bool Permuted>
 static void pixel_tiles(const GroupedPixels<T>& p) {
-  const PixelLoader<T, Permuted> get(p.lanes);
+  const PixelLoader<T, Permuted> get(p.lane);
   constexpr int Wide = kTilePixels, Narrow = 4;
   int64_t j = 0;
   for (; j + Wide <= p.cols; j += Wide) pixel_tile<T, Taps, Step, Wide>(p, j, get);
@@ -100,7 +108,7 @@ static void pixel_tiles(const GroupedPixels<T>& p) {
 
 template <class T>
 static void grouped_pixels(const GroupedPixels<T>& p) {
-  if (p.lanes.lane) {
+  if (p.lane) {
     if (p.step == 2) return pixel_tiles<T, 3, 2, true>(p);
     if (p.taps == 1) return pixel_tiles<T, 1, 1, true>(p);
     if (p.taps == 2) return pixel_tiles<T, 2, 1, true>(p);
@@ -137,14 +145,14 @@ KONV_INLINE void pixel_sums_tile(const GroupedPixelSums<T>& p, const T* const* x
     keep_in_register(g[i]);
   }
   const int64_t at = j * Step + p.first, low = -at, high = p.width - at;
-  // All rows of a column together, so that sums wait less for themselves.
   KONV_UNROLL
-  for (int q = 0; q < (Pixels - 1) * Step + Taps; q++) {
-    if (q < low || q >= high) continue;
+  for (int t = 0; t < TapRows; t++) {
+    if (!x[t]) continue;
+    const T* row = x[t] + at * p.pixel;
     KONV_UNROLL
-    for (int t = 0; t < TapRows; t++) {
-      if (!x[t]) continue;
-      const Vec<T> v = get(x[t] + (at + q) * p.pixel);
+    for (int q = 0; q < (Pixels - 1) * Step + Taps; q++) {
+      if (q < low || q >= high) continue;
+      const Vec<T> v = get(row + q * p.pixel);
       KONV_UNROLL
       for (int s = 0; s < Taps; s++)
         if (q >= s && (q - s) % Step == 0 && (q - s) / Step < Pixels) acc[t * Taps + s] += v * g[(q - s) / Step];
@@ -156,7 +164,7 @@ KONV_INLINE void pixel_sums_tile(const GroupedPixelSums<T>& p, const T* const* x
 template <class T, int Taps, int Step, int TapRows, bool Permuted>
 static void pixel_sums_rows(const GroupedPixelSums<T>& p, int64_t i, int64_t t) {
   constexpr int L = kLanes<T>, Wide = kTilePixels, Narrow = 3;
-  const PixelLoader<T, Permuted> get(p.lanes);
+  const auto get = PixelLoader<T, Permuted>(p.lane).later(p.wide ? 0 : i);
   Vec<T> acc[TapRows * Taps] = {};
   for (int64_t r = 0; r < p.rows; r++) {
     const T* dy = p.dy + r * p.dy_row;
@@ -165,7 +173,7 @@ static void pixel_sums_rows(const GroupedPixelSums<T>& p, int64_t i, int64_t t) 
     const T* next = ahead ? p.row[(r + 1) * p.row_step + p.tap_rows - 1] : nullptr;
     for (int k = 0; k < TapRows; k++) {
       const T* row = p.row[r * p.row_step + t + k];
-      x[k] = row ? row + i : nullptr;
+      x[k] = row ? row + (p.wide ? i : 0) : nullptr;
     }
     int64_t j = 0;
     for (; j + Wide <= p.cols; j += Wide) {
@@ -195,7 +203,7 @@ static void pixel_sums(const GroupedPixelSums<T>& p) {
 
 template <class T>
 static void grouped_pixel_sums(const GroupedPixelSums<T>& p) {
-  if (p.lanes.lane) return p.step == 1 ? pixel_sums<T, 3, 1, true>(p) : pixel_sums<T, 3, 2, true>(p);
+  if (p.lane) return p.step == 1 ? pixel_sums<T, 3, 1, true>(p) : pixel_sums<T, 3, 2, true>(p);
   if (p.taps == 3) return p.step == 1 ? pixel_sums<T, 3, 1, false>(p) : pixel_sums<T, 3, 2, false>(p);
   if (p.taps == 5) return p.step == 1 ? pixel_sums<T, 5, 1, false>(p) : pixel_sums<T, 5, 2, false>(p);
   return p.step == 1 ? pixel_sums<T, 7, 1, false>(p) : pixel_sums<T, 7, 2, false>(p);

@@ -122,8 +122,8 @@ struct DepthwiseSpread {
 };
 
 // The weight gradient of one channel over a band of output rows.
-// sums[t * taps + s] += sum over rows r and columns j of dy[r][j] * x[r * step + t][j * step + first + s], where rows of x
-// outside [row_low, row_high) and columns outside [0, width) read as zero. taps is 3, 5 or 7, step 1 or 2.
+// sums[t * taps + s] += sum over rows r and columns j of dy[r][j] * x[r * step + t][j * step + first + s], where rows
+// of x outside [row_low, row_high) and columns outside [0, width) read as zero. taps is 3, 5 or 7, step 1 or 2.
 template <class T>
 struct DepthwiseSums {
   const T* x;
@@ -134,25 +134,21 @@ struct DepthwiseSums {
   T* sums;
 };
 
-// How the lanes of a block of channels read a pixel of channels-last input: at channel lane[l], where lane is null at
-// channel l. The lanes read channels below `span`.
-struct PixelLanes {
-  const int32_t* lane;
-  int span;
-};
-
 // Narrow groups, channels last: one or two output rows, one block of output channels in the lanes.
 // out[r][j][l] = bias[l] + sum over i < depth, tap rows t and taps s of
-//   w[((i * tap_rows + t) * taps + s) * lanes + l] * row[r * row_step + t][(j * step + first + s) * pixel + lane(l) + i]
-// where a null row, and pixels outside [0, width), read as zero. With step 1 taps is 1 to 5 or 7, with step 2 3, 5 or 7;
-// where lanes have an order, at most 3.
+//   w[((i * tap_rows + t) * taps + s) * lanes + l] * row[r * row_step + t][(j * step + first + s) * pixel + lane[l] +
+//   i]
+// where a null row, and pixels outside [0, width), read as zero; lane[l] is l where lane is null, and below the number
+// of lanes. Whole vectors are read and written. With step 1 taps is 1 to 5 or 7, with step 2 3, 5 or 7; with lane, at
+// most 3.
 template <class T>
 struct GroupedPixels {
   const T* const* row;
   int64_t width, first, pixel;
   int64_t depth, tap_rows, row_step, rows;
   int taps, step;
-  PixelLanes lanes;
+  const int32_t* lane;
+  bool wide;  // lane[l] + i may exceed a vector
   const T* w;
   T* out;
   int64_t cols, out_row, out_pixel;
@@ -160,9 +156,9 @@ struct GroupedPixels {
   bool relu;
 };
 
-// The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7; 3 where lanes have an order.
+// The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7; with lane, of 3.
 // sums[((i * tap_rows + t) * taps + s) * lanes + l] += sum over rows r and pixels j of
-//   dy[r][j][l] * row[r * row_step + t][(j * step + first + s) * pixel + lane(l) + i].
+//   dy[r][j][l] * row[r * row_step + t][(j * step + first + s) * pixel + lane[l] + i].
 template <class T>
 struct GroupedPixelSums {
   const T* const* row;
@@ -170,7 +166,8 @@ struct GroupedPixelSums {
   int64_t width, first, pixel;
   int64_t depth, tap_rows, row_step, rows;
   int taps, step;
-  PixelLanes lanes;
+  const int32_t* lane;
+  bool wide;  // lane[l] + i may exceed a vector
   const T* dy;
   int64_t cols, dy_row, dy_pixel;
   T* sums;

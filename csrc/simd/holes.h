@@ -167,7 +167,7 @@ KONV_INLINE Vec<T> load_lanes(const T* p, LaneRange<T> r, Vec<T> rest) {
 }
 #endif
 
-// Lane numbers, to permute by: lane l of the result is lane order[l] of v.
+// Lane numbers, to permute by: lane l of the result is lane order[l] of v. later_lanes() adds to all of them.
 #if defined(__AVX512F__)
 template <class T>
 struct LaneOrder {
@@ -179,6 +179,13 @@ KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
     return {_mm512_loadu_si512(lane)};
   else
     return {_mm512_maskz_cvtepi32_epi64(__mmask8(-1), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane)))};
+}
+template <class T>
+KONV_INLINE LaneOrder<T> later_lanes(LaneOrder<T> o, int by) {
+  if constexpr (sizeof(T) == 4)
+    return {_mm512_add_epi32(o.lanes, _mm512_set1_epi32(by))};
+  else
+    return {_mm512_add_epi64(o.lanes, _mm512_set1_epi64(by))};
 }
 KONV_INLINE Vec<float> permute(Vec<float> v, LaneOrder<float> o) {
   return (Vec<float>)_mm512_maskz_permutexvar_ps(__mmask16(-1), o.lanes, (__m512)v);
@@ -196,6 +203,10 @@ KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
   if constexpr (sizeof(T) == 4) return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane))};
   return {_mm256_setr_epi32(2 * lane[0], 2 * lane[0] + 1, 2 * lane[1], 2 * lane[1] + 1, 2 * lane[2], 2 * lane[2] + 1,
                             2 * lane[3], 2 * lane[3] + 1)};
+}
+template <class T>
+KONV_INLINE LaneOrder<T> later_lanes(LaneOrder<T> o, int by) {
+  return {_mm256_add_epi32(o.lanes, _mm256_set1_epi32(by * int(sizeof(T) / 4)))};
 }
 KONV_INLINE Vec<float> permute(Vec<float> v, LaneOrder<float> o) {
   return (Vec<float>)_mm256_permutevar8x32_ps((__m256)v, o.lanes);
@@ -215,6 +226,11 @@ KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
   return o;
 }
 template <class T>
+KONV_INLINE LaneOrder<T> later_lanes(LaneOrder<T> o, int by) {
+  for (int i = 0; i < kLanes<T>; i++) o.lanes[i] += by;
+  return o;
+}
+template <class T>
 KONV_INLINE Vec<T> permute(Vec<T> v, LaneOrder<T> o) {
   T from[kLanes<T>], to[kLanes<T>];
   store(from, v);
@@ -223,8 +239,8 @@ KONV_INLINE Vec<T> permute(Vec<T> v, LaneOrder<T> o) {
 }
 #endif
 
-// The same with zeros in the other lanes. fix() holds a range in the form that loads want, or compilers make it anew for
-// each load.
+// The same with zeros in the other lanes. fix() holds a range in the form that loads want, or compilers make it anew
+// for each load.
 #if defined(__AVX512F__)
 template <class T>
 KONV_INLINE void fix(LaneRange<T>& r) {

@@ -175,8 +175,8 @@ KONV_INLINE T horizontal_sum(Vec<T> v) {
   return s[0];
 }
 
-// One stage of summing lanes: the vectors hold kLanes / (2 * Half) sums' parts each, of 2 * Half lanes; halves are added,
-// and those of a are followed by those of b.
+// One stage of summing lanes: the vectors hold kLanes / (2 * Half) sums' parts each, of 2 * Half lanes; halves are
+// added, and those of a are followed by those of b.
 template <int Half, class T, int... I>
 KONV_INLINE Vec<T> fold_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
   constexpr int L = kLanes<T>, Sums = L / (2 * Half);
