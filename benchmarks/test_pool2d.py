@@ -24,10 +24,10 @@ def with_konv(kind: str, x: Any, layer: Layer) -> Callable[[], Any]:
 
 def with_numpy(kind: str, x: Any, layer: Layer) -> Callable[[], Any]:
     fill = -np.inf if kind == "max" else 0.0
-    pad, step = layer.pad, layer.stride
+    (top, left), step = layer.pad, layer.stride
 
     def run() -> Any:
-        padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=fill)
+        padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
         windows = sliding_window_view(padded, (layer.R, layer.S), (2, 3))[:, :, ::step, ::step]
         return windows.max((4, 5)) if kind == "max" else windows.mean((4, 5))
 

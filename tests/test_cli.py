@@ -156,10 +156,11 @@ def test_tables_without_rich(monkeypatch, capsys):
     print_table("Title", ["a", "b\nc"], [["x", "1"], ["long name", "22"], ["all", "3"]])
     assert capsys.readouterr().out.splitlines() == [
         "Title",
-        "a          b c",
-        "---------  ---",
-        "x            1",
-        "long name   22",
-        "---------  ---",
-        "all          3",
+        "a           b",
+        "            c",
+        "---------  --",
+        "x           1",
+        "long name  22",
+        "---------  --",
+        "all         3",
     ]

@@ -6,7 +6,9 @@
 #include "bindings/register.h"
 #include "conv/conv.h"
 #include "core/isa.h"
+#include "core/machine.h"
 #include "core/parallel.h"
+#include "core/peak.h"
 
 namespace py = pybind11;
 
@@ -40,6 +42,14 @@ void register_config(py::module_& m) {
   m.def("default_threads", &default_threads);
   m.def("threading_backend", &threading_backend);
   m.def("l2_cache_bytes", &l2_cache_bytes);
+  m.def(
+      "multiply_add_gflops",
+      [](bool f64, int threads) {
+        if (threads < 1) throw std::invalid_argument("threads: expected at least 1");
+        const Isa isa = Isa(config().isa);
+        return f64 ? multiply_add_gflops<double>(isa, threads) : multiply_add_gflops<float>(isa, threads);
+      },
+      py::call_guard<py::gil_scoped_release>(), "The rate of multiply-adds on registers alone, timed once.");
   m.def("compiler", [] { return std::string(__VERSION__); });
   m.def("plan_cache_info", [] {
     const PlanCacheInfo i = plan_cache_info();

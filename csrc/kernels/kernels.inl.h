@@ -7,6 +7,7 @@
 #include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/grouped_pixels.inl.h"
 #include "kernels/pack.inl.h"
@@ -23,6 +24,7 @@ constexpr Kernels<T> make_kernels() {
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
   fill_gemm(k);
+  fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"
   return k;

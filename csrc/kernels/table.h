@@ -179,6 +179,9 @@ struct Kernels {
   int gemm_rows;  // the largest tile has gemm_rows rows and two vectors
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
+  void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);
+  void (*winograd_output[kWinogradFormCount])(const WinogradOutput<T>&);
+  void (*winograd_weights[kWinogradFormCount])(const WinogradWeights<T>&);
 #define KONV_KERNEL(name, args) void(*name) args;
 #include "kernels/kernels.def"
 };

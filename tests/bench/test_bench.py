@@ -1,137 +1,211 @@
-"""`konv bench`: its layers, its contenders' results, its command."""
+"""What is timed: each contender computes what konv computes, and a wrong or failing one is reported."""
 
 from __future__ import annotations
 
-import builtins
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import konv
-from konv.bench import DIRECTIONS, Layer, Problem, contenders, geometric_mean, load_suite, suites
-from konv.bench.command import main
-from tests.cases import Case
+from konv.bench import DIRECTIONS, Problem, Row, Timing, contenders, geometric_mean, installed, measure, parse_layers
+from konv.bench.engine import Konv, Plan, algorithms
+from konv.bench.problem import Prepared
+from konv.bench.registry import EVERYONE
+from konv.bench.timing import allowed_difference
+from tests import reference
+from tests.reference import Array, Geometry
 
 SMALL = """# a few small layers
-dense  2 8 9 11 12 3 3 1 1 1 1
-first  1 3 17 16 4 5 3 2 2 1 1
-dw     1 6 10 10 6 3 3 2 1 1 6
-group  2 8 9 9 4 3 3 1 2 2 2   # dilated too
+dense   2 8 9 11 12 3 3 1 1 1 1
+first   1 3 17 16 4 5 3 2 2 1 1
+row     1 4 8 9 6 1 5 1 0,2 1 1 3
+dw      1 6 10 10 6 3 3 2 1 1 6
+group   2 8 9 9 4 3 3 1 2 2 2   # dilated too
+rgb     1 3 12 14 3 5 3 1 2,1 1 3
+gray    1 1 12 14 1 3 3 1 1 1 1
+blur    1 3 20 21 3 7 5 1 3,2 1 3 separable
 """
+LAYERS = {layer.name: layer for layer in parse_layers(SMALL, "small")}
+
+pytestmark = pytest.mark.usefixtures("restore_threads")
 
 
-@pytest.fixture
-def suite(tmp_path: Path) -> str:
-    path = tmp_path / "small.txt"
-    path.write_text(SMALL)
-    return str(path)
+def truth(problem: Problem) -> Array:
+    layer = problem.layer
+    w = problem.weights[0] * problem.weights[-1] if layer.separable else problem.w
+    call: dict[str, Any] = {
+        "stride": (layer.stride,) * 2,
+        "padding": tuple((pad, pad) for pad in layer.pad),
+        "dilation": (layer.dilation,) * 2,
+        "groups": layer.groups,
+    }
+    if problem.direction == "forward":
+        return reference.conv2d(problem.x, w, None, **call)
+    if problem.direction == "input":
+        return reference.conv2d_input(layer.input_shape, w, problem.gy, **call)
+    return reference.conv2d_weight(problem.x, layer.weight_shape, problem.gy, **call)
 
 
-def test_packaged_suites() -> None:
-    assert {"layers", "resnet50", "vgg16", "mobilenet"} <= set(suites())
-    for name, about in suites().items():
-        layers = load_suite(name)
-        assert len({layer.name for layer in layers}) == len(layers)
-        assert about
-    assert len(load_suite("layers")) == 24
+def check(prepared: Prepared, problem: Problem) -> None:
+    expected = truth(problem)
+    out = np.asarray(prepared.fetch(prepared.run()))
+    assert out.shape == expected.shape
+    assert out.dtype == problem.x.dtype
+    assert np.abs(out - expected).max() <= allowed_difference(problem) * np.abs(expected).max()
 
 
-def test_sizes_of_a_layer() -> None:
-    layer = Layer.parse("conv1 1 3 224 224 64 7 7 2 3 1 1")
-    assert layer.output_shape == (1, 64, 112, 112)
-    assert layer.weight_shape == (64, 3, 7, 7)
-    assert layer.flops == 2 * 64 * 112 * 112 * 3 * 49
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "short 1 2 3",
-        "text 1 2 3 4 5 6 7 8 9 10 x",
-        "zero 1 4 8 8 4 3 3 0 1 1 1",
-        "groups 1 4 8 8 4 3 3 1 1 1 3",
-        "empty 1 4 2 8 4 3 3 1 0 1 1",
-        "pad 1 4 8 8 4 3 3 1 -1 1 1",
-    ],
-)
-def test_bad_lines(line: str) -> None:
-    with pytest.raises(ValueError, match=line.split()[0]):
-        Layer.parse(line)
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("name", installed())
+def test_contenders_compute_the_truth(name: str, layer: str) -> None:
+    contender = contenders(2, [name])[-1]
+    assert contender.name == name
+    for direction in DIRECTIONS if layer != "blur" else ["forward"]:
+        for dtype in ("float32", "float64"):
+            problem = Problem.random(LAYERS[layer], direction, dtype=dtype)
+            prepared = contender.prepare(problem)
+            if prepared is not None:
+                check(prepared, problem)
+            else:
+                assert name not in ("konv", "numpy", "torch", "torch_channels_last")
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("name", ["konv", "numpy", "torch", "torch channels_last"])
-@pytest.mark.usefixtures("restore_threads")
-def test_contenders_compute_the_truth(name: str, direction: str, suite: str) -> None:
-    if name.startswith("torch"):
-        pytest.importorskip("torch")
-    contender = next(c for c in contenders(konv.get_num_threads()) if c.name == name)
-    for layer in load_suite(suite):
-        problem = Problem.random(layer, direction)
-        run = contender.prepare(problem)
-        assert run is not None
-        case = Case(
-            layer.N, layer.C, (layer.H, layer.W), layer.K, (layer.R, layer.S),
-            (layer.stride, layer.stride), layer.pad, (layer.dilation, layer.dilation),
-            layer.groups,
-        )  # fmt: skip
-        data = case.data()
-        data.x[...], data.w[...], data.gy[...], data.b[...] = problem.x, problem.w, problem.gy, 0
-        truth, magnitude = case.truth(direction, data), case.truth(direction, abs(data))
-        case.compare(direction, np.asarray(run()), truth, magnitude)
+def test_konv_on_channels_last(direction: str) -> None:
+    for name in installed()[: 1 + ("plan" in installed())]:
+        problem = Problem.random(LAYERS["dense"], direction, layout="NHWC")
+        prepared = contenders(1, [name])[-1].prepare(problem)
+        if prepared is not None:
+            check(prepared, problem)
+    assert (contenders(1, ["konv"])[0].prepare(problem)) is not None
 
 
-def test_geometric_mean() -> None:
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_plan(layer: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contender uses plans as their interface says, whether or not this version has them."""
+    shapes = []
+
+    def plan_conv2d(weight: Array, bias: Array | None = None, *, input_shape: tuple[int, ...], **options: Any) -> Any:
+        shapes.append(input_shape)
+        return lambda x, out: konv.conv2d(x, weight, bias, out=out, **options)
+
+    monkeypatch.setattr(konv, "plan_conv2d", plan_conv2d, raising=False)
+    problem = Problem.random(LAYERS[layer], "forward", layout=layout)
+    prepared = Plan(1).prepare(problem)
+    assert prepared is not None
+    check(prepared, problem)
+    n, c, h, w = problem.layer.input_shape
+    assert shapes[0] == ((n, c, h, w) if layout == "NCHW" else (n, h, w, c))
+    assert Plan(1).prepare(Problem.random(LAYERS["dense"], "weight")) is None
+
+
+def test_who_applies() -> None:
+    def names(layer: str, direction: str) -> set[str]:
+        field_of = contenders(1)
+        problem = Problem.random(LAYERS[layer], direction)
+        return {contender.name for contender in field_of if contender.prepare(problem) is not None}
+
+    images = {name for name in installed() if name.startswith(("scipy", "opencv"))}
+    runtimes = {name for name in installed() if name in ("plan", "onnxruntime", "openvino", "ncnn")}
+    everywhere = set(installed()) - images - runtimes
+    assert names("dense", "input") == names("dense", "weight") == everywhere
+    assert names("first", "forward") == everywhere | runtimes
+    assert names("rgb", "forward") == set(installed())
+    assert names("blur", "forward") == set(installed()) - {"scipy_signal"}
+    assert names("dense", "forward") == (everywhere | runtimes) - {"ncnn"}  # two images
+
+
+def test_forced_algorithms() -> None:
+    problem = Problem.random(LAYERS["dense"], "forward")
+    names = algorithms(problem)
+    assert "implicit_gemm" in names
+    assert "reference" not in names
+    for name in names:
+        prepared = Konv(1, name).prepare(problem)
+        assert prepared is not None
+        check(prepared, problem)
+    assert Konv(1, "pointwise").prepare(problem) is None
+
+
+def test_contenders_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [contender.name for contender in contenders(1, ["numpy", "numpy"])] == ["konv", "numpy"]
+    assert installed()[0] == "konv"
+    with pytest.raises(ValueError, match="numpy"):
+        contenders(1, ["nmupy"])
+    monkeypatch.setattr("konv.bench.registry.find_spec", lambda _: None)
+    assert set(installed()) <= {"konv", "plan", "numpy"}
+    with pytest.raises(ImportError, match="pip install opencv"):
+        contenders(1, ["opencv"])
+    assert [contender.name for contender in contenders(1)] == installed()
+    assert all(entry.packages for entry in EVERYONE.values() if entry.modules)
+
+
+class Odd:
+    """A peer that is wrong, or fails."""
+
+    def __init__(self, name: str, run: Any) -> None:
+        self.name, self.run = name, run
+
+    def prepare(self, problem: Problem) -> Prepared | None:
+        return None if self.run is None else Prepared(lambda: self.run(problem))
+
+
+def raising(_: Problem) -> Array:
+    raise RuntimeError("no memory\nand more")
+
+
+def test_measure() -> None:
+    field_of = [
+        *contenders(1, ["konv", "numpy"]),
+        Odd("absent", None),
+        Odd("failing", raising),
+        Odd("off", lambda problem: truth(problem) * 1.01),
+        Odd("shapeless", lambda _: np.zeros(3)),
+        Odd("nan", lambda problem: np.full(problem.layer.output_shape, np.nan)),
+    ]
+    row = measure(Problem.random(LAYERS["dense"], "forward"), field_of, rounds=2, seconds=0.0)
+    assert list(row.timings) == ["konv", "numpy", "off", "shapeless", "nan"]
+    assert row.failed == {"failing": "RuntimeError: no memory"}
+    assert set(row.wrong) == {"off", "shapeless", "nan"}
+    assert row.wrong["off"] == pytest.approx(0.01, rel=0.1)
+    assert row.best_peer == "numpy"
+    assert row.against_best() == row.ratio("numpy")
+    assert row.ratio("absent") is None
+    assert all(0 < t.low <= t.median <= t.high and t.rounds == 2 for t in row.timings.values())
+
+
+def test_measure_passes_konvs_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("broken")
+
+    field_of = contenders(1, ["numpy"])
+    monkeypatch.setattr(konv, "conv2d", broken)
+    with pytest.raises(ValueError, match="broken"):
+        measure(Problem.random(LAYERS["dense"], "forward"), field_of, rounds=1, seconds=0.0)
+
+
+def test_slow_contenders_are_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("konv.bench.timing.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("konv.bench.timing.SLOW_RATIO", 0.0)
+    row = measure(Problem.random(LAYERS["dense"], "forward"), contenders(1, ["numpy"]), rounds=3, seconds=0.0)
+    assert [timing.rounds for timing in row.timings.values()] == [1, 1]
+
+
+def test_statistics() -> None:
+    timing = Timing.of([4.0, 1.0, 3.0, 2.0, 5.0])
+    assert (timing.low, timing.median, timing.high, timing.rounds) == (2.0, 3.0, 4.0, 5)
+    assert timing.spread == pytest.approx(1 / 3)
+    assert Timing.of([2.0]) == Timing(2.0, 2.0, 2.0, 1)
     assert geometric_mean([2.0, 0.5]) == pytest.approx(1.0)
+    row = Row(LAYERS["dense"], "forward", {"konv": Timing.of([1e-6])})
+    assert row.best_peer is None
+    assert row.against_best() is None
+    assert row.gflops() == pytest.approx(LAYERS["dense"].flops / 1e3)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.usefixtures("restore_threads")
-def test_command(direction: str, suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "figures.json"
-    arguments = ["--suite", suite, "--pass", direction, "--rounds", "1", "--threads", "1"]
-    assert main([*arguments, "--only", "dense,dw", "--json", str(file)]) == 0
-    shown = capsys.readouterr().out
-    assert "dense" in shown
-    assert "first" not in shown
-    assert "lowest against numpy" in shown
-    figures = json.loads(file.read_text())
-    assert figures["direction"] == direction
-    assert [row["layer"] for row in figures["rows"]] == ["dense", "dw"]
-    assert all(row["us"]["konv"] > 0 and row["wrong"] == [] for row in figures["rows"])
-
-
-@pytest.mark.usefixtures("restore_threads")
-def test_command_with_numpy_alone(
-    suite: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = builtins.__import__
-
-    def bare(name: str, *rest: Any, **keywords: Any) -> Any:
-        if name.split(".")[0] in ("rich", "torch", "threadpoolctl"):
-            raise ImportError(name)
-        return real(name, *rest, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", bare)
-    assert main(["--suite", suite, "--rounds", "1", "--only", "dense"]) == 0
-    shown = capsys.readouterr().out
-    assert "numpy" in shown
-    assert "torch" not in shown
-
-
-def test_list(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--list"]) == 0
-    assert "resnet50" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--suite", "alexnet2"], ["--only", "nothing"], ["--rounds", "0"], ["--threads", "-1"]],
-)
-@pytest.mark.usefixtures("restore_threads")
-def test_arguments_without_sense(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 2
-    assert "konv bench:" in capsys.readouterr().err
+def test_geometry_of_the_truth() -> None:
+    for layer in LAYERS.values():
+        pads = tuple((pad, pad) for pad in layer.pad)
+        geometry = Geometry((layer.H, layer.W), (layer.R, layer.S), (layer.stride,) * 2, pads, (layer.dilation,) * 2)
+        assert geometry.out == layer.output_shape[2:]

@@ -5,70 +5,166 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import konv
-from konv.bench.contenders import DIRECTIONS, blas_limit, contenders
-from konv.bench.layers import load_suite, suites
-from konv.bench.report import as_json, print_rows
-from konv.bench.timing import measure
+from konv.bench.engine import Konv, algorithms, explain
+from konv.bench.layers import Layer, load_suite, suites
+from konv.bench.machine import machine, versions
+from konv.bench.problem import DIRECTIONS, DTYPES, LAYOUTS, Contender, Problem
+from konv.bench.registry import EVERYONE, blas_limit, contenders, installed
+from konv.bench.report import Report
+from konv.bench.tables import print_choice, print_comparison, print_report
+from konv.bench.timing import PAUSE, TURN, Row, measure
+from konv.cli.arguments import positive_int
+from konv.cli.progress import track
 
-DESCRIPTION = """Time single convolutions: konv beside NumPy (im2col and BLAS) and, where installed,
-PyTorch. Every round gives each contender its turn; the figures are medians over the rounds."""
+DESCRIPTION = """Time single convolutions: konv beside the libraries that are installed. Every round gives
+each contender its turn; the figures are medians over the rounds. Exit status: 0, 1 where a result is wrong,
+2 for arguments without sense."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `konv bench`."""
-    parser.add_argument("--suite", default="layers", help="a suite's name, or a file of layers (default: layers)")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="names, all, or files of layers (default: layers)")
+    parser.add_argument("--list", action="store_true", help="list the suites and the contenders, and stop")
+    parser.add_argument("--contenders", metavar="A,B,...", help="default: everyone who is installed")
+    parser.add_argument("--only", default="", metavar="A,B,...", help="parts of layer names")
     parser.add_argument(
-        "--pass",
-        dest="direction",
-        choices=DIRECTIONS,
-        default="forward",
-        help="forward, or the gradient with respect to the input or the weight",
+        "--direction",
+        choices=[*DIRECTIONS, "all"],
+        help="forward, or the gradient with respect to the input or the weight "
+        "(default: forward; both gradients for the suite gradients)",
     )
-    parser.add_argument("--only", default="", help="comma-separated parts of layer names")
-    parser.add_argument("--threads", type=int, help="default: as konv would take")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", metavar="FILE", help="write the figures to a file too")
-    parser.add_argument("--list", action="store_true", help="list the suites and stop")
+    parser.add_argument("--threads", type=positive_int, help="default: as konv would take")
+    parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each contender (default: 5)")
+    parser.add_argument("--batch", type=positive_int, help="images a call (default: what the suite says)")
+    parser.add_argument("--layout", choices=LAYOUTS, default="NCHW", help="of konv's arrays; peers keep their own")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--choice", action="store_true", help="force each algorithm; say where another was faster")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures (needs matplotlib)")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="say what changed since --json wrote FILE")
+    parser.add_argument("--load", type=Path, metavar="FILE", help="take the figures from FILE and measure nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run `konv bench`; 1 where a contender's result is wrong, 2 for arguments without sense."""
-    if arguments.list:
-        for name, about in suites().items():
-            print(f"{name:12} {about}")
-        return 0
-    threads = konv.get_num_threads() if arguments.threads is None else arguments.threads
-    limit = blas_limit(threads)
+    """Run `konv bench`; see DESCRIPTION for the result."""
     try:
-        layers = load_suite(arguments.suite)
-        field_of = contenders(threads)
-    except (ValueError, OSError) as error:
+        return _run(arguments)
+    except (ValueError, OSError, ImportError) as error:
         print(f"konv bench: {error}", file=sys.stderr)
         return 2
-    parts = arguments.only.split(",")
-    layers = [layer for layer in layers if any(part in layer.name for part in parts)]
-    if not layers or arguments.rounds < 1:
-        print("konv bench: no layer is left to time, or no round", file=sys.stderr)
-        return 2
-    if limit is None:
-        print("NumPy's BLAS keeps its own number of threads: pip install threadpoolctl")
-    rows = []
-    with limit or nullcontext():
-        for layer in layers:
-            if sys.stderr.isatty():
-                print(f"\r\033[K{layer.name}", end="", file=sys.stderr, flush=True)
-            rows.append(measure(layer, arguments.direction, field_of, arguments.rounds))
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-    info = konv.info()
-    print_rows(rows, f"{arguments.direction}, {threads} thread(s), {info['isa']}, {info['cpu']}")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        _print_list()
+        return 0
+    _check_files(arguments)
+    old = Report.load(arguments.compare) if arguments.compare else None
+    report = Report.load(arguments.load) if arguments.load else _measure(arguments)
+    if report.method["choice"]:
+        print_choice(report)
+    else:
+        print_report(report)
     if arguments.json:
-        text = as_json(rows, direction=arguments.direction, threads=threads, cpu=info["cpu"])
-        Path(arguments.json).write_text(text + "\n")
-    return int(any(row.wrong for row in rows))
+        report.save(arguments.json)
+    if arguments.plot:
+        from konv.bench.plot import plot
+
+        plot(report, arguments.plot)
+    if old:
+        print()
+        print_comparison(report, old)
+    return int(any(row.wrong for row in report.rows))
+
+
+def _print_list() -> None:
+    for name, about in suites().items():
+        print(f"{name:20} {about}")
+    print()
+    for name, entry in EVERYONE.items():
+        print(f"{name:20} {'installed' if entry.installed else f'pip install {entry.packages}'}")
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Find out before the measuring what would be in the way after it."""
+    if arguments.load and arguments.suites:
+        raise ValueError("--load: the figures are from the file; leave the suites out")
+    if arguments.plot:
+        if find_spec("matplotlib") is None:
+            raise ImportError("--plot draws with matplotlib: pip install 'konv[bench]'")
+        if arguments.choice:
+            raise ValueError("--plot: there is no picture of --choice")
+    for path in (arguments.json, arguments.plot):
+        if path and not path.absolute().parent.is_dir():
+            raise ValueError(f"{path}: {path.absolute().parent} is not a directory")
+
+
+def _jobs(arguments: argparse.Namespace) -> list[tuple[Layer, str]]:
+    """The layers asked for, each with the directions asked for."""
+    parts = arguments.only.split(",")
+    jobs: list[tuple[Layer, str]] = []
+    for suite in arguments.suites or ["layers"]:
+        layers = [layer for layer in load_suite(suite) if any(part in layer.name for part in parts)]
+        for name in dict.fromkeys(layer.suite for layer in layers):
+            chosen = arguments.direction or ("gradients" if name == "gradients" else "forward")
+            directions = {"all": DIRECTIONS, "gradients": DIRECTIONS[1:]}.get(chosen, (chosen,))
+            own = [layer for layer in layers if layer.suite == name]
+            jobs += [(layer, direction) for direction in directions for layer in own]
+    if arguments.batch:
+        jobs = [(replace(layer, N=arguments.batch), direction) for layer, direction in jobs]
+    # Two passes have no gradient of their own, and no one algorithm.
+    jobs = [job for job in jobs if not job[0].separable or (job[1] == "forward" and not arguments.choice)]
+    if not jobs:
+        raise ValueError("no layer is left to time")
+    return list(dict.fromkeys(jobs))
+
+
+def _algorithm_field(problem: Problem, threads: int) -> list[Contender]:
+    return [Konv(threads), *(Konv(threads, name) for name in algorithms(problem))]
+
+
+def _measure(arguments: argparse.Namespace) -> Report:
+    threads = arguments.threads or konv.get_num_threads()
+    jobs = _jobs(arguments)
+    names = arguments.contenders.split(",") if arguments.contenders else installed()
+    everyone = contenders(threads, ["konv"] if arguments.choice else names)
+    limit = blas_limit(threads)
+    if limit is None:
+        print("NumPy's BLAS keeps its own number of threads: pip install threadpoolctl", file=sys.stderr)
+
+    def timed(job: tuple[Layer, str]) -> Row:
+        problem = Problem.random(*job, layout=arguments.layout, dtype=arguments.dtype)
+        field_of = _algorithm_field(problem, threads) if arguments.choice else everyone
+        row = measure(problem, field_of, arguments.rounds)
+        row.chosen = "" if problem.layer.separable else explain(problem).chosen
+        return row
+
+    with limit or nullcontext():
+        found = machine(threads, arguments.dtype)
+        rows: list[Row] = []
+        try:
+            rows.extend(timed(job) for job in track(jobs, lambda job: f"{job[0].suite} {job[0].name}"))
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            print(f"interrupted after {len(rows)} of {len(jobs)} layers", file=sys.stderr)
+    asked = [contender.name for contender in everyone]
+    if arguments.choice:
+        asked += dict.fromkeys(name for row in rows for name in row.timings if name not in asked)
+    method = {
+        "contenders": asked,
+        **{name: getattr(arguments, name) for name in ("dtype", "layout", "rounds", "batch", "choice")},
+        "threads": threads,
+        "turn_seconds": TURN,
+        "pause_seconds": PAUSE,
+        "figure": "median and quartiles, over rounds, of the fastest call of a turn",
+    }
+    return Report(found, versions(asked), method, rows)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,63 +1,109 @@
-"""Figures of a run as a table, and as JSON."""
+"""A run's figures with what they were taken on, as objects and as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from konv.bench.timing import Row, geometric_mean
-from konv.cli.table import print_table
+from konv.bench.engine import OURS
+from konv.bench.layers import Layer
+from konv.bench.timing import Row, Timing
+
+FORMAT = "konv bench 1"
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    """Contenders in order of appearance, konv first."""
-    return list(dict.fromkeys(name for row in rows for name in row.seconds))
+@dataclass
+class Report:
+    """What `konv bench` found.
+
+    Attributes
+    ----------
+    machine
+        CPU and system, and its measured `peak_gflops` and `bandwidth_gb`.
+    versions
+        Of konv, Python and every library that took part.
+    method
+        `contenders`, `threads`, `dtype`, `layout`, `rounds`, and how turns are timed.
+    rows
+        One a layer and direction.
+    """
+
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    method: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Threads, dtype, layout, ISA and CPU in a line."""
+        count = self.method["threads"]
+        parts = f"{count} thread{'s' if count > 1 else ''}", self.method["dtype"], self.method["layout"]
+        return ", ".join((*parts, self.machine["isa"], self.machine["cpu"]))
+
+    @property
+    def names(self) -> list[str]:
+        """The contenders that were asked, konv first."""
+        names: list[str] = self.method["contenders"]
+        return names
+
+    @property
+    def ours(self) -> list[str]:
+        """Those of them that are konv's."""
+        return [name for name in self.names if name in OURS]
+
+    def groups(self) -> Iterator[tuple[str, list[Row]]]:
+        """The rows of each suite and direction, with a heading."""
+        for (suite, direction), rows in groupby(self.rows, lambda row: (row.layer.suite, row.direction)):
+            what = direction if direction == "forward" else f"gradient with respect to the {direction}"
+            yield f"{suite}, {what}", list(rows)
+
+    def save(self, path: Path) -> None:
+        """Write the report as JSON; times in microseconds."""
+        rows = [_row_as_dict(row) for row in self.rows]
+        parts = {"machine": self.machine, "versions": self.versions, "method": self.method, "rows": rows}
+        path.write_text(json.dumps({"format": FORMAT, **parts}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            For a file that is something else.
+        """
+        try:
+            data = json.loads(path.read_text())
+            if data["format"] != FORMAT:
+                raise ValueError
+            return cls(data["machine"], data["versions"], data["method"], [_row_from_dict(row) for row in data["rows"]])
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}: expected a file that konv bench --json wrote") from None
 
 
-def _cells(row: Row, names: Sequence[str]) -> list[str]:
-    cells = [row.layer.name, f"{row.layer.flops / 1e9:.3f}"]
-    for name in names:
-        if name not in row.seconds:
-            cells.append("-")
-            continue
-        text = f"{row.seconds[name] * 1e6:.1f}"
-        if name != "konv":
-            text += f" ({row.ratio(name):.2f}x)"
-        cells.append(text + (" WRONG" if name in row.wrong else ""))
-    cells.append(f"{row.layer.flops / row.seconds['konv'] / 1e9:.1f}")
-    return cells
+def _row_as_dict(row: Row) -> dict[str, Any]:
+    times = {
+        name: {"median": t.median * 1e6, "low": t.low * 1e6, "high": t.high * 1e6, "rounds": t.rounds}
+        for name, t in row.timings.items()
+    }
+    return {
+        "layer": asdict(row.layer),
+        "direction": row.direction,
+        "gflop": row.layer.flops / 1e9,
+        "us": times,
+        "wrong": row.wrong,
+        "failed": row.failed,
+        "chosen": row.chosen,
+    }
 
 
-def _mean(rows: Sequence[Row], name: str) -> str:
-    return f"{geometric_mean([ratio for row in rows if (ratio := row.ratio(name))]):.2f}x"
-
-
-def print_rows(rows: Sequence[Row], title: str) -> None:
-    """Print the figures of all layers, and for each contender the mean ratio and konv's lowest."""
-    names = _names(rows)
-    others = [name for name in names if name != "konv"]
-    header = ["layer", "GFLOP", *(name.replace(" ", "\n") for name in names), "konv\nGFLOP/s"]
-    mean = ["geometric mean", "", "", *(_mean(rows, name) for name in others), ""]
-    print_table(
-        f"{title}; microseconds, and how many times as fast konv is",
-        header,
-        [*(_cells(row, names) for row in rows), mean],
-    )
-    for name in others:
-        lowest, layer = min((ratio, row.layer.name) for row in rows if (ratio := row.ratio(name)))
-        print(f"lowest against {name}: {lowest:.2f}x at {layer}")
-
-
-def as_json(rows: Sequence[Row], **context: Any) -> str:
-    """The same figures for a program."""
-    figures = [
-        {
-            "layer": row.layer.name,
-            "gflop": row.layer.flops / 1e9,
-            "us": {name: s * 1e6 for name, s in row.seconds.items()},
-            "wrong": row.wrong,
-        }
-        for row in rows
-    ]
-    return json.dumps({**context, "rows": figures}, indent=1)
+def _row_from_dict(data: dict[str, Any]) -> Row:
+    layer = Layer(**{**data["layer"], "pad": tuple(data["layer"]["pad"])})
+    timings = {
+        name: Timing(t["median"] / 1e6, t["low"] / 1e6, t["high"] / 1e6, t["rounds"]) for name, t in data["us"].items()
+    }
+    return Row(layer, data["direction"], timings, data["wrong"], data["failed"], data["chosen"])

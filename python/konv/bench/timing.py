@@ -6,39 +6,88 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import quantiles
 from typing import Any
 
 import numpy as np
 
-from konv.bench.contenders import Contender, Problem
+from konv.bench.engine import OURS
 from konv.bench.layers import Layer
+from konv.bench.problem import Array, Contender, Prepared, Problem
 
 # Threads of the contender before may still spin: each turn starts after this pause, in seconds.
 PAUSE = 0.03
+# How long a turn lasts, in seconds.
+TURN = 0.03
+# Whose first call takes this long, in seconds, and this many times as long as konv's, is not called again.
+SLOW_SECONDS, SLOW_RATIO = 0.3, 20
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median and quartiles of a contender's turns, in seconds a call."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    @classmethod
+    def of(cls, turns: Sequence[float]) -> Timing:
+        """Summarise turns."""
+        low, middle, high = quantiles(turns, n=4, method="inclusive") if len(turns) > 1 else [turns[0]] * 3
+        return cls(middle, low, high, len(turns))
+
+    @property
+    def spread(self) -> float:
+        """Half the distance of the quartiles, as a fraction of the median."""
+        return (self.high - self.low) / 2 / self.median
 
 
 @dataclass
 class Row:
-    """The figures of one layer.
+    """The figures of one layer in one direction.
 
     Attributes
     ----------
-    seconds
-        By contender; a contender that was left out is missing.
+    timings
+        By contender; one that does not apply is missing.
     wrong
-        Contenders whose result differs from konv's by more than rounding explains.
+        Contenders whose result differs from konv's by more than rounding explains: the largest
+        difference, relative to the largest value.
+    failed
+        Contenders that raised an error: what they said.
+    chosen
+        The algorithm that konv chose, of a layer in one pass.
     """
 
     layer: Layer
     direction: str
-    seconds: dict[str, float] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
+    timings: dict[str, Timing] = field(default_factory=dict)
+    wrong: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    chosen: str = ""
 
-    def ratio(self, contender: str) -> float | None:
+    def ratio(self, contender: str, ours: str = "konv") -> float | None:
         """How many times faster konv is than `contender`."""
-        theirs = self.seconds.get(contender)
-        return None if theirs is None else theirs / self.seconds["konv"]
+        if ours not in self.timings or contender not in self.timings:
+            return None
+        return self.timings[contender].median / self.timings[ours].median
+
+    @property
+    def best_peer(self) -> str | None:
+        """The fastest of the peers whose result is right."""
+        peers = [name for name in self.timings if name not in OURS and name not in self.wrong]
+        return min(peers, key=lambda name: self.timings[name].median, default=None)
+
+    def against_best(self, ours: str = "konv") -> float | None:
+        """How many times faster konv is than the fastest peer."""
+        best = self.best_peer
+        return None if best is None else self.ratio(best, ours)
+
+    def gflops(self, contender: str = "konv") -> float:
+        """10^9 FLOPs of the direct convolution a second."""
+        return self.layer.flops / self.timings[contender].median / 1e9
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -46,70 +95,94 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(math.log(value) for value in values) / len(values))
 
 
-def _turn(run: Callable[[], Any], seconds: float) -> float:
-    """The best of a few calls in a row."""
+def _turn(run: Callable[[], Any], seconds: float, first: float) -> float:
+    """The best of a few calls in a row, or the one call of a run that takes long."""
     time.sleep(PAUSE)
-    run()
+    if first < 10 * seconds:
+        run()
     best, end, calls = math.inf, time.perf_counter() + seconds, 0
-    while calls < 2 or time.perf_counter() < end:
+    least = 2 if first < 10 * seconds else 1
+    while calls < least or time.perf_counter() < end:
         start = time.perf_counter()
         run()
         best, calls = min(best, time.perf_counter() - start), calls + 1
     return best
 
 
-def time_interleaved(runs: dict[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, float]:
-    """The median over `rounds` of each run's best call in a turn of `seconds`."""
-    turns: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            turns[name].append(_turn(run, seconds))
-    return {name: median(times) for name, times in turns.items()}
-
-
-def _agree(ours: Any, theirs: Any, length: int) -> bool:
-    """Whether two float32 results of `length` products a value differ by rounding alone."""
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
+def _difference(ours: Array, theirs: Array) -> float:
+    """The largest difference of two results, relative to the largest value."""
     if ours.shape != theirs.shape:
-        return False
-    # Each may be off by about eps times the sum of magnitudes, sqrt(length) times a typical value.
-    allowed = 16 * np.finfo(np.float32).eps * math.sqrt(length) * np.abs(ours).max(initial=0.0)
-    return bool(np.abs(ours - theirs).max(initial=0.0) <= allowed)
+        return math.inf
+    largest = float(np.abs(ours).max(initial=0.0)) or 1.0
+    difference = float(np.abs(ours - theirs).max(initial=0.0)) / largest
+    return math.inf if math.isnan(difference) else difference
 
 
-def measure(
-    layer: Layer,
-    direction: str,
-    field_of: Sequence[Contender],
-    rounds: int = 5,
-    seconds: float = 0.03,
-) -> Row:
-    """Time every contender on one layer, and compare their results with konv's.
+def allowed_difference(problem: Problem) -> float:
+    """How far two right results may be apart, relative to the largest value.
+
+    Each may be off by about eps times the sum of magnitudes, which is sqrt(length) times a typical value.
+    """
+    return 16 * float(np.finfo(problem.x.dtype).eps) * math.sqrt(problem.length)
+
+
+@dataclass
+class _Entrant:
+    name: str
+    prepared: Prepared
+    first: float = 0.0
+    turns: list[float] = field(default_factory=list)
+
+
+def _enter(contender: Contender, problem: Problem, row: Row) -> tuple[_Entrant, Array] | None:
+    """Prepare a contender and let it compute once; a peer's error goes into the row."""
+    try:
+        prepared = contender.prepare(problem)
+        if prepared is None:
+            return None
+        entrant = _Entrant(contender.name, prepared)
+        start = time.perf_counter()
+        value = prepared.run()
+        entrant.first = time.perf_counter() - start
+        return entrant, np.asarray(prepared.fetch(value))
+    except Exception as error:  # whatever a peer raises is a result, and no reason to stop
+        if contender.name in OURS:
+            raise
+        row.failed[contender.name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return None
+
+
+def measure(problem: Problem, field_of: Sequence[Contender], rounds: int = 5, seconds: float = TURN) -> Row:
+    """Time every contender on one problem, and compare their results with konv's.
 
     Parameters
     ----------
-    layer
-        The convolution.
-    direction
-        "forward", "input" (gradient with respect to the input) or "weight".
+    problem
+        What to compute.
     field_of
-        The contenders; konv must be among them.
+        The contenders; konv comes first.
     rounds
         How often each has its turn.
     seconds
         How long a turn lasts.
     """
-    problem = Problem.random(layer, direction)
-    prepared = {c.name: c.prepare(problem) for c in field_of}
-    runs = {name: run for name, run in prepared.items() if run is not None}
-    row = Row(layer, direction)
-    ours = runs["konv"]()
-    n, k, height, width = layer.output_shape
-    length = {
-        "forward": layer.C // layer.groups * layer.R * layer.S,
-        "input": k // layer.groups * layer.R * layer.S,
-        "weight": n * height * width,
-    }[direction]
-    row.wrong = [name for name, run in runs.items() if not _agree(ours, run(), length)]
-    row.seconds = time_interleaved(runs, rounds, seconds)
+    row = Row(problem.layer, problem.direction)
+    entrants: list[_Entrant] = []
+    expected: Array | None = None
+    for contender in field_of:
+        entered = _enter(contender, problem, row)
+        if entered is None:
+            continue
+        entrant, value = entered
+        entrants.append(entrant)
+        if expected is None:
+            expected = value
+        elif (difference := _difference(expected, value)) > allowed_difference(problem):
+            row.wrong[entrant.name] = difference
+    longest = max(SLOW_SECONDS, SLOW_RATIO * entrants[0].first)
+    for _ in range(rounds):
+        for entrant in entrants:
+            if entrant.first < longest:
+                entrant.turns.append(_turn(entrant.prepared.run, seconds, entrant.first))
+    row.timings = {entrant.name: Timing.of(entrant.turns or [entrant.first]) for entrant in entrants}
     return row

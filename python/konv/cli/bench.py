@@ -2,6 +2,6 @@
 
 from ..bench.command import add_arguments, run
 
-HELP = "time single convolutions beside NumPy and, where installed, PyTorch"
+HELP = "time layers of real networks and image filters beside every library that is installed"
 
 __all__ = ["HELP", "add_arguments", "run"]

@@ -21,6 +21,7 @@ from .table import print_table
 
 HELP = "train a network on handwritten digits, time the engine, and draw what was learned"
 
+RIVALS = ("numpy", "torch", "torch_channels_last")
 # One layer of each kind. The names keep the table within 80 columns.
 LAYERS = {
     "rn50_conv1": "ResNet-50 7x7 stride 2 at 224",
@@ -81,23 +82,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_speed() -> None:
     """Time single layers beside NumPy and PyTorch."""
-    from ..bench import contenders, geometric_mean, load_suite, measure
-    from ..bench.contenders import blas_limit
+    from ..bench import Problem, contenders, geometric_mean, installed, load_suite, measure
+    from ..bench.registry import blas_limit
 
     threads = konv.get_num_threads()
-    rivals = contenders(threads)
+    rivals = contenders(threads, [name for name in RIVALS if name in installed()])
     layers = [layer for layer in load_suite("layers") if layer.name in LAYERS]
     with blas_limit(threads) or nullcontext():
-        rows = [measure(layer, "forward", rivals, rounds=5) for layer in layers]
+        rows = [measure(Problem.random(layer, "forward"), rivals) for layer in layers]
     others = [rival.name for rival in rivals if rival.name != "konv"]
     ratios = [[row.ratio(name) for name in others] for row in rows]
     means = [geometric_mean([ratio for ratio in column if ratio is not None]) for column in zip(*ratios, strict=True)]
     lines = [
-        [LAYERS[row.layer.name], f"{row.seconds['konv'] * 1e6:.0f} us", *map(_times, found)]
+        [LAYERS[row.layer.name], f"{row.timings['konv'].median * 1e6:.0f} us", *map(_times, found)]
         for row, found in zip(rows, ratios, strict=True)
     ]
     title = f"One image forward, {threads} thread(s): how many times as fast konv is as"
-    header = ["layer", "konv", *(name.replace(" ", "\n") for name in others)]
+    header = ["layer", "konv", *(name.replace("_", "\n", 1) for name in others)]
     print_table(title, header, [*lines, ["geometric mean", "", *map(_times, means)]])
 
 
