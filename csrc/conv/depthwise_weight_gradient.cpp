@@ -71,7 +71,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   // Bands of rows, and parts of them.
   void plan_rows() {
     rows_ = true;
-    const int64_t planes = p_.groups * p_.outputs, images = p_.n * p_.out[0];
+    const int64_t planes = p_.groups * p_.outputs, images = std::max<int64_t>(1, p_.n * p_.out[0]);
     const int64_t wanted = std::max<int64_t>(1, kWantedTasks / planes);
     const int64_t cuts = std::max(ceil_div(wanted, images), ceil_div(p_.out[1] * p_.out[2], kBandPixels));
     band_h_ = round_up(ceil_div(p_.out[1], cuts), std::min<int64_t>(p_.out[1], 28));

@@ -22,7 +22,11 @@ std::vector<int64_t> element_offsets(const TapProblem& p, const ConvProblem& con
   }
   if (last != conv.taps() - 1) return {};
   std::vector<int64_t> offset(size_t(conv.taps()), -1);
-  for (size_t t = 0; t < p.taps.size(); t++) offset[size_t(p.taps[t].weight)] = int64_t(t) * lanes;
+  for (size_t t = 0; t < p.taps.size(); t++) {
+    int64_t& place = offset[size_t(p.taps[t].weight)];
+    if (place >= 0) return {};  // elements that share memory
+    place = int64_t(t) * lanes;
+  }
   return offset;
 }
 
@@ -77,6 +81,7 @@ class GroupedPixelsPlan final : public ConvPlan {
       blocks_ = s.blocks.count;
       packs_ = !s.blocks.identity || s.p.in_c != 1;
       in_place_ = s.p.out_c == 1 && problem.ends_in_registers();
+      for (int64_t v : {s.p.grid[1], s.p.grid[2], s.p.taps[0].weight}) packed_key.push_back(v);
       packed = std::max(packed, BlockRows<T>::scratch_size(s.p, s.blocks, 2));
       const bool same_rows = !phases_.empty() && std::equal(s.p.phase, s.p.phase + 2, phases_.back()[0].p.phase);
       if (!same_rows) phases_.emplace_back();
