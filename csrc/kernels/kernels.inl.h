@@ -6,6 +6,7 @@
 #include "kernels/depthwise.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/filter.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
@@ -19,6 +20,7 @@ constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
+  k.filter_rows_at_once = kFilterRows;
   fill_gemm(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"
