@@ -21,7 +21,10 @@ DIRECTIONS = ("forward", "input", "weight")
 LAYOUTS = ("NCHW", "NHWC", "NCHW-last")
 DTYPES = ("float32", "float64")
 ISA_LEVELS: tuple[str, ...] = tuple(konv.info()["isa_levels"])
-ALGORITHMS = ("implicit_gemm", "pointwise", "depthwise", "reference")
+ALGORITHMS = ("implicit_gemm", "pointwise", "depthwise", "winograd", "winograd_2x2", "reference")
+# Algorithms whose error is a multiple of eps times the largest magnitude around, not that of each result alone. Few
+# channels spread magnitudes widely: networks' sizes have constants of their own, see test_winograd.py.
+SPREADING = {"winograd": 16.0, "winograd_2x2": 4.0}
 
 
 def channels_last(x: Array) -> Array:
@@ -144,11 +147,26 @@ class Case:
         data, truth, magnitude = self.known(direction, dtype, seed)
         out = self.compute(direction, data, **call)
         assert out.dtype == np.dtype(dtype)
-        self.compare(direction, out, truth, magnitude)
+        self.compare(direction, out, truth, magnitude, **call)
         return out
 
-    def compare(self, direction: str, out: Array, truth: Array, magnitude: Array) -> None:
-        reference.assert_accurate(out, truth, magnitude, self.length(direction))
+    def compare(self, direction: str, out: Array, truth: Array, magnitude: Array, **call: Any) -> None:
+        algorithm = call.get("algorithm", "auto")
+        if algorithm == "auto":
+            algorithm = self.chosen(direction, str(out.dtype), call.get("layout", "NCHW"))
+        if algorithm in SPREADING:
+            magnitude = np.full_like(magnitude, SPREADING[algorithm] / 2 * magnitude.max(initial=0))
+            reference.assert_accurate(out, truth, magnitude, 2)
+        else:
+            reference.assert_accurate(out, truth, magnitude, self.length(direction))
+
+    def chosen(self, direction: str, dtype: str, layout: str) -> str:
+        """The algorithm that runs where none is asked for."""
+        op = "conv2d" if direction == "forward" else f"conv2d_{direction}"
+        n, c, h, w = self.input_shape
+        shape = (n, c, h, w) if layout == "NCHW" else (n, h, w, c)
+        options = {**self.options, "dtype": dtype, "layout": "NCHW" if layout == "NCHW" else "NHWC"}
+        return konv.explain(op, input_shape=shape, weight_shape=self.weight_shape, **options).chosen
 
     def supported_by(self, algorithm: str, direction: str) -> bool:
         """Whether the algorithm must be able to run the case; otherwise it may refuse."""
@@ -157,6 +175,9 @@ class Case:
             return plain and self.groups == 1 and direction != "weight"
         if algorithm == "depthwise":
             return self.groups == self.c == self.k
+        if algorithm in ("winograd", "winograd_2x2"):
+            plain = self.kernel == (3, 3) and self.stride == (1, 1) and max(map(max, self.pads)) <= 2
+            return plain and min(self.size) >= 3 and direction != "weight"
         return True
 
 

@@ -45,7 +45,7 @@ def test_environment_forces_a_level(isa: str) -> None:
         "import konv, numpy as np\n"
         "x = np.ones((1, 20, 9, 9), np.float32)\n"
         "y = konv.conv2d(x, np.ones((17, 20, 3, 3), np.float32))\n"
-        "assert (y == 180).all()\n"
+        "assert abs(y - 180).max() < 1e-3\n"
         "print(konv.config.isa)\n"
     )
     result = run(code, KONV_ISA=isa)

@@ -5,11 +5,11 @@
 
 namespace konv {
 
-constexpr int64_t kMaxTile = kMaxGemmRows * 32;  // elements of a tile that is stored at once
-
 template <class T>
 class Epilogue {
  public:
+  static constexpr int64_t kMaxCols = 32;
+
   // For one run. Kernels apply relu themselves where in_registers(): store and finish then only move.
   Epilogue(const Kernels<T>& kernel, const ConvProblem& p, const ConvTensors& t)
       : kernel_(kernel),
@@ -30,38 +30,46 @@ class Epilogue {
           {src, src_ld, rows, cols, dst, has_residual_ ? residual_of(dst) : nullptr, dst_ld, activation_, parameter_});
   }
 
-  // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], of at most kMaxTile elements. The tile is spoilt.
-  // The input gradient of a convolution with stride 2 writes every second pixel.
+  // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], with at most kMaxCols columns. The tile is spoilt.
   void store(T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst, int64_t row_stride, int64_t col_stride) const {
     if (col_stride == 1) return finish(tile, ld, rows, cols, dst, row_stride);
-    T turned[kMaxTile];
-    if (row_stride == 1 && in_registers_) {
-      kernel_.transpose(tile, ld, rows, cols, dst, col_stride);
-    } else if (row_stride == 1) {
-      kernel_.transpose(tile, ld, rows, cols, turned, rows);
-      finish(turned, rows, cols, rows, dst, col_stride);
-    } else {
-      if (!in_registers_) finish_strided(tile, ld, rows, cols, dst, row_stride, col_stride);
-      if (col_stride == 2) {
-        kernel_.spread_rows(tile, ld, rows, cols, dst, row_stride);
-      } else if (row_stride == 2) {
-        kernel_.transpose(tile, ld, rows, cols, turned, rows);
-        kernel_.spread_rows(turned, rows, cols, rows, dst, col_stride);
-      } else {
-        for (int64_t c = 0; c < cols; c++)
-          for (int64_t r = 0; r < rows; r++) dst[r * row_stride + c * col_stride] = tile[r * ld + c];
-      }
-    }
+    if (row_stride == 1 && in_registers_) return kernel_.transpose(tile, ld, rows, cols, dst, col_stride);
+    for (int64_t r = 0; r < rows; r += kRows)
+      store_some(tile + r * ld, ld, rows - r < kRows ? rows - r : kRows, cols, dst + r * row_stride, row_stride,
+                 col_stride);
   }
 
  private:
+  static constexpr int64_t kRows = 16;
+
+  // The input gradient of a convolution with stride 2 writes every second pixel, and so does each phase of a
+  // convolution with dilation 2.
+  void store_some(T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst, int64_t row_stride,
+                  int64_t col_stride) const {
+    T turned[kRows * kMaxCols];
+    if (row_stride == 1) {
+      kernel_.transpose(tile, ld, rows, cols, turned, rows);
+      return finish(turned, rows, cols, rows, dst, col_stride);
+    }
+    if (!in_registers_) finish_strided(tile, ld, rows, cols, dst, row_stride, col_stride);
+    if (col_stride == 2) {
+      kernel_.spread_rows(tile, ld, rows, cols, dst, row_stride);
+    } else if (row_stride == 2) {
+      kernel_.transpose(tile, ld, rows, cols, turned, rows);
+      kernel_.spread_rows(turned, rows, cols, rows, dst, col_stride);
+    } else {
+      for (int64_t c = 0; c < cols; c++)
+        for (int64_t r = 0; r < rows; r++) dst[r * row_stride + c * col_stride] = tile[r * ld + c];
+    }
+  }
+
   const T* residual_of(const T* dst) const {
     return reinterpret_cast<const T*>(reinterpret_cast<intptr_t>(dst) + residual_);
   }
   // The tile itself becomes the finished one.
   void finish_strided(T* tile, int64_t ld, int64_t rows, int64_t cols, const T* dst, int64_t row_stride,
                       int64_t col_stride) const {
-    T residual[64];
+    T residual[kMaxCols];
     for (int64_t r = 0; r < rows; r++) {
       if (has_residual_)
         for (int64_t c = 0; c < cols; c++) residual[c] = residual_of(dst)[r * row_stride + c * col_stride];

@@ -41,26 +41,27 @@ KONV_INLINE void pack_row(const T* src, int64_t step, T* dst, int64_t begin, int
   for (int64_t i = begin; i < end; i++) dst[i] = src[i * step];
 }
 
-// Column c of src goes to row(c), which is null for a column that is left out.
-template <class T, class Row>
+// Column c of src, of elements Step apart, goes to row(c), which is null for a column that is left out.
+template <class T, int Step = 1, class Row>
 KONV_INLINE void transpose_to(const T* src, int64_t src_ld, int64_t rows, int64_t cols, Row&& row) {
   constexpr int L = kLanes<T>;
   for (int64_t r = 0; r < rows; r += L) {
     const int nr = int(rows - r < L ? rows - r : L);
     for (int64_t c = 0; c < cols; c += L) {
       const int nc = int(cols - c < L ? cols - c : L);
-      const T* s = src + r * src_ld + c;
+      const T* s = src + r * src_ld + c * Step;
       Vec<T> t[L];
-      if (nr == L && nc == L) {
+      // The vectors behind a strided load end one element past the last that is used.
+      if (nr == L && (Step == 1 ? nc == L : cols - c > L)) {
         KONV_UNROLL
-        for (int i = 0; i < L; i++) t[i] = load(s + i * src_ld);
+        for (int i = 0; i < L; i++) t[i] = load_step<Step>(s + i * src_ld);
         transpose_square<T>(t);
         KONV_UNROLL
         for (int i = 0; i < L; i++)
           if (T* d = row(c + i)) store(d + r, t[i]);
       } else {
         KONV_UNROLL
-        for (int i = 0; i < L; i++) t[i] = i < nr ? load_n(s + i * src_ld, nc) : Vec<T>{};
+        for (int i = 0; i < L; i++) t[i] = i < nr ? load_step_between<Step>(s + i * src_ld, 0, nc) : Vec<T>{};
         transpose_square<T>(t);
         KONV_UNROLL
         for (int i = 0; i < L; i++)
@@ -248,6 +249,9 @@ static void pack_pixels(const PackRegion<T>& p) {
               }
             } else if (step == 1) {
               transpose(row, p.channel_stride, p.channels, n, d, p.channel_pitch);
+            } else if (step == 2) {
+              transpose_to<T, 2>(row, p.channel_stride, p.channels, n,
+                                 [=](int64_t x) { return d + x * p.channel_pitch; });
             } else {
               for (int64_t x = 0; x < n; x++)
                 for (int64_t c = 0; c < p.channels; c++)

@@ -89,7 +89,7 @@ def explain(
     --------
     >>> import konv
     >>> konv.explain("conv2d", input_shape=(1, 64, 56, 56), weight_shape=(64, 64, 3, 3), padding=1).chosen
-    'implicit_gemm'
+    'winograd'
     """
     directions = {"conv2d": "forward", "conv2d_input": "input", "conv2d_weight": "weight"}
     if op not in directions:

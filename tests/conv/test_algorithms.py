@@ -88,7 +88,8 @@ def test_explain_refuses(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1))), "implicit_gemm"),
+        (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1))), "winograd"),
+        (Case(1, 64, (28, 28), 64, (5, 5), padding=((2, 2), (2, 2))), "implicit_gemm"),
         (Case(1, 64, (28, 28), 64, (1, 1)), "pointwise"),
         (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1)), groups=64), "depthwise"),
     ],
