@@ -223,22 +223,13 @@ class DepthwisePlan final : public ConvPlan {
         if (!unit && c > 0) exchange(p, dst, tile, s.tile_w, rows, cols, false);
         kernel_.depthwise_plane(d);
         if (!run.epilogue.in_registers())
-          finish_tile(p, run.epilogue, tile, s.tile_w, rows, cols, dst);
+          run.epilogue.store_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1], p.out_stride[2]);
         else if (p.out_stride[2] == 2)
           kernel_.spread_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1]);
         else if (!unit)
           exchange(p, dst, tile, s.tile_w, rows, cols, true);
       }
     }
-  }
-
-  static void finish_tile(const TapProblem& p, const Epilogue<T>& epilogue, T* tile, int64_t ld, int64_t rows,
-                          int64_t cols, T* dst) {
-    if (p.out_stride[2] == 1) return epilogue.finish(tile, ld, rows, cols, dst, p.out_stride[1]);
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t c = 0; c < cols; c += 32)
-        epilogue.store(tile + r * ld + c, ld, 1, std::min<int64_t>(32, cols - c),
-                       dst + r * p.out_stride[1] + c * p.out_stride[2], p.out_stride[1], p.out_stride[2]);
   }
 
   // Between a contiguous tile and strided output pixels.
@@ -311,7 +302,7 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
       continue;
     }
     const double row = double(ceil_div(p.out[2], lanes) * p.channels * p.groups) * planes;
-    cost += 1.5 * row * rows * double(p.outputs * int64_t(p.taps.size()));
+    cost += row * rows * double(p.outputs) * (1.5 * double(p.taps.size()) + (s.form == Form::packed ? 12 : 0));
     if (s.form == Form::packed) cost += (p.in_stride[2] == 1 ? 3 : 3 * lanes) * row * double(p.in[1]);
   }
   return cost;

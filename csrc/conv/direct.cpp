@@ -19,24 +19,22 @@ constexpr int64_t kBandRows = 32;       // output rows of a task, about
 constexpr int64_t kMaxInterleaved = 7;  // channels of interleaved pixels
 constexpr int64_t kMaxChannels = 16;    // input times output channels of a group
 
-// How pixels of one side lie in memory: rows of one channel, or pixels of `interleaved` channels.
-struct Side {
-  int64_t interleaved = 0;
-  bool supported = true;
-  Side(int64_t channels, int64_t channel_stride, int64_t pixel_stride) {
-    if (pixel_stride == 1) return;
-    interleaved = channels;
-    supported = channels <= kMaxInterleaved && channel_stride == 1 && pixel_stride == channels;
-  }
-};
-Side input_side(const TapProblem& p) { return {p.groups * p.channels, p.in_c, p.in_stride[2]}; }
-Side output_side(const TapProblem& p) { return {p.groups * p.outputs, p.out_c, p.out_stride[2]}; }
+// How the channels of one side lie in memory: in rows of their own, as contiguous pixels of all channels, or otherwise.
+enum class Lie { rows, pixels, scattered };
+Lie lie_of(int64_t channels, int64_t channel_stride, int64_t pixel_stride) {
+  if (pixel_stride == 1) return Lie::rows;
+  const bool whole = channel_stride == 1 && pixel_stride == channels;
+  return whole && channels <= kMaxInterleaved ? Lie::pixels : Lie::scattered;
+}
+Lie input_lie(const TapProblem& p) { return lie_of(p.groups * p.channels, p.in_c, p.in_stride[2]); }
+Lie output_lie(const TapProblem& p) { return lie_of(p.groups * p.outputs, p.out_c, p.out_stride[2]); }
 
 template <class T>
 struct Stage {
   TapProblem p;
-  Side in, out;
-  int64_t taps, dy;  // rows of the kernel, and the distance between them
+  Lie in, out;
+  int64_t groups, channels, outputs;  // of a task: pixels need all groups at once
+  int64_t taps, dy;                   // rows of the kernel, and the distance between them
   int64_t strip, band, bands, tasks;
   int64_t table;                      // row pointers of one channel and depth
   std::vector<FilterColumn> columns;  // of one output: channels, depths, columns
@@ -46,7 +44,9 @@ struct Stage {
   int64_t ring_rows = 0, ring_size = 0, sums_size = 0;
 
   Stage(TapProblem problem, const ConvProblem& conv, int filter_rows)
-      : p(std::move(problem)), in(input_side(p)), out(output_side(p)) {
+      : p(std::move(problem)), in(input_lie(p)), out(output_lie(p)) {
+    groups = in == Lie::pixels || out == Lie::pixels ? p.groups : 1;
+    channels = groups * p.channels, outputs = groups * p.outputs;
     std::sort(p.taps.begin(), p.taps.end(),
               [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
     taps = p.grid[1];
@@ -54,7 +54,7 @@ struct Stage {
     strip = filter_rows;
     band = round_up(kBandRows, strip);
     bands = ceil_div(ceil_div(p.out[1], dy), band);
-    tasks = p.n * p.out[0] * dy * bands * (planar() ? p.groups : 1);
+    tasks = p.n * p.out[0] * dy * bands * (p.groups / groups);
     table = band + taps - 1 + strip;
     for (int64_t c = 0; c < p.channels; c++)
       for (int64_t z = 0; z < p.grid[0]; z++)
@@ -64,19 +64,18 @@ struct Stage {
         for (int64_t y = 0; y < taps; y++) weight_order.push_back(tap(z, y, x).weight);
     if (!p.taps.empty()) low = p.taps[0].at[2], high = p.taps.back().at[2];
     line = round_up(std::max(p.in[2], p.out[2]), 64 / int64_t(sizeof(T)));
-    if (in.interleaved) ring_rows = strip + taps - 1, ring_size = ring_rows * p.grid[0] * in.interleaved * line;
-    // Rows of sums, and an interleaved row that waits for its activation.
-    if (out.interleaved)
-      sums_size = (strip + 1) * out.interleaved * line;
-    else if (!conv.ends_in_registers())
+    if (in != Lie::rows) ring_rows = strip + taps - 1, ring_size = ring_rows * p.grid[0] * channels * line;
+    // Rows of sums, and a row of pixels that waits for its activation.
+    if (out == Lie::pixels)
+      sums_size = (strip + 1) * outputs * line;
+    else if (out == Lie::scattered || !conv.ends_in_registers())
       sums_size = strip * line;
   }
 
   const Tap& tap(int64_t z, int64_t y, int64_t x) const { return p.taps[size_t((z * p.grid[1] + y) * p.grid[2] + x)]; }
-  bool planar() const { return !in.interleaved && !out.interleaved; }
-  // Rows of pointers: one for each channel and depth, of one group where a task has one.
+  // Rows of pointers: one for each channel and depth.
   int64_t sets_of_group() const { return p.channels * p.grid[0]; }
-  int64_t sets_of_task() const { return sets_of_group() * (planar() ? 1 : p.groups); }
+  int64_t sets_of_task() const { return channels * p.grid[0]; }
   int64_t weights_of_output() const { return int64_t(columns.size()) * taps; }
   int64_t thread_bytes() const {
     return sets_of_task() * table * int64_t(sizeof(T*)) + (ring_size + sums_size) * int64_t(sizeof(T));
@@ -154,20 +153,20 @@ class DirectPlan final : public ConvPlan {
     Band b;
     const int64_t first = task % s.bands * s.band, phase = (task /= s.bands) % s.dy;
     b.z = (task /= s.dy) % p.out[0], task /= p.out[0];
-    b.group = s.planar() ? task % p.groups : 0;
-    b.n = s.planar() ? task / p.groups : task;
+    const int64_t groups = p.groups / s.groups;
+    b.group = task % groups * s.groups, b.n = task / groups;
     b.h0 = phase + first * s.dy;
     if (b.h0 >= p.out[1]) return;
     b.rows = std::min(s.band, ceil_div(p.out[1] - b.h0, s.dy));
     b.ring = reinterpret_cast<T*>(scratch), b.sums = b.ring + s.ring_size;
     b.table = reinterpret_cast<const T**>(b.sums + s.sums_size);
     fill_table(s, b, call.in);
-    const int64_t step = s.planar() && call.epilogue.in_registers() ? b.rows : s.strip;
+    const int64_t step = s.ring_size + s.sums_size ? s.strip : b.rows;
     for (int64_t r = 0; r < b.rows; r += step) {
       const int64_t rows = std::min(step, b.rows - r);
-      if (s.in.interleaved) fill_ring(s, b, call.in, r, rows);
-      for (int64_t g = 0; g < (s.planar() ? 1 : p.groups); g++) run_rows(s, b, call, b.group + g, r, rows);
-      if (s.out.interleaved) join_sums(s, b, call, r, rows);
+      if (s.in != Lie::rows) fill_ring(s, b, call.in, r, rows);
+      for (int64_t g = 0; g < s.groups; g++) run_rows(s, b, call, b.group + g, r, rows);
+      if (s.out == Lie::pixels) join_sums(s, b, call, r, rows);
     }
   }
 
@@ -188,7 +187,7 @@ class DirectPlan final : public ConvPlan {
     return {first, s.dy, begin, std::max(begin, end)};
   }
   static T* ring_row(const Stage<T>& s, const Band& b, int64_t z, int64_t i) {
-    return b.ring + (z * s.ring_rows + i % s.ring_rows) * s.in.interleaved * s.line;
+    return b.ring + (z * s.ring_rows + i % s.ring_rows) * s.channels * s.line;
   }
 
   void fill_table(const Stage<T>& s, const Band& b, const T* in) const {
@@ -200,7 +199,7 @@ class DirectPlan final : public ConvPlan {
       const int64_t z = set % p.grid[0], c = set / p.grid[0], depth = depth_at(s, b, z);
       const int64_t begin = depth < 0 ? used : rows.begin, end = depth < 0 ? used : rows.end;
       std::fill(table, table + begin, nullptr);
-      if (s.in.interleaved) {
+      if (s.in != Lie::rows) {
         for (int64_t i = begin; i < end; i++) table[i] = ring_row(s, b, z, i) + c * s.line;
       } else {
         const T* row = in + b.n * p.in_n + (b.group * p.channels + c) * p.in_c + depth * p.in_stride[0] +
@@ -220,10 +219,17 @@ class DirectPlan final : public ConvPlan {
     for (int64_t z = 0; z < p.grid[0]; z++) {
       const int64_t depth = depth_at(s, b, z);
       if (depth < 0) continue;
-      const T* plane = in + b.n * p.in_n + depth * p.in_stride[0];
-      for (int64_t i = begin; i < end; i++)
-        kernel_.split_pixels(plane + (in_rows.first + i * in_rows.step) * p.in_stride[1], p.in[2], s.in.interleaved,
-                             ring_row(s, b, z, i), s.line);
+      const T* plane = in + b.n * p.in_n + b.group * p.channels * p.in_c + depth * p.in_stride[0];
+      for (int64_t i = begin; i < end; i++) {
+        const T* row = plane + (in_rows.first + i * in_rows.step) * p.in_stride[1];
+        T* dst = ring_row(s, b, z, i);
+        if (s.in == Lie::pixels) {
+          kernel_.split_pixels(row, p.in[2], s.channels, dst, s.line);
+          continue;
+        }
+        for (int64_t c = 0; c < s.channels; c++)
+          for (int64_t j = 0; j < p.in[2]; j++) dst[c * s.line + j] = row[c * p.in_c + j * p.in_stride[2]];
+      }
     }
   }
 
@@ -233,7 +239,7 @@ class DirectPlan final : public ConvPlan {
   }
 
   void join_sums(const Stage<T>& s, const Band& b, const Call& call, int64_t r, int64_t rows) const {
-    const int64_t channels = s.out.interleaved, cols = s.p.out[2];
+    const int64_t channels = s.outputs, cols = s.p.out[2];
     T* const joined = b.sums + s.strip * channels * s.line;
     for (int64_t i = 0; i < rows; i++) {
       T* dst = out_row(s, b, call.out, r + i);
@@ -259,12 +265,13 @@ class DirectPlan final : public ConvPlan {
       f.w = call.weights + k * s.weights_of_output();
       f.bias = call.bias[k];
       f.out = dst, f.out_pitch = pitch;
-      if (s.out.interleaved)
-        f.out = b.sums + k * s.line, f.out_pitch = s.out.interleaved * s.line;
-      else if (!call.epilogue.in_registers())
+      if (s.out == Lie::pixels)
+        f.out = b.sums + k * s.line, f.out_pitch = s.outputs * s.line;
+      else if (s.sums_size)
         f.out = b.sums, f.out_pitch = s.line;
       kernel_.filter_rows(f);
-      if (f.out == b.sums && !s.out.interleaved) call.epilogue.finish(b.sums, s.line, rows, p.out[2], dst, pitch);
+      if (s.sums_size && s.out != Lie::pixels)
+        call.epilogue.store_rows(b.sums, s.line, rows, p.out[2], dst, pitch, p.out_stride[2]);
     }
   }
 
@@ -284,8 +291,6 @@ std::string direct_refusal(const ConvProblem& problem) {
   if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxChannels) return "a group has many channels";
   for (const TapProblem& p : tap_problems(problem)) {
     if (p.step[1] != 1 || p.step[2] != 1) return "it steps over rows or columns";
-    if (!input_side(p).supported || !output_side(p).supported)
-      return "neither the pixels of a row are contiguous nor the few channels of a pixel";
     const KernelTable& table = kernel_table(Isa(problem.isa));
     const int64_t bytes = problem.dtype == DType::f32
                               ? Stage<float>(p, problem, table.f32.filter_rows_at_once).thread_bytes()
@@ -306,9 +311,10 @@ double direct_cost(const ConvProblem& problem) {
     const double vectors = double(p.out[1] * ceil_div(p.out[2], lanes));
     const double columns = double(p.channels * p.grid[0] * p.grid[2]);
     cost += outputs * vectors * (columns * (double(p.grid[1]) + 0.8) + 3);
-    const double sides = (input_side(p).interleaved ? double(p.groups * p.channels) : 0) +
-                         (output_side(p).interleaved ? double(p.groups * p.outputs) : 0);
-    cost += 4 * double(p.n * p.out[0]) * vectors * sides;
+    const double move[] = {0, 4, 3 * double(lanes)};  // a vector of each Lie
+    const double moved = move[int(input_lie(p))] * double(p.channels) +
+                         (p.out_stride[2] == 2 ? 4 : move[int(output_lie(p))]) * double(p.outputs);
+    cost += double(p.n * p.out[0] * p.groups) * vectors * moved;
   }
   return cost;
 }

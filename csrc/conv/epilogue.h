@@ -30,13 +30,23 @@ class Epilogue {
           {src, src_ld, rows, cols, dst, has_residual_ ? residual_of(dst) : nullptr, dst_ld, activation_, parameter_});
   }
 
-  // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], with at most kMaxCols columns. The tile is spoilt.
+  // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], with at most kMaxCols columns. The tile is
+  // spoilt.
   void store(T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst, int64_t row_stride, int64_t col_stride) const {
     if (col_stride == 1) return finish(tile, ld, rows, cols, dst, row_stride);
     if (row_stride == 1 && in_registers_) return kernel_.transpose(tile, ld, rows, cols, dst, col_stride);
     for (int64_t r = 0; r < rows; r += kRows)
       store_some(tile + r * ld, ld, rows - r < kRows ? rows - r : kRows, cols, dst + r * row_stride, row_stride,
                  col_stride);
+  }
+
+  // The same for rows of any length.
+  void store_rows(T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst, int64_t row_stride,
+                  int64_t col_stride) const {
+    if (col_stride == 1) return finish(tile, ld, rows, cols, dst, row_stride);
+    for (int64_t c = 0; c < cols; c += kMaxCols)
+      store(tile + c, ld, rows, cols - c < kMaxCols ? cols - c : kMaxCols, dst + c * col_stride, row_stride,
+            col_stride);
   }
 
  private:
