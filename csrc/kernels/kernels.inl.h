@@ -12,6 +12,7 @@
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
 #include "kernels/reduce.inl.h"
+#include "kernels/spectral.inl.h"
 #include "kernels/winograd.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {

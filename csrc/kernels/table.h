@@ -7,6 +7,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
 #include "kernels/pool.h"
+#include "kernels/spectral.h"
 #include "kernels/winograd.h"
 
 namespace konv {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import konv
+from tests import reference
 from tests.cases import DTYPES, ISA_LEVELS, LAYOUTS, Case
 from tests.reference import Geometry
 
@@ -89,11 +91,12 @@ def filters(draw: st.DrawFn) -> Case:
 @given(case=filters(), layout=st.sampled_from(LAYOUTS), direction=st.sampled_from(("forward", "input")))
 def test_random_filters(case: Case, layout: str, direction: str) -> None:
     case.check(direction, layout=layout)
-    with contextlib.suppress(ValueError):
-        case.check(direction, layout=layout, algorithm="direct")
+    for algorithm in ("direct", "spectral"):
+        with contextlib.suppress(ValueError):
+            case.check(direction, layout=layout, algorithm=algorithm)
 
 
-@pytest.mark.parametrize("algorithm", ["direct"])
+@pytest.mark.parametrize("algorithm", ["direct", "spectral"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", [SIZES[-1], *FEW_CHANNELS[:2], filter_case((203, 150), (15, 15))], ids=str)
 def test_threads_change_no_bit(case: Case, layout: str, algorithm: str) -> None:
@@ -104,6 +107,83 @@ def test_threads_change_no_bit(case: Case, layout: str, algorithm: str) -> None:
     assert all(other == one for other in others)
 
 
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", SIZES + FEW_CHANNELS, ids=str)
+def test_spectral(case: Case, dtype: str, isa: str) -> None:
+    with konv.config(isa=isa):
+        for layout in LAYOUTS:
+            for direction in ("forward", "input"):
+                refused = direction == "forward" and case.stride != (1, 1)
+                with pytest.raises(ValueError, match="steps") if refused else contextlib.nullcontext():
+                    case.check(direction, dtype, layout=layout, algorithm="spectral")
+
+
+@pytest.mark.parametrize("kernel", [5, 15, 33])
+@pytest.mark.parametrize("pixels", ["image", "impulse"])
+def test_error_of_spectral_on_images(pixels: str, kernel: int) -> None:
+    """Non-negative pixels and weights, all or one of them: within 5 eps of the largest result, whatever the kernel."""
+    case = filter_case((300, 400), (kernel, kernel))
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, case.input_shape).astype(np.float32)
+    w = rng.uniform(0, 1, case.weight_shape).astype(np.float32)
+    if pixels == "impulse":
+        w[w < w.max()] = 0
+    out = konv.conv2d(x, w, **case.options, algorithm="spectral")
+    truth = reference.conv2d(x, w, **case.options)
+    assert np.abs(out - truth).max() <= 5 * np.finfo(np.float32).eps * truth.max()
+
+
+def test_spectral_is_not_strict() -> None:
+    case = filter_case((300, 300), (41, 41))
+    plan = {"input_shape": case.input_shape, "weight_shape": case.weight_shape, **case.options}
+    assert konv.explain("conv2d", **plan).chosen == "spectral"
+    with konv.config(precision="strict"):
+        assert konv.explain("conv2d", **plan).chosen == "direct"
+        with pytest.raises(ValueError, match="strict"):
+            case.compute("forward", case.data(), algorithm="spectral")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_spectral_spreads_nonfinite_values_over_tiles(value: float) -> None:
+    """Whatever the truth makes not finite is so; elsewhere only tiles that read the value may be spoilt."""
+    case = filter_case((400, 500), (15, 15))
+    data = case.data()
+    data.x[0, 0, 17, 20] = value
+    with np.errstate(invalid="ignore"):
+        expected = case.truth("forward", data)
+    actual = case.compute("forward", data, algorithm="spectral")
+    assert not np.isfinite(actual[~np.isfinite(expected)]).any()
+    assert np.isfinite(actual[0, 0, 300:]).all()
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "spectral"])
+def test_weights_changed_in_place_count(algorithm: str) -> None:
+    case = filter_case((60, 70), (9, 9))
+    data = case.data()
+    case.compute("forward", data, algorithm=algorithm)
+    np.multiply(data.w, -2, out=data.w)
+    np.testing.assert_array_equal(
+        case.compute("forward", data, algorithm=algorithm),
+        case.compute("forward", replace(data, w=data.w.copy()), algorithm=algorithm),
+    )
+    case.compare(
+        "forward",
+        case.compute("forward", data, algorithm=algorithm),
+        case.truth("forward", data),
+        case.truth("forward", abs(data)),
+        algorithm=algorithm,
+    )
+
+
+def test_small_workspace_makes_small_tiles() -> None:
+    case = filter_case((200, 200), (9, 9), c=2)
+    for bytes_ in (1 << 16, 1 << 18, 1 << 22):
+        case.check("forward", algorithm="spectral", max_workspace=bytes_)
+    with pytest.raises(ValueError, match="max_workspace"):
+        filter_case((200, 200), (99, 99)).check("forward", algorithm="spectral", max_workspace=1 << 16)
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "sigmoid"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("case", [*FEW_CHANNELS[:7], filter_case((40, 50), (15, 15))], ids=str)
@@ -111,9 +191,10 @@ def test_epilogue(case: Case, layout: str, activation: Any) -> None:
     data = case.data()
     residual = np.ascontiguousarray(data.gy if layout == "NCHW" else data.gy.transpose(0, 2, 3, 1))
     options: dict[str, Any] = {"layout": layout, "activation": activation}
-    ours = case.compute("forward", data, algorithm="direct", residual=residual, **options)
     theirs = case.compute("forward", data, algorithm="reference", residual=residual, **options)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    for algorithm in ("direct", "spectral"):
+        ours = case.compute("forward", data, algorithm=algorithm, residual=residual, **options)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
