@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "conv/epilogue.h"
+#include "conv/few_channels.h"
 #include "conv/packing.h"
 #include "core/algorithm.h"
 #include "core/isa.h"
@@ -15,19 +16,7 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kBandRows = 32;       // output rows of a task, about
-constexpr int64_t kMaxInterleaved = 7;  // channels of interleaved pixels
-constexpr int64_t kMaxChannels = 16;    // input times output channels of a group
-
-// How the channels of one side lie in memory: in rows of their own, as contiguous pixels of all channels, or otherwise.
-enum class Lie { rows, pixels, scattered };
-Lie lie_of(int64_t channels, int64_t channel_stride, int64_t pixel_stride) {
-  if (pixel_stride == 1) return Lie::rows;
-  const bool whole = channel_stride == 1 && pixel_stride == channels;
-  return whole && channels <= kMaxInterleaved ? Lie::pixels : Lie::scattered;
-}
-Lie input_lie(const TapProblem& p) { return lie_of(p.groups * p.channels, p.in_c, p.in_stride[2]); }
-Lie output_lie(const TapProblem& p) { return lie_of(p.groups * p.outputs, p.out_c, p.out_stride[2]); }
+constexpr int64_t kBandRows = 32;  // output rows of a task, about
 
 template <class T>
 struct Stage {
@@ -45,7 +34,7 @@ struct Stage {
 
   Stage(TapProblem problem, const ConvProblem& conv, int filter_rows)
       : p(std::move(problem)), in(input_lie(p)), out(output_lie(p)) {
-    groups = in == Lie::pixels || out == Lie::pixels ? p.groups : 1;
+    groups = groups_at_once(p);
     channels = groups * p.channels, outputs = groups * p.outputs;
     std::sort(p.taps.begin(), p.taps.end(),
               [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
@@ -288,7 +277,7 @@ std::unique_ptr<ConvPlan> make_direct_plan(const ConvProblem& p) {
 
 std::string direct_refusal(const ConvProblem& problem) {
   if (problem.direction == Direction::weight_gradient) return "it computes no weight gradient";
-  if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxChannels) return "a group has many channels";
+  if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxFewChannels) return "a group has many channels";
   for (const TapProblem& p : tap_problems(problem)) {
     if (p.step[1] != 1 || p.step[2] != 1) return "it steps over rows or columns";
     const KernelTable& table = kernel_table(Isa(problem.isa));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "conv/epilogue.h"
+#include "conv/few_channels.h"
 #include "conv/packing.h"
 #include "core/algorithm.h"
 #include "core/isa.h"
@@ -20,7 +21,6 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kMaxChannels = 16;  // input times output channels of a group
 constexpr int64_t kTileSizes[] = {16, 32, 64, 128, 256, 512};
 
 // How output pixels are cut into tiles, and at what cost.
@@ -41,18 +41,22 @@ struct SpectralScratch {
         plane(t.size[0] * t.size[1]) {}
 };
 
-bool reads_in_place(const TapProblem& p) { return p.in_stride[2] == 1; }
-bool writes_in_place(const TapProblem& p, const ConvProblem& conv) {
-  return p.out_stride[2] == 1 && conv.ends_in_registers();
+// Planes of a tile on their way in and out; none where rows are read and written in place.
+int64_t input_planes(const TapProblem& p) {
+  const Lie lie = input_lie(p);
+  return lie == Lie::rows ? 0 : lie == Lie::pixels ? p.groups * p.channels : 1;
 }
-// Planes of a pair of tiles on their way in or out.
-int64_t plane_count(const TapProblem& p, const ConvProblem& conv) {
-  return reads_in_place(p) && writes_in_place(p, conv) ? 0 : 2;
+int64_t output_planes(const TapProblem& p, const ConvProblem& conv) {
+  const Lie lie = output_lie(p);
+  if (lie == Lie::rows && conv.ends_in_registers()) return 0;
+  return lie == Lie::pixels ? p.groups * p.outputs : 1;
 }
 template <class T>
 int64_t scratch_bytes(const TapProblem& p, const ConvProblem& conv, const SpectralTiling& t, int64_t lanes) {
   const SpectralScratch s(t, p.channels, lanes);
-  return (std::max(p.channels, p.outputs) * s.tile + s.work + plane_count(p, conv) * s.plane) * int64_t(sizeof(T));
+  const int64_t planes = 2 * (input_planes(p) + output_planes(p, conv));
+  const int64_t joined = output_lie(p) == Lie::pixels ? p.groups * p.outputs * t.size[1] : 0;
+  return (std::max(p.channels, p.outputs) * s.tile + s.work + planes * s.plane + joined) * int64_t(sizeof(T));
 }
 
 struct Span {
@@ -70,7 +74,8 @@ double tiling_cost(const TapProblem& p, const ConvProblem& conv, const SpectralT
                out = double(p.outputs);
   const double passes = 4.25 * std::log2(double(t.size[0] * t.size[1]));
   const double product = 25 * (in * out - 1);
-  const double moved = double(lanes) * 6 * ((reads_in_place(p) ? 0 : in) + (p.out_stride[2] == 1 ? 0 : out));
+  const double move[] = {0, 8, 6 * double(lanes)};  // a pair of vectors of each Lie
+  const double moved = move[int(input_lie(p))] * in + move[int(output_lie(p))] * out;
   const double pairs = double(p.n * p.groups * p.out[0] * ceil_div(t.tiles[0] * t.tiles[1], 2));
   const double filters = conv.weights_ready ? 0 : double(p.groups) * in * out * passes * vectors;
   return pairs * vectors * (passes * (in + out) + product + moved) + filters;
@@ -134,7 +139,7 @@ struct Stage {
   Axis<T> y, x;
   int64_t low[2];  // of the taps
   int64_t spectrum, spectrum_base = 0, bias_base = 0;
-  int64_t pairs, tasks;
+  int64_t groups, pairs, tasks;
 
   Stage(TapProblem problem, const ConvProblem& conv, int64_t lanes)
       : p(std::move(problem)),
@@ -144,8 +149,9 @@ struct Stage {
         x(t.size[1]),
         low{tap_span(p, 1).low, tap_span(p, 2).low},
         spectrum(2 * scratch.plane),
+        groups(groups_at_once(p)),
         pairs(ceil_div(t.tiles[0] * t.tiles[1], 2)),
-        tasks(p.n * p.groups * p.out[0] * pairs) {}
+        tasks(p.n * (p.groups / groups) * p.out[0] * pairs) {}
   int64_t filters() const { return p.groups * p.outputs * p.channels; }
 };
 
@@ -230,69 +236,121 @@ class SpectralPlan final : public ConvPlan {
     return {h0, w0, std::min(s.t.valid[0], p.out[1] - h0), std::min(s.t.valid[1], p.out[2] - w0)};
   }
 
+  // A pair of tiles, its scratch, and the first element of the image's channels on both sides.
+  struct Pair {
+    Tile tiles[2];
+    T *spectra, *work, *in_planes, *out_planes, *joined;
+    const T* in;  // null where the input has no such depth
+    T* out;
+  };
+
   void run_pair(const Stage<T>& s, int64_t task, const Call& call, T* scratch) const {
     const TapProblem& p = s.p;
-    const int64_t pair = task % s.pairs, z = (task /= s.pairs) % p.out[0];
-    const int64_t group = (task /= p.out[0]) % p.groups, n = task / p.groups;
-    const Tile tiles[] = {tile_of(s, 2 * pair), tile_of(s, 2 * pair + 1)};
-    T *work = scratch + std::max(p.channels, p.outputs) * s.scratch.tile, *planes = work + s.scratch.work;
+    const int64_t index = task % s.pairs, z = (task /= s.pairs) % p.out[0];
+    const int64_t groups = p.groups / s.groups, first = (task /= p.out[0]) % groups * s.groups, n = task / groups;
     const int64_t depth = z * p.step[0] + p.taps[0].at[0];
     const bool inside = depth >= 0 && depth < p.in[0];
-    for (int64_t c = 0; c < p.channels; c++) {
-      SpectralForward<T> f{s.y.view(), s.t.size[1], {}, work, scratch + c * s.scratch.tile, s.scratch.pitch};
-      const T* plane = call.in + n * p.in_n + (group * p.channels + c) * p.in_c + depth * p.in_stride[0];
-      for (int i = 0; i < 2; i++)
-        if (inside && tiles[i].rows) f.source[i] = source_of(s, tiles[i], plane, planes + i * s.scratch.plane);
-      kernel_.spectral_forward(f);
-    }
-    kernel_.spectral_product({s.x.view(), s.t.size[0], p.channels, p.outputs, scratch, s.scratch.tile, s.scratch.pitch,
-                              call.spectra + group * p.outputs * p.channels * s.spectrum, work});
-    for (int64_t o = 0; o < p.outputs; o++) {
-      const int64_t k = group * p.outputs + o;
-      T* plane = call.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0];
-      store_pair(s, tiles, call, scratch + o * s.scratch.tile, work, planes, plane, call.bias[k]);
-    }
+    Pair pair{{tile_of(s, 2 * index), tile_of(s, 2 * index + 1)}, scratch, {}, {}, {}, {}, {}, {}};
+    pair.work = scratch + std::max(p.channels, p.outputs) * s.scratch.tile;
+    pair.in_planes = pair.work + s.scratch.work;
+    pair.out_planes = pair.in_planes + 2 * input_planes(p) * s.scratch.plane;
+    pair.joined = pair.out_planes + 2 * output_planes(p, problem_) * s.scratch.plane;
+    pair.in = inside ? call.in + n * p.in_n + depth * p.in_stride[0] : nullptr;
+    pair.out = call.out + p.out_base + n * p.out_n + z * p.out_stride[0];
+    for (int i = 0; i < 2 && pair.in && input_lie(p) == Lie::pixels; i++) split_tile(s, pair, i);
+    for (int64_t group = first; group < first + s.groups; group++) run_group(s, pair, call, group);
+    for (int i = 0; i < 2 && output_lie(p) == Lie::pixels; i++) join_tile(s, pair, call, i);
   }
 
-  // The part of a plane that a tile reads, if need be by way of scratch.
-  static SpectralSource<T> source_of(const Stage<T>& s, const Tile& tile, const T* plane, T* scratch) {
+  void run_group(const Stage<T>& s, const Pair& pair, const Call& call, int64_t group) const {
     const TapProblem& p = s.p;
+    for (int64_t c = 0; c < p.channels; c++) {
+      SpectralForward<T> f{s.y.view(), s.t.size[1], {}, pair.work, pair.spectra + c * s.scratch.tile, s.scratch.pitch};
+      for (int i = 0; i < 2; i++) f.source[i] = source_of(s, pair, i, group * p.channels + c);
+      kernel_.spectral_forward(f);
+    }
+    kernel_.spectral_product({s.x.view(), s.t.size[0], p.channels, p.outputs, pair.spectra, s.scratch.tile,
+                              s.scratch.pitch, call.spectra + group * p.outputs * p.channels * s.spectrum, pair.work});
+    for (int64_t o = 0; o < p.outputs; o++) store_pair(s, pair, call, o, group * p.outputs + o);
+  }
+
+  // The part of a plane that a tile reads, where it lies.
+  static SpectralSource<T> part_of(const Stage<T>& s, const Pair& pair, int i, int64_t channel) {
+    const TapProblem& p = s.p;
+    const Tile& tile = pair.tiles[i];
+    if (!pair.in || !tile.rows) return {};
     const int64_t y0 = tile.h0 + s.low[0], x0 = tile.w0 + s.low[1];
     const auto begin = [](int64_t at, int64_t n) { return std::clamp<int64_t>(-at, 0, n); };
     const auto end = [](int64_t at, int64_t size, int64_t n) { return std::clamp<int64_t>(size - at, 0, n); };
     const int64_t rows = s.t.size[0], cols = s.t.size[1];
-    SpectralSource<T> r{plane + y0 * p.in_stride[1] + x0 * p.in_stride[2],
+    SpectralSource<T> r{pair.in + channel * p.in_c + y0 * p.in_stride[1] + x0 * p.in_stride[2],
                         p.in_stride[1],
                         begin(y0, rows),
                         end(y0, p.in[1], rows),
                         begin(x0, cols),
                         end(x0, p.in[2], cols)};
     r.row_end = std::max(r.row_begin, r.row_end), r.col_end = std::max(r.col_begin, r.col_end);
-    if (reads_in_place(p)) return r;
-    for (int64_t y = r.row_begin; y < r.row_end; y++)
-      for (int64_t x = r.col_begin; x < r.col_end; x++)
-        scratch[y * cols + x] = r.src[y * r.stride + x * p.in_stride[2]];
-    r.src = scratch, r.stride = cols;
     return r;
   }
 
-  void store_pair(const Stage<T>& s, const Tile (&tiles)[2], const Call& call, const T* spectrum, T* work, T* planes,
-                  T* plane, T bias) const {
+  SpectralSource<T> source_of(const Stage<T>& s, const Pair& pair, int i, int64_t channel) const {
     const TapProblem& p = s.p;
-    const bool in_place = writes_in_place(p, problem_);
-    SpectralInverse<T> f{s.y.view(), s.t.size[1], spectrum, s.scratch.pitch,
-                         work,       {},          bias,     problem_.relu_in_registers()};
-    T* dst[2];
+    SpectralSource<T> r = part_of(s, pair, i, channel);
+    const Lie lie = input_lie(p);
+    if (lie == Lie::rows || !r.src) return r;
+    const int64_t cols = s.t.size[1], plane = lie == Lie::pixels ? i * p.groups * p.channels + channel : i;
+    T* const copy = pair.in_planes + plane * s.scratch.plane;
+    if (lie == Lie::scattered)
+      for (int64_t y = r.row_begin; y < r.row_end; y++)
+        for (int64_t x = r.col_begin; x < r.col_end; x++) copy[y * cols + x] = r.src[y * r.stride + x * p.in_stride[2]];
+    r.src = copy, r.stride = cols;
+    return r;
+  }
+
+  void split_tile(const Stage<T>& s, const Pair& pair, int i) const {
+    const int64_t channels = s.p.groups * s.p.channels, cols = s.t.size[1];
+    const SpectralSource<T> r = part_of(s, pair, i, 0);
+    T* const planes = pair.in_planes + i * channels * s.scratch.plane;
+    if (!r.src) return;
+    for (int64_t y = r.row_begin; y < r.row_end; y++)
+      kernel_.split_pixels(r.src + y * r.stride + r.col_begin * channels, r.col_end - r.col_begin, channels,
+                           planes + y * cols + r.col_begin, s.scratch.plane);
+  }
+
+  static T* first_pixel(const Stage<T>& s, const Pair& pair, int i, int64_t k) {
+    const TapProblem& p = s.p;
+    return pair.out + k * p.out_c + pair.tiles[i].h0 * p.out_stride[1] + pair.tiles[i].w0 * p.out_stride[2];
+  }
+
+  void store_pair(const Stage<T>& s, const Pair& pair, const Call& call, int64_t o, int64_t k) const {
+    const TapProblem& p = s.p;
+    const int64_t planes = output_planes(p, problem_), cols = s.t.size[1];
+    const bool pixels = output_lie(p) == Lie::pixels;
+    SpectralInverse<T> f{s.y.view(), cols,         pair.spectra + o * s.scratch.tile, s.scratch.pitch, pair.work,
+                         {},         call.bias[k], problem_.relu_in_registers()};
     for (int i = 0; i < 2; i++) {
-      dst[i] = plane + tiles[i].h0 * p.out_stride[1] + tiles[i].w0 * p.out_stride[2];
-      T* const target = in_place ? dst[i] : planes + i * s.scratch.plane;
-      f.target[i] = {target, in_place ? p.out_stride[1] : s.t.size[1], tiles[i].rows, tiles[i].cols};
+      f.target[i] = {first_pixel(s, pair, i, k), p.out_stride[1], pair.tiles[i].rows, pair.tiles[i].cols};
+      if (planes) {
+        f.target[i].dst = pair.out_planes + (pixels ? i * planes + k : i) * s.scratch.plane;
+        f.target[i].stride = cols;
+      }
     }
     kernel_.spectral_inverse(f);
-    if (in_place) return;
-    for (int i = 0; i < 2; i++)
-      call.epilogue.store_rows(f.target[i].dst, s.t.size[1], tiles[i].rows, tiles[i].cols, dst[i], p.out_stride[1],
-                               p.out_stride[2]);
+    for (int i = 0; i < 2 && planes && !pixels; i++)
+      call.epilogue.store_rows(f.target[i].dst, cols, pair.tiles[i].rows, pair.tiles[i].cols,
+                               first_pixel(s, pair, i, k), p.out_stride[1], p.out_stride[2]);
+  }
+
+  void join_tile(const Stage<T>& s, const Pair& pair, const Call& call, int i) const {
+    const TapProblem& p = s.p;
+    const int64_t outputs = p.groups * p.outputs, cols = pair.tiles[i].cols;
+    const T* const planes = pair.out_planes + i * outputs * s.scratch.plane;
+    const bool finished = call.epilogue.in_registers();
+    for (int64_t y = 0; y < pair.tiles[i].rows; y++) {
+      T* const dst = first_pixel(s, pair, i, 0) + y * p.out_stride[1];
+      kernel_.join_pixels(planes + y * s.t.size[1], s.scratch.plane, cols, outputs, finished ? dst : pair.joined);
+      if (!finished) call.epilogue.finish(pair.joined, 0, 1, cols * outputs, dst, 0);
+    }
   }
 
   ConvProblem problem_;
@@ -313,7 +371,7 @@ std::optional<SpectralTiling> tiling_of(const TapProblem& p, const ConvProblem& 
 std::string spectral_refusal(const ConvProblem& problem) {
   if (problem.direction == Direction::weight_gradient) return "it computes no weight gradient";
   if (problem.strict) return "precision is 'strict', and its errors are not relative to each result";
-  if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxChannels) return "a group has many channels";
+  if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxFewChannels) return "a group has many channels";
   for (const TapProblem& p : tap_problems(problem)) {
     if (p.step[1] != 1 || p.step[2] != 1) return "it steps over rows or columns";
     if (p.taps.empty()) return "no element of the kernel meets the input";
