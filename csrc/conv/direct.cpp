@@ -1,6 +1,10 @@
 // Direct convolution with few channels, for image filters of any size: rows are read where they lie, pixels of a row
 // are the lanes, and a strip of output rows stays in registers through all columns of the kernel. Interleaved pixels
 // are taken apart into planes, row by row, in a ring of the rows that a strip reads.
+//
+// Where the weights turn out to be products of a column and a row, the row is applied first, in a ring again.
+#include "conv/direct.h"
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -8,6 +12,7 @@
 #include "conv/epilogue.h"
 #include "conv/few_channels.h"
 #include "conv/packing.h"
+#include "conv/separable.h"
 #include "core/algorithm.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -31,6 +36,9 @@ struct Stage {
   int64_t low = 0, high = 0, weight_base = 0, bias_base = 0;
   int64_t line;  // elements of a row in scratch
   int64_t ring_rows = 0, ring_size = 0, sums_size = 0;
+  // Kernels that may be products: elements of their factors, and of rows to which only the row is applied.
+  bool separable;
+  int64_t factors = 0, factors_base = 0, filtered_rows, filtered_size = 0;
 
   Stage(TapProblem problem, const ConvProblem& conv, int filter_rows)
       : p(std::move(problem)), in(input_lie(p)), out(output_lie(p)) {
@@ -41,7 +49,10 @@ struct Stage {
     taps = p.grid[1];
     dy = taps > 1 ? tap(0, 1, 0).at[1] - tap(0, 0, 0).at[1] : 1;
     strip = filter_rows;
-    band = round_up(kBandRows, strip);
+    separable = p.channels == 1 && p.grid[0] == 1 && worth_separating(p.grid[1], p.grid[2]);
+    // Two passes do the rows between bands twice.
+    const int64_t share = p.out[1] / (2 * conv.threads), wanted = separable ? std::min(share, 2 * taps) : 0;
+    band = round_up(std::max(kBandRows, wanted), strip);
     bands = ceil_div(ceil_div(p.out[1], dy), band);
     tasks = p.n * p.out[0] * dy * bands * (p.groups / groups);
     table = band + taps - 1 + strip;
@@ -59,6 +70,14 @@ struct Stage {
       sums_size = (strip + 1) * outputs * line;
     else if (out == Lie::scattered || !conv.ends_in_registers())
       sums_size = strip * line;
+    filtered_rows = strip + taps - 1;
+    if (!separable) return;
+    filtered_size = outputs * filtered_rows * line;
+    separable = thread_bytes() <= conv.max_workspace;
+    if (separable)
+      factors = 1 + taps + p.grid[2];
+    else
+      filtered_size = 0;
   }
 
   const Tap& tap(int64_t z, int64_t y, int64_t x) const { return p.taps[size_t((z * p.grid[1] + y) * p.grid[2] + x)]; }
@@ -67,12 +86,13 @@ struct Stage {
   int64_t sets_of_task() const { return channels * p.grid[0]; }
   int64_t weights_of_output() const { return int64_t(columns.size()) * taps; }
   int64_t thread_bytes() const {
-    return sets_of_task() * table * int64_t(sizeof(T*)) + (ring_size + sums_size) * int64_t(sizeof(T));
+    const int64_t tables = sets_of_task() + (filtered_size ? outputs : 0);
+    return tables * table * int64_t(sizeof(T*)) + (ring_size + sums_size + filtered_size) * int64_t(sizeof(T));
   }
 };
 
 template <class T>
-class DirectPlan final : public ConvPlan {
+class DirectPlan final : public DirectFilterPlan {
  public:
   explicit DirectPlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
@@ -81,8 +101,9 @@ class DirectPlan final : public ConvPlan {
       Stage<T>& s = stages_.emplace_back(std::move(p), problem, kernel_.filter_rows_at_once);
       s.weight_base = weights;
       s.bias_base = weights + s.p.groups * s.p.outputs * s.weights_of_output();
-      weights = round_up(s.bias_base + s.p.groups * s.p.outputs, 16);
-      for (int64_t v : {s.p.grid[0], s.p.grid[1], s.p.grid[2], s.p.taps.empty() ? 0 : s.p.taps[0].weight})
+      s.factors_base = s.bias_base + s.p.groups * s.p.outputs;
+      weights = round_up(s.factors_base + s.p.groups * s.p.outputs * s.factors, 16);
+      for (int64_t v : {s.p.grid[0], s.p.grid[1], s.p.grid[2], s.factors, s.p.taps.empty() ? 0 : s.p.taps[0].weight})
         packed_key.push_back(v);
       mine = std::max(mine, s.thread_bytes());
     }
@@ -91,7 +112,8 @@ class DirectPlan final : public ConvPlan {
     workspace.per_thread = mine;
   }
 
-  // [group][output][channel, depth, column][row], then the bias.
+  // [group][output][channel, depth, column][row], then the bias, then for each output whether its kernel is a product,
+  // and of which column and row.
   void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
     for (const Stage<T>& s : stages_) {
       T* dst = reinterpret_cast<T*>(packed) + s.weight_base;
@@ -103,7 +125,16 @@ class DirectPlan final : public ConvPlan {
           }
       const T* bias = static_cast<const T*>(tensors.bias);
       for (int64_t k = 0; k < s.p.groups * s.p.outputs; k++) *dst++ = bias ? bias[k] : T(0);
+      const T* w = reinterpret_cast<const T*>(packed) + s.weight_base;
+      for (int64_t k = 0; s.separable && k < s.p.groups * s.p.outputs; k++, dst += s.factors)
+        dst[0] = separate(w + k * s.weights_of_output(), s.taps, s.p.grid[2], dst + 1, dst + 1 + s.taps);
     }
+  }
+
+  bool separated(const char* packed) const override {
+    for (const Stage<T>& s : stages_)
+      if (!separated(s, reinterpret_cast<const T*>(packed) + s.factors_base, 0, s.p.groups * s.p.outputs)) return false;
+    return true;
   }
 
   void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
@@ -111,10 +142,10 @@ class DirectPlan final : public ConvPlan {
     const Epilogue<T> epilogue(kernel_, problem_, tensors);
     if (gaps_) zero_gradient(problem_, tensors.x);
     for (const Stage<T>& s : stages_) {
-      const Call call{static_cast<const T*>(forward ? tensors.x : tensors.y),
-                      static_cast<T*>(forward ? tensors.y : tensors.x),
-                      reinterpret_cast<const T*>(packed) + s.weight_base,
-                      reinterpret_cast<const T*>(packed) + s.bias_base, epilogue};
+      const Call call{
+          static_cast<const T*>(forward ? tensors.x : tensors.y), static_cast<T*>(forward ? tensors.y : tensors.x),
+          reinterpret_cast<const T*>(packed) + s.weight_base,     reinterpret_cast<const T*>(packed) + s.bias_base,
+          reinterpret_cast<const T*>(packed) + s.factors_base,    epilogue};
       const int64_t grain = std::max<int64_t>(1, s.tasks / (32 * threads));  // several small planes make one task
       parallel_for(ceil_div(s.tasks, grain), threads, [&](int64_t chunk, int thread) {
         for (int64_t task = chunk * grain; task < std::min(s.tasks, (chunk + 1) * grain); task++)
@@ -127,14 +158,23 @@ class DirectPlan final : public ConvPlan {
   struct Call {
     const T* in;
     T* out;
-    const T *weights, *bias;
+    const T *weights, *bias, *factors;
     const Epilogue<T>& epilogue;
   };
+  static bool separated(const Stage<T>& s, const T* factors, int64_t first, int64_t last) {
+    if (!s.separable) return false;
+    for (int64_t k = first; k < last; k++)
+      if (factors[k * s.factors] == T(0)) return false;
+    return true;
+  }
+
   // Output rows h0, h0 + dy, ..., `rows` of them, at depth z of image n.
   struct Band {
     int64_t n, group, z, h0, rows;
     const T** table;
-    T *ring, *sums;
+    const T** filtered_table;  // of each output
+    T *ring, *sums, *filtered;
+    bool separated;
   };
 
   void run_task(const Stage<T>& s, int64_t task, const Call& call, char* scratch) const {
@@ -148,9 +188,13 @@ class DirectPlan final : public ConvPlan {
     if (b.h0 >= p.out[1]) return;
     b.rows = std::min(s.band, ceil_div(p.out[1] - b.h0, s.dy));
     b.ring = reinterpret_cast<T*>(scratch), b.sums = b.ring + s.ring_size;
-    b.table = reinterpret_cast<const T**>(b.sums + s.sums_size);
+    b.filtered = b.sums + s.sums_size;
+    b.table = reinterpret_cast<const T**>(b.filtered + s.filtered_size);
+    b.filtered_table = b.table + s.sets_of_task() * s.table;
+    b.separated = separated(s, call.factors, b.group * p.outputs, (b.group + s.groups) * p.outputs);
     fill_table(s, b, call.in);
-    const int64_t step = s.ring_size + s.sums_size ? s.strip : b.rows;
+    if (b.separated) fill_filtered_table(s, b);
+    const int64_t step = b.separated || s.ring_size + s.sums_size ? s.strip : b.rows;
     for (int64_t r = 0; r < b.rows; r += step) {
       const int64_t rows = std::min(step, b.rows - r);
       if (s.in != Lie::rows) fill_ring(s, b, call.in, r, rows);
@@ -238,6 +282,36 @@ class DirectPlan final : public ConvPlan {
     }
   }
 
+  static T* filtered_row(const Stage<T>& s, const Band& b, int64_t output, int64_t i) {
+    return b.filtered + (output * s.filtered_rows + i % s.filtered_rows) * s.line;
+  }
+
+  void fill_filtered_table(const Stage<T>& s, const Band& b) const {
+    const int64_t used = b.rows + s.taps - 1 + s.strip;
+    for (int64_t o = 0; o < s.outputs; o++)
+      for (int64_t i = 0; i < used; i++)
+        b.filtered_table[o * s.table + i] = b.table[o / s.p.outputs * s.table + i] ? filtered_row(s, b, o, i) : nullptr;
+  }
+
+  // Applies the row of a kernel to the rows of input that the strip from output row r reads and the one before did not,
+  // and turns f into the column's filter of them.
+  void filter_rows_first(const Stage<T>& s, const Band& b, const Call& call, int64_t k, int64_t r,
+                         FilterRows<T>& f) const {
+    const int64_t output = k - b.group * s.p.outputs, end = r + f.rows + s.taps - 1;
+    const T* const factors = call.factors + k * s.factors;
+    FilterRows<T> row = f;
+    row.w = factors + 1 + s.taps, row.taps = 1, row.bias = 0, row.relu = false, row.out_pitch = s.line;
+    for (int64_t i = r ? r + s.taps - 1 : 0; i < end; i += row.rows) {
+      row.row = f.row + i - r, row.out = filtered_row(s, b, output, i);
+      row.rows = std::min(end - i, s.filtered_rows - i % s.filtered_rows);
+      kernel_.filter_rows(row);
+    }
+    static constexpr FilterColumn kColumn{0, 0};
+    f.row = b.filtered_table + output * s.table + r;
+    f.column = &kColumn, f.columns = 1, f.low = f.high = 0;
+    f.width = s.p.out[2], f.w = factors + 1;
+  }
+
   void run_rows(const Stage<T>& s, const Band& b, const Call& call, int64_t group, int64_t r, int64_t rows) const {
     const TapProblem& p = s.p;
     const int64_t pitch = s.dy * p.out_stride[1];
@@ -258,7 +332,9 @@ class DirectPlan final : public ConvPlan {
         f.out = b.sums + k * s.line, f.out_pitch = s.outputs * s.line;
       else if (s.sums_size)
         f.out = b.sums, f.out_pitch = s.line;
-      kernel_.filter_rows(f);
+      FilterRows<T> pass = f;
+      if (b.separated) filter_rows_first(s, b, call, k, r, pass);
+      kernel_.filter_rows(pass);
       if (s.sums_size && s.out != Lie::pixels)
         call.epilogue.store_rows(b.sums, s.line, rows, p.out[2], dst, pitch, p.out_stride[2]);
     }
@@ -309,6 +385,23 @@ double direct_cost(const ConvProblem& problem) {
 }
 
 }  // namespace
+
+std::unique_ptr<DirectFilterPlan> make_separable_plan(const ConvProblem& p) {
+  if (!direct_refusal(p).empty() || p.c != p.groups) return nullptr;
+  if (!worth_separating(p.kernel[1], p.kernel[2])) return nullptr;
+  if (p.dtype == DType::f32) return std::make_unique<DirectPlan<float>>(p);
+  return std::make_unique<DirectPlan<double>>(p);
+}
+
+// Each vector that the row's pass loads serves one multiplication, and most lie across two cache lines.
+double separable_cost(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const int64_t lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
+  const bool forward = p.direction == Direction::forward;
+  const int64_t* size = forward ? p.out : p.in;
+  const double vectors = double(p.n * (forward ? p.k : p.c) * size[0] * size[1] * ceil_div(size[2], lanes));
+  return vectors * (double(p.kernel[1]) + 2.5 * double(p.kernel[2]) + 12);
+}
 
 extern const Algorithm direct_algorithm;
 const Algorithm direct_algorithm = {"direct", direct_refusal, direct_cost, make_direct_plan};

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "conv/direct.h"
 #include "conv/epilogue.h"
 #include "conv/few_channels.h"
 #include "conv/packing.h"
@@ -387,9 +388,46 @@ double spectral_cost(const ConvProblem& problem) {
   return cost;
 }
 
+// Two passes where the weights turn out to be products of a column and a row, spectra otherwise.
+class SeparableOrSpectralPlan final : public ConvPlan {
+ public:
+  SeparableOrSpectralPlan(std::unique_ptr<DirectFilterPlan> separable, std::unique_ptr<ConvPlan> spectral)
+      : separable_(std::move(separable)),
+        spectral_(std::move(spectral)),
+        spectral_base_(round_up(separable_->prepared_bytes, 64)) {
+    prepared_bytes = spectral_base_ + spectral_->prepared_bytes;
+    packed_key = separable_->packed_key;
+    packed_key.insert(packed_key.end(), spectral_->packed_key.begin(), spectral_->packed_key.end());
+    workspace.per_thread = std::max(separable_->workspace.per_thread, spectral_->workspace.per_thread);
+    threads = std::max(separable_->threads, spectral_->threads);
+  }
+  void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
+    separable_->prepare(tensors, packed);
+    if (!separable_->separated(packed)) spectral_->prepare(tensors, packed + spectral_base_);
+  }
+  void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
+    if (separable_->separated(packed))
+      separable_->run(tensors, packed, ws);
+    else
+      spectral_->run(tensors, packed + spectral_base_, ws);
+  }
+
+ private:
+  std::unique_ptr<DirectFilterPlan> separable_;
+  std::unique_ptr<ConvPlan> spectral_;
+  int64_t spectral_base_;
+};
+
 std::unique_ptr<ConvPlan> make_spectral_plan(const ConvProblem& p) {
-  if (p.dtype == DType::f32) return std::make_unique<SpectralPlan<float>>(p);
-  return std::make_unique<SpectralPlan<double>>(p);
+  std::unique_ptr<ConvPlan> plan;
+  if (p.dtype == DType::f32)
+    plan = std::make_unique<SpectralPlan<float>>(p);
+  else
+    plan = std::make_unique<SpectralPlan<double>>(p);
+  std::unique_ptr<DirectFilterPlan> separable =
+      p.algorithm < 0 && separable_cost(p) < spectral_cost(p) ? make_separable_plan(p) : nullptr;
+  if (!separable) return plan;
+  return std::make_unique<SeparableOrSpectralPlan>(std::move(separable), std::move(plan));
 }
 
 }  // namespace

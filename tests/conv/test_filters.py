@@ -184,6 +184,86 @@ def test_small_workspace_makes_small_tiles() -> None:
         filter_case((200, 200), (99, 99)).check("forward", algorithm="spectral", max_workspace=1 << 16)
 
 
+def gaussian(case: Case, dtype: str = "float32") -> np.ndarray:
+    """Kernels of rank one, rounded: a smooth one for the first output, differences for the others."""
+    kernels = []
+    for k in range(case.k):
+        column, row = (np.exp(-(np.linspace(-1.5, 1 + k, size) ** 2)) for size in case.kernel)
+        if k:
+            row[: case.kernel[1] // 2] *= -1
+        kernels.append(np.outer(column, row) / column.sum())
+    return np.stack(kernels)[:, None].astype(dtype)
+
+
+SEPARABLE = [
+    filter_case((41, 70), (5, 5)),
+    filter_case((40, 33), (4, 4)),
+    filter_case((90, 50), (15, 15), c=3),
+    filter_case((33, 100), (9, 31), n=2),
+    filter_case((30, 64), (21, 5), c=2),
+    filter_case((40, 41), (7, 7), c=1, k=3, groups=1),
+    filter_case((40, 90), (5, 7), c=2, dilation=(2, 3)),
+    filter_case((20, 300), (63, 63)),
+    filter_case((300, 310), (25, 25)),
+]
+
+
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", SEPARABLE, ids=str)
+def test_kernels_of_rank_one(case: Case, dtype: str, isa: str) -> None:
+    data = replace(case.data(dtype), w=gaussian(case, dtype))
+    truth, magnitude = case.truth("forward", data), case.truth("forward", abs(data))
+    with konv.config(isa=isa, precision="strict"):
+        for layout in LAYOUTS:
+            out = case.compute("forward", data, layout=layout, algorithm="direct")
+            case.compare("forward", out, truth, magnitude, algorithm="direct")
+    with konv.config(isa=isa):
+        automatic = [case.compute("forward", data, threads=threads).tobytes() for threads in (1, 2, 3)]
+        assert len(set(automatic)) == 1
+
+
+@pytest.mark.parametrize("case", SEPARABLE, ids=str)
+def test_weights_that_stop_being_of_rank_one(case: Case) -> None:
+    """Rank is judged in every call, and an element off by a little more than rounding counts."""
+    data = replace(case.data(), w=gaussian(case))
+    middle = (0, 0, case.kernel[0] // 2, case.kernel[1] // 2)
+    for change in (1.0, 1 + 1e-5, 0.5, 1.0):
+        data.w[...] = gaussian(case)
+        data.w[middle] *= change
+        truth, magnitude = case.truth("forward", data), case.truth("forward", abs(data))
+        for algorithm in ("direct", "auto"):
+            case.compare(
+                "forward", case.compute("forward", data, algorithm=algorithm), truth, magnitude, algorithm=algorithm
+            )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_kernels_of_rank_one_spread_nonfinite_values_as_the_truth(value: float) -> None:
+    case = filter_case((40, 50), (9, 9))
+    data = replace(case.data(), w=gaussian(case))
+    data.x[0, 0, 17, 20] = value
+    data.w[0, 0, :, 3] = 0
+    with np.errstate(invalid="ignore"):
+        expected = case.truth("forward", data)
+    actual = case.compute("forward", data, algorithm="direct")
+    np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+    np.testing.assert_array_equal(actual[np.isinf(expected)], expected[np.isinf(expected)])
+
+
+@pytest.mark.parametrize("weights", [0.0, np.nan, np.inf, 1e-40])
+def test_odd_kernels(weights: float) -> None:
+    """Nothing to divide by, or nothing finite."""
+    case = filter_case((20, 30), (5, 5))
+    data = case.data()
+    data.w[...] = weights
+    with np.errstate(invalid="ignore"):
+        expected = case.truth("forward", data)
+    actual = case.compute("forward", data, algorithm="direct")
+    np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+    np.testing.assert_allclose(actual[~np.isnan(expected)], expected[~np.isnan(expected)], rtol=1e-6, atol=1e-36)
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "sigmoid"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("case", [*FEW_CHANNELS[:7], filter_case((40, 50), (15, 15))], ids=str)
