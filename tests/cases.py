@@ -179,8 +179,15 @@ class Case:
             few = self.c * self.k <= 16 * self.groups**2
             return few and self.stride == (1, 1) and direction != "weight"
         if algorithm in ("winograd", "winograd_2x2"):
-            plain = self.kernel == (3, 3) and self.stride == (1, 1) and max(map(max, self.pads)) <= 2
-            return plain and min(self.size) >= 3 and direction != "weight"
+            size, stride = self.kernel[0], self.stride[0]
+            if self.kernel != (size, size) or self.stride != (stride, stride):
+                return False
+            forms = {"forward": [(3, 1), (5, 1), *((n, 2) for n in range(3, 9))], "input": [(3, 1), (5, 1)]}
+            if algorithm == "winograd_2x2":
+                forms = {"forward": [(3, 1), (5, 2), (6, 2)], "input": [(3, 1)], "weight": []}
+            known = (size, stride) in forms.get(direction, [(3, 1)])
+            every_tap_sees_the_image = max(map(max, self.pads)) <= 2 and min(self.size) >= size
+            return known and every_tap_sees_the_image and (stride == 1 or self.dilation == (1, 1))
         return True
 
 

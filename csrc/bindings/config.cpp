@@ -6,6 +6,7 @@
 #include "bindings/register.h"
 #include "conv/conv.h"
 #include "core/isa.h"
+#include "core/machine.h"
 #include "core/parallel.h"
 
 namespace py = pybind11;

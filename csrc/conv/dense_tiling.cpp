@@ -3,6 +3,7 @@
 #include "conv/dense_plan.h"
 #include "conv/packing.h"
 #include "core/config.h"
+#include "core/machine.h"
 
 namespace konv {
 

@@ -4,6 +4,7 @@
 
 #include "conv/dense_plan.h"
 #include "conv/weight_gradient.h"
+#include "core/machine.h"
 
 namespace konv {
 
@@ -38,8 +39,16 @@ bool in_place(const ConvProblem& p) {
   return p.taps() > 1 && outputs <= 64 && all_in_place(p) && crowded_strides(p).empty();
 }
 
+// Packing weights for a call that has them once.
+double packing_cost(const ConvProblem& p) {
+  if (p.weights_ready) return 0;
+  const double elements = double(p.k) * double(p.c / p.groups) * double(p.taps()), item = double(dtype_size(p.dtype));
+  return elements * item / 16 + 2 * stream_cost(elements * item);
+}
+
 double implicit_gemm_cost(const ConvProblem& p) {
-  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p) : dense_cost(p, in_place(p));
+  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p)
+                                                   : dense_cost(p, in_place(p)) + packing_cost(p);
 }
 
 std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
@@ -50,7 +59,7 @@ std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
 
 extern const Algorithm pointwise_algorithm;
 const Algorithm pointwise_algorithm = {"pointwise", pointwise_supports,
-                                       [](const ConvProblem& p) { return dense_cost(p, true); },
+                                       [](const ConvProblem& p) { return dense_cost(p, true) + packing_cost(p); },
                                        [](const ConvProblem& p) { return make_dense_plan(p, true); }};
 
 extern const Algorithm implicit_gemm_algorithm;

@@ -14,6 +14,7 @@
 #include "conv/packing.h"
 #include "core/config.h"
 #include "core/isa.h"
+#include "core/machine.h"
 #include "core/parallel.h"
 
 namespace konv {

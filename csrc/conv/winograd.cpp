@@ -1,14 +1,17 @@
-// Winograd's minimal filtering for 3x3 convolutions with unit stride, forward and input gradient.
+// Winograd's minimal filtering of square kernels with strides 1 and 2: forward, and input gradient with stride 1.
 //
-// One pass a block of tiles: its input is packed to channels-last order and transformed; for each of the 36 (16)
-// points the GEMM micro-kernel multiplies all tiles by a panel of transformed weights; the sums are transformed back
+// One pass a block of tiles: its input is packed to channels-last order and transformed; for each
+// point the GEMM micro-kernel multiplies all tiles by a panel of transformed weights; the sums are transformed back
 // into pixels, channels last, and stored where they belong. A block's transformed inputs and sums stay in the L2 cache.
 #include <algorithm>
 
 #include "conv/epilogue.h"
 #include "conv/packing.h"
+#include "conv/prefetch.h"
 #include "conv/weights.h"
 #include "conv/winograd_blocking.h"
+#include "conv/winograd_weight_gradient.h"
+#include "core/machine.h"
 #include "core/parallel.h"
 
 namespace konv {
@@ -16,34 +19,38 @@ namespace konv {
 namespace {
 
 constexpr int64_t kWeightChannels = 16;  // whose weights are transposed at a time
+constexpr int64_t kMaxKernel = 64;       // elements of a kernel
 
 template <class T>
 class WinogradPlan final : public ConvPlan {
  public:
-  WinogradPlan(const ConvProblem& problem, int m)
-      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))), p_(std::move(tap_problems(problem)[0])) {
+  WinogradPlan(const ConvProblem& problem, int form)
+      : problem_(problem),
+        kernel_(kernels<T>(Isa(problem.isa))),
+        p_(std::move(tap_problems(problem)[0])),
+        b_(winograd_blocking(problem, p_, form, kernel_.lanes, kernel_.gemm_rows)) {
     threads = int(problem.threads);
-    b_ = winograd_blocking(problem, p_, m, kernel_.lanes, kernel_.gemm_rows);
-    const int64_t line = 64 / int64_t(sizeof(T));
+    const int64_t line = 64 / int64_t(sizeof(T)), item = sizeof(T);
     for (int64_t last = 0; last < 2; last++) {
       const int64_t channels = last ? (p_.channels - 1) % kWeightChannels + 1 : kWeightChannels;
       panel_row_[last] = panel_rows(p_, channels, problem, b_.width);
-      for (int i = 0; i < 9; i++) tap_off_[last][i] = sum_index(p_, channels, 0, b_.tap[i]) * b_.width;
+      for (const WinogradSource& s : b_.sources)
+        for (int64_t tap : s.tap) tap_off_[last].push_back(tap < 0 ? -1 : sum_index(p_, channels, 0, tap) * b_.width);
     }
-    weight_point_ = round_up(p_.channels * b_.width, line) + line;
+    weight_point_ = round_up(b_.channels * b_.width, line) + line;
     bias_base_ = p_.groups * b_.panels * b_.points() * weight_point_;
-    prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * int64_t(sizeof(T));
-    packed_key = {m};
-    for (int64_t c = 0; c < p_.channels + kGemmPrefetch; c++) {
-      a_off_.push_back(std::min(c, p_.channels - 1));
-      b_off_.push_back(a_off_.back() * b_.width);
-    }
+    prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * item;
+    packed_key = {form};
+    for (int64_t point = 0; point < b_.points(); point++) summed_.push_back(summed_channels(point));
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     inputs_ = b_.points() * b_.point_pitch;
-    packed_ = round_up((b_.h * m + 2) * (b_.w * m + 2) * pixel_pitch_, line);
+    const int64_t halo = b_.r - 1;
+    packed_ = round_up((b_.h * b_.m + halo) * (b_.w * b_.m + halo) * pixel_pitch_ + 4 * kernel_.lanes, line);
     sums_ = b_.panel_group * b_.points() * b_.sums_pitch;
-    const int64_t pixels = round_up(b_.h * m * b_.w * m * b_.width, line);
-    const int64_t multiply = sums_ + pixels, item = sizeof(T);
+    const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
+    const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
+    streams_ = double(p_.n * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
+    const int64_t multiply = sums_ + round_up(b_.h * b_.m * b_.w * b_.m * b_.width, line);
     workspace.shared = b_.shared_inputs ? p_.groups * b_.blocks() * inputs_ * item : 0;
     workspace.per_thread = (b_.shared_inputs ? std::max(packed_, multiply) : inputs_ + packed_ + multiply) * item;
   }
@@ -74,7 +81,9 @@ class WinogradPlan final : public ConvPlan {
         T* inputs = reinterpret_cast<T*>(ws.of(thread));
         const Block block = block_at(task);
         transform_inputs(run, block, 0, inputs, inputs + inputs_);
-        multiply(run, block, 0, b_.panels, inputs, inputs + inputs_ + packed_);
+        const bool more = streams_ && task + threads < blocks;
+        multiply(run, block, 0, b_.panels, inputs, inputs + inputs_ + packed_,
+                 more ? inputs_ahead(run, block_at(task + threads)) : RowsAhead{});
       });
       return;
     }
@@ -89,7 +98,7 @@ class WinogradPlan final : public ConvPlan {
     parallel_for(blocks * panel_tasks, threads, [&](int64_t task, int thread) {
       const int64_t block = task / panel_tasks, first = task % panel_tasks * b_.panel_chunk;
       multiply(run, block_at(block), first, std::min(b_.panels, first + b_.panel_chunk), shared + block * inputs_,
-               reinterpret_cast<T*>(ws.of(thread)));
+               reinterpret_cast<T*>(ws.of(thread)), RowsAhead{});
     });
   }
 
@@ -100,66 +109,103 @@ class WinogradPlan final : public ConvPlan {
     const T* packed;
     const Epilogue<T>& epilogue;
   };
-  // Tiles [row, row + h) x [col, col + w) of n images.
-  struct Block {
-    int64_t group, image, n, row, h, col, w;
+  struct Block : WinogradBlock {
+    int64_t group;
   };
 
-  Block block_at(int64_t task) const {
-    Block k;
-    k.col = task % b_.blocks_w * b_.w, task /= b_.blocks_w;
-    k.row = task % b_.blocks_h * b_.h, task /= b_.blocks_h;
-    k.image = task % b_.blocks_n * b_.n, k.group = task / b_.blocks_n;
-    k.n = std::min(b_.n, int64_t(b_.images.size()) - k.image);
-    k.h = std::min(b_.h, b_.tiles_h - k.row);
-    k.w = std::min(b_.w, b_.tiles_w - k.col);
-    return k;
+  Block block_at(int64_t task) const { return {b_.block(task % b_.blocks()), task / b_.blocks()}; }
+
+  // The channels that a point sums over, as offsets in transformed inputs and in weights.
+  struct Summed {
+    std::vector<int64_t> a_off, b_off;
+  };
+  Summed summed_channels(int64_t point) const {
+    Summed s;
+    for (size_t i = 0; i < b_.sources.size(); i++)
+      for (int64_t c = 0; meets(b_.sources[i], b_, point) && c < p_.channels; c++)
+        s.a_off.push_back(int64_t(i) * p_.channels + c);
+    for (int i = 0; i < kGemmPrefetch; i++) s.a_off.push_back(s.a_off.back());
+    for (int64_t c : s.a_off) s.b_off.push_back(c * b_.width);
+    return s;
   }
 
   // Weights of up to kWeightChannels channels from `first` on, into all points of a panel.
   void transform_weights(const T* w, int64_t outputs, int64_t first, T* u) const {
-    T panel[kWeightChannels * 9 * 32];
+    T panel[kWeightChannels * kMaxKernel * (128 / sizeof(T))];
     const int64_t channels = std::min(kWeightChannels, p_.channels - first);
     const int last = channels < kWeightChannels;
     pack_weight_panel(kernel_, WeightPanel<T>{p_, w, outputs, b_.width, channels, panel_row_[last], panel});
-    const WinogradWeights<T> t{
-        panel,         tap_off_[last], 3 * b_.width, channels, int(b_.width / kernel_.lanes), u + first * b_.width,
-        weight_point_, b_.width};
-    (b_.m == 4 ? kernel_.winograd_weights4 : kernel_.winograd_weights2)(t);
+    for (size_t source = 0; source < b_.sources.size(); source++)
+      kernel_.winograd_weights[b_.form]({panel, tap_off_[last].data() + source * kMaxWinogradTaps,
+                                         p_.grid[2] * b_.width, channels, int(b_.width / kernel_.lanes),
+                                         u + (int64_t(source) * p_.channels + first) * b_.width, weight_point_,
+                                         b_.width});
   }
 
   void transform_inputs(const Run& run, const Block& k, int64_t channel, T* inputs, T* packed) const {
-    static constexpr int64_t kZero = 0;
-    const int64_t channels = std::min(b_.channel_chunk, p_.channels - channel), m = b_.m;
-    for (int64_t i = 0; i < k.n; i++) {
-      const WinogradImage& image = b_.images[size_t(k.image + i)];
-      const int64_t y = image.first[0] + k.row * m, x = image.first[1] + k.col * m, h = k.h * m + 2, w = k.w * m + 2;
-      const T* src = run.in + image.in + (k.group * p_.channels + channel) * p_.in_c;
-      WinogradInput<T> t{};
-      t.rows = k.h, t.cols = k.w, t.channels = channels;
-      t.dst = inputs + i * k.h * k.w * b_.tile_pitch + channel;
-      t.point_pitch = b_.point_pitch, t.tile_pitch = b_.tile_pitch;
-      const bool inside = y >= 0 && x >= 0 && y + h <= image.size[0] && x + w <= image.size[1];
-      if (p_.in_c == 1 && channels % kernel_.lanes == 0 && inside) {
-        t.src = src + y * b_.in_stride[0] + x * b_.in_stride[1];
-        t.row_pitch = b_.in_stride[0], t.pixel_pitch = b_.in_stride[1];
-      } else {
-        kernel_.pack_pixels({src, packed, channels, p_.in_c, pixel_pitch_, w, PackAxis{1, 0, 0, 1, 1, 1, &kZero},
-                             PackAxis{image.size[0], b_.in_stride[0], y, 1, h, 1, &kZero},
-                             PackAxis{image.size[1], b_.in_stride[1], x, 1, w, 1, &kZero}});
-        t.src = packed;
-        t.row_pitch = w * pixel_pitch_, t.pixel_pitch = pixel_pitch_;
+    const int64_t channels = std::min(b_.channel_chunk, p_.channels - channel), m = b_.m, halo = b_.r - 1;
+    // Sources in their order: the last vector of one reaches into the channels of the next.
+    for (size_t source = 0; source < b_.sources.size(); source++)
+      for (int64_t i = 0; i < k.n; i++) {
+        const WinogradView& v = b_.view(k.image + i, source);
+        const ChannelsLast<T> pixels(kernel_, run.in + v.in + (k.group * p_.channels + channel) * p_.in_c, channels,
+                                     p_.in_c, b_.in_stride, v.size, v.first[0] + k.row * m, k.h * m + halo,
+                                     v.first[1] + k.col * m, k.w * m + halo, packed, pixel_pitch_);
+        kernel_.winograd_input[b_.form](
+            {pixels.src, pixels.row_pitch, pixels.pixel_pitch, k.h, k.w, channels,
+             inputs + i * k.h * k.w * b_.tile_pitch + int64_t(source) * p_.channels + channel, b_.point_pitch,
+             b_.tile_pitch});
       }
-      (m == 4 ? kernel_.winograd_input4 : kernel_.winograd_input2)(t);
-    }
   }
 
-  void multiply(const Run& run, const Block& k, int64_t first, int64_t last, const T* inputs, T* scratch) const {
+  // What the pixels in [y, y + h) x [x, x + w) of an image take of its memory, `channels` of them.
+  RowsAhead rows_ahead(const T* image, const int64_t stride[2], const int64_t size[2], int64_t channels,
+                       int64_t channel_stride, int64_t y, int64_t h, int64_t x, int64_t w) const {
+    const int64_t y0 = std::max<int64_t>(0, y), y1 = std::min(size[0], y + h), item = sizeof(T);
+    const int64_t x0 = std::max<int64_t>(0, x), x1 = std::min(size[1], x + w);
+    if (y0 >= y1 || x0 >= x1 || stride[0] < 0 || stride[1] < 0 || channel_stride < 0) return {};
+    const bool last = channel_stride == 1;
+    const int64_t pixels = (x1 - x0 - 1) * stride[1];
+    return {reinterpret_cast<const char*>(image + y0 * stride[0] + x0 * stride[1]),
+            last ? 1 : channels,
+            channel_stride * item,
+            y1 - y0,
+            stride[0] * item,
+            (last ? pixels + channels : pixels + 1) * item};
+  }
+  // Of the first image of a block: blocks of several images are small.
+  RowsAhead inputs_ahead(const Run& run, const Block& k) const {
+    const WinogradView& v = b_.view(k.image, 0);
+    const int64_t step = p_.step[1], halo = b_.r - 1;
+    const int64_t stride[2] = {b_.in_stride[0] / step, b_.in_stride[1] / step};
+    const int64_t size[2] = {v.size[0] * step, v.size[1] * step};
+    return rows_ahead(run.in + v.in + k.group * p_.channels * p_.in_c, stride, size, p_.channels, p_.in_c,
+                      (v.first[0] + k.row * b_.m) * step, (k.h * b_.m + halo) * step,
+                      (v.first[1] + k.col * b_.m) * step, (k.w * b_.m + halo) * step);
+  }
+  RowsAhead outputs_ahead(const Run& run, const Block& k, int64_t first, int64_t last) const {
+    const WinogradImage& image = b_.images[size_t(k.image)];
+    const int64_t channel = first * b_.width, channels = std::min(p_.outputs, last * b_.width) - channel;
+    return rows_ahead(run.out + image.out + (k.group * p_.outputs + channel) * p_.out_c, b_.out_stride, image.size,
+                      channels, p_.out_c, k.row * b_.m, k.h * b_.m, k.col * b_.m, k.w * b_.m);
+  }
+
+  // While panels [first, last) are multiplied, `ahead` is requested: the input of the block to come.
+  void multiply(const Run& run, const Block& k, int64_t first, int64_t last, const T* inputs, T* scratch,
+                const RowsAhead& ahead) const {
+    const int64_t calls = (last - first) * b_.points(), share = ceil_div(ahead.count(), calls);
+    int64_t requested = 0;
     for (int64_t panel = first; panel < last; panel += b_.panel_group) {
       const int64_t end = std::min(last, panel + b_.panel_group);
+      const RowsAhead results = streams_ ? outputs_ahead(run, k, panel, end) : RowsAhead{};
+      const int64_t result_share = ceil_div(results.count(), (end - panel) * b_.points());
+      int64_t result = 0;
       for (int64_t point = 0; point < b_.points(); point++)
-        for (int64_t i = panel; i < end; i++)
+        for (int64_t i = panel; i < end; i++) {
+          ahead.request(requested, requested + share), requested += share;
+          results.request(result, result + result_share), result += result_share;
           multiply_point(run, k, i, point, inputs, scratch + ((i - panel) * b_.points() + point) * b_.sums_pitch);
+        }
       for (int64_t i = panel; i < end; i++)
         transform_outputs(run, k, i, scratch + (i - panel) * b_.points() * b_.sums_pitch, scratch + sums_);
     }
@@ -168,10 +214,11 @@ class WinogradPlan final : public ConvPlan {
   int vectors(int64_t panel) const { return p_.outputs - panel * b_.width > kernel_.lanes ? 2 : 1; }
 
   void multiply_point(const Run& run, const Block& k, int64_t panel, int64_t point, const T* inputs, T* sums) const {
-    const int64_t tiles = k.n * k.h * k.w, rows = ceil_div(tiles, ceil_div(tiles, kernel_.gemm_rows));
+    const int64_t tiles = k.tiles(), rows = ceil_div(tiles, ceil_div(tiles, kernel_.gemm_rows));
     GemmTile<T> g{};
-    g.kc = p_.channels;
-    g.a_off = a_off_.data(), g.b_off = b_off_.data();
+    const Summed& summed = summed_[size_t(point)];
+    g.kc = int64_t(summed.a_off.size()) - kGemmPrefetch;
+    g.a_off = summed.a_off.data(), g.b_off = summed.b_off.data();
     g.a_ld = b_.tile_pitch;
     g.b = run.packed + ((k.group * b_.panels + panel) * b_.points() + point) * weight_point_;
     g.ldc = b_.width;
@@ -194,8 +241,8 @@ class WinogradPlan final : public ConvPlan {
     t.relu = problem_.relu_in_registers();
     for (int64_t i = 0; i < k.n; i++) {
       const WinogradImage& image = b_.images[size_t(k.image + i)];
-      const int64_t rows = std::min(k.h * m, image.out_size[0] - k.row * m);
-      const int64_t cols = std::min(k.w * m, image.out_size[1] - k.col * m);
+      const int64_t rows = std::min(k.h * m, image.size[0] - k.row * m);
+      const int64_t cols = std::min(k.w * m, image.size[1] - k.col * m);
       if (rows <= 0 || cols <= 0) continue;
       T* dst = run.out + image.out + (k.group * p_.outputs + first) * p_.out_c + k.row * m * b_.out_stride[0] +
                k.col * m * b_.out_stride[1];
@@ -205,7 +252,7 @@ class WinogradPlan final : public ConvPlan {
       t.dst = in_place ? dst : pixels;
       t.pixel_pitch = in_place ? b_.out_stride[1] : b_.width;
       t.row_pitch = in_place ? b_.out_stride[0] : k.w * m * b_.width;
-      (m == 4 ? kernel_.winograd_output4 : kernel_.winograd_output2)(t);
+      kernel_.winograd_output[b_.form](t);
       if (!in_place) store_pixels(run.epilogue, pixels, t.row_pitch, rows, cols, outputs, dst);
     }
   }
@@ -222,28 +269,44 @@ class WinogradPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   TapProblem p_;
   WinogradBlocking b_;
-  std::vector<int64_t> panel_row_[2];  // for kWeightChannels channels, and for the last ones
-  int64_t tap_off_[2][9];
-  int64_t weight_point_, bias_base_;  // elements of packed weights
-  int64_t pixel_pitch_;               // of packed input
-  int64_t inputs_, packed_, sums_;    // elements of scratch
-  std::vector<int64_t> a_off_, b_off_;
+  std::vector<int64_t> panel_row_[2], tap_off_[2];  // for kWeightChannels channels, and for the last ones
+  std::vector<Summed> summed_;                      // of each point
+  int64_t weight_point_, bias_base_;                // elements of packed weights
+  int64_t pixel_pitch_;                             // of packed input
+  int64_t inputs_, packed_, sums_;                  // elements of scratch
+  bool streams_;                                    // tensors are larger than the cache
 };
 
-template <int M>
-std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& p) {
-  if (p.dtype == DType::f32) return std::make_unique<WinogradPlan<float>>(p, M);
-  return std::make_unique<WinogradPlan<double>>(p, M);
+std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& p, int m) {
+  if (p.direction == Direction::weight_gradient) return make_winograd_weight_gradient_plan(p);
+  const int form = winograd_form(p, m);
+  if (p.dtype == DType::f32) return std::make_unique<WinogradPlan<float>>(p, form);
+  return std::make_unique<WinogradPlan<double>>(p, form);
+}
+
+std::string supports_2x2(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
+  const std::string reason = winograd_supports(p);
+  if (!reason.empty()) return reason;
+  return winograd_form(p, 2) == winograd_form(p, 0) || winograd_form(p, 2) < 0
+             ? "'winograd' computes this kernel with the smallest tiles there are"
+             : "";
 }
 
 }  // namespace
 
 extern const Algorithm winograd_algorithm;
 const Algorithm winograd_algorithm = {"winograd", winograd_supports,
-                                      [](const ConvProblem& p) { return winograd_cost(p, 4); }, make_winograd<4>};
+                                      [](const ConvProblem& p) {
+                                        return p.direction == Direction::weight_gradient
+                                                   ? winograd_weight_gradient_cost(p)
+                                                   : winograd_cost(p, winograd_form(p, 0));
+                                      },
+                                      [](const ConvProblem& p) { return make_winograd(p, 0); }};
 
 extern const Algorithm winograd_2x2_algorithm;
-const Algorithm winograd_2x2_algorithm = {"winograd_2x2", winograd_supports,
-                                          [](const ConvProblem& p) { return winograd_cost(p, 2); }, make_winograd<2>};
+const Algorithm winograd_2x2_algorithm = {"winograd_2x2", supports_2x2,
+                                          [](const ConvProblem& p) { return winograd_cost(p, winograd_form(p, 2)); },
+                                          [](const ConvProblem& p) { return make_winograd(p, 2); }};
 
 }  // namespace konv

@@ -9,10 +9,6 @@
 #include "core/isa.h"
 #include "core/parallel.h"
 
-#if defined(__linux__)
-#  include <unistd.h>
-#endif
-
 namespace konv {
 
 namespace {
@@ -42,16 +38,5 @@ void set_process_config(const Config& c) {
 Config config() { return override_ ? *override_ : process_config(); }
 std::optional<Config> thread_config() { return override_; }
 void set_thread_config(std::optional<Config> c) { override_ = c; }
-
-int64_t l2_cache_bytes() {
-  static const int64_t bytes = [] {
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-    const long n = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    if (n > 0) return int64_t(n);
-#endif
-    return int64_t(512) << 10;
-  }();
-  return bytes;
-}
 
 }  // namespace konv

@@ -18,6 +18,5 @@ void set_process_config(const Config&);
 Config process_config();
 std::optional<Config> thread_config();
 void set_thread_config(std::optional<Config>);
-int64_t l2_cache_bytes();
 
 }  // namespace konv

@@ -24,6 +24,7 @@ constexpr Kernels<T> make_kernels() {
   k.gemm_rows = KONV_GEMM_ROWS;
   k.filter_rows_at_once = kFilterRows;
   fill_gemm(k);
+  fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"
   return k;

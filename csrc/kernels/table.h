@@ -137,6 +137,9 @@ struct Kernels {
   int filter_rows_at_once;  // output rows of a strip of filter_rows
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
+  void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);
+  void (*winograd_output[kWinogradFormCount])(const WinogradOutput<T>&);
+  void (*winograd_weights[kWinogradFormCount])(const WinogradWeights<T>&);
 #define KONV_KERNEL(name, args) void(*name) args;
 #include "kernels/kernels.def"
 };

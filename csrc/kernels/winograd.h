@@ -1,14 +1,33 @@
-// Arguments of the transforms in winograd.inl.h. Tile (i, j) of a block has number i * cols + j.
+// Winograd's minimal filtering F(m x m, r x r): r x r taps, tiles of m x m outputs, n = m + r - 1 points along each
+// axis. Tile (i, j) of a block has number i * cols + j, point (i, j) number i * n + j.
 #pragma once
 #include <cstdint>
 
 namespace konv {
 
-// The sizes of F(m x m, 3 x 3): m is 4 or 2.
-constexpr int winograd_points(int m) { return (m + 2) * (m + 2); }
+// KONV_WINOGRAD_FORM(m, r)
+#define KONV_WINOGRAD_FORMS(KONV_WINOGRAD_FORM) \
+  KONV_WINOGRAD_FORM(4, 3)                      \
+  KONV_WINOGRAD_FORM(2, 3)                      \
+  KONV_WINOGRAD_FORM(4, 2)                      \
+  KONV_WINOGRAD_FORM(3, 4)                      \
+  KONV_WINOGRAD_FORM(2, 5)
 
-// dst[p * point_pitch + tile * tile_pitch + c] = (B^T d B)[p] of channel c, where d is the (m + 2)^2 patch of pixels at
-// src + i * m * row_pitch + j * m * pixel_pitch. Channels are rounded up to whole vectors.
+struct WinogradForm {
+  int m, r;
+  constexpr int n() const { return m + r - 1; }
+};
+constexpr WinogradForm kWinogradForms[] = {
+#define KONV_WINOGRAD_FORM(m, r) {m, r},
+    KONV_WINOGRAD_FORMS(KONV_WINOGRAD_FORM)
+#undef KONV_WINOGRAD_FORM
+};
+constexpr int kWinogradFormCount = int(sizeof(kWinogradForms) / sizeof(kWinogradForms[0]));
+constexpr int kMaxWinogradTaps = 25;
+
+// dst[p * point_pitch + tile * tile_pitch + c] = (B^T d B)[p] of channel c, where d is the n x n patch of pixels at
+// src + i * m * row_pitch + j * m * pixel_pitch. Channels are rounded up to whole vectors. The weight gradient also
+// transforms its 4 x 4 tiles of output gradients so, with A dy A^T.
 template <class T>
 struct WinogradInput {
   const T* src;
@@ -34,7 +53,7 @@ struct WinogradOutput {
 };
 
 // dst[p * point_pitch + c * channel_pitch] = (G g G^T)[p], `vectors` vectors of output channels at once; element
-// (r, s) of g of channel c lies at src + c * src_channel + tap[3 * r + s].
+// (i, j) of g of channel c lies at src + c * src_channel + tap[i * r + j], or is zero where that is negative.
 template <class T>
 struct WinogradWeights {
   const T* src;
@@ -43,6 +62,17 @@ struct WinogradWeights {
   int vectors;
   T* dst;
   int64_t point_pitch, channel_pitch;
+};
+
+// dst[c * dst_channel + (3 * r + s) * dst_tap + k] = (G^T M G)[r][s] for k in [0, outputs), rounded up to whole
+// vectors. M[p] lies at src + p * point_pitch + c * src_channel.
+template <class T>
+struct WinogradTaps {
+  const T* src;
+  int64_t point_pitch, src_channel;
+  int64_t channels, outputs;
+  T* dst;
+  int64_t dst_channel, dst_tap;
 };
 
 }  // namespace konv

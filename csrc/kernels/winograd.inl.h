@@ -1,94 +1,175 @@
-// The transforms of Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray, "Fast Algorithms for Convolutional
-// Neural Networks", CVPR 2016), channels in the lanes.
+// The transforms of Winograd's minimal filtering, channels in the lanes (Lavin and Gray, "Fast Algorithms for
+// Convolutional Neural Networks", CVPR 2016).
 //
-// F(4, 3) interpolates at 0, +-3/4, +-3/2 and infinity: the error is a third of that at the usual 0, +-1, +-2, at the
-// same number of operations (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for
-// Deep Neural Networks", ACM TOMS 46, 2020, on the choice of points).
+// The matrices follow from the points at which polynomials are evaluated, by Toom and Cook's construction. The points
+// 0, +-3/4, +-3/2 and infinity have a third of the error of the usual 0, +-1, +-2, at the same number of operations
+// (on the choice of points: Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for
+// Deep Neural Networks", ACM TOMS 46, 2020).
 #pragma once
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
-template <class T, int M>
-struct Winograd;
+// The finite points: zero, pairs of +-p, then what is left. The last point is infinity.
+template <int N>
+struct WinogradPoints;
+template <>
+struct WinogradPoints<4> {
+  static constexpr double at[] = {0, 1, -1};
+  static constexpr int pairs = 1;
+};
+template <>
+struct WinogradPoints<5> {
+  static constexpr double at[] = {0, 0.75, -0.75, -1.5};
+  static constexpr int pairs = 1;
+};
+template <>
+struct WinogradPoints<6> {
+  static constexpr double at[] = {0, 0.75, -0.75, 1.5, -1.5};
+  static constexpr int pairs = 2;
+};
 
-template <class T>
-struct Winograd<T, 4> {
-  static constexpr double a = 0.75, b = 1.5, aa = a * a, bb = b * b;
+constexpr double power(double x, int n) {
+  double r = 1;
+  for (int i = 0; i < n; i++) r *= x;
+  return r;
+}
 
-  KONV_INLINE void input(const Vec<T>* d, Vec<T>* o) {
-    const Vec<T> va = splat(T(a)), vb = splat(T(b)), vaa = splat(T(aa)), vbb = splat(T(bb));
-    const Vec<T> product = splat(T(aa * bb)), sum = splat(T(aa + bb));
-    const Vec<T> p = d[4] - vbb * d[2], q = d[3] - vbb * d[1], r = d[4] - vaa * d[2], s = d[3] - vaa * d[1];
-    o[0] = (d[4] - sum * d[2]) + product * d[0];
-    o[1] = p + va * q;
-    o[2] = p - va * q;
-    o[3] = r + vb * s;
-    o[4] = r - vb * s;
-    o[5] = (d[5] - sum * d[3]) + product * d[1];
+// A point's row of evaluations 1, p, p^2, ...: N x K, transposed it is the output transform.
+template <int N, int K>
+struct WinogradEvaluation {
+  static constexpr int rows = N, cols = K, pairs = WinogradPoints<N>::pairs;
+  static constexpr double at(int i, int j) {
+    return i == N - 1 ? (j == K - 1 ? 1.0 : 0.0) : power(WinogradPoints<N>::at[i], j);
   }
-  KONV_INLINE void output(const Vec<T>* m, Vec<T>* o) {
-    const Vec<T> even1 = m[1] + m[2], odd1 = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
-    o[0] = (m[0] + even1) + even2;
-    o[1] = splat(T(a)) * odd1 + splat(T(b)) * odd2;
-    o[2] = splat(T(aa)) * even1 + splat(T(bb)) * even2;
-    o[3] = (m[5] + splat(T(aa * a)) * odd1) + splat(T(bb * b)) * odd2;
+};
+// The same, divided by the point's distances from the others: the weights' transform.
+template <int N, int R>
+struct WinogradWeightMatrix {
+  static constexpr int rows = N, cols = R, pairs = WinogradPoints<N>::pairs;
+  static constexpr double at(int i, int j) {
+    double scale = 1;
+    for (int k = 0; i < N - 1 && k < N - 1; k++)
+      if (k != i) scale *= WinogradPoints<N>::at[i] - WinogradPoints<N>::at[k];
+    return WinogradEvaluation<N, R>::at(i, j) / scale;
   }
-  KONV_INLINE void weights(const Vec<T>* g, Vec<T>* o) {
-    constexpr double fa = 1 / (2 * aa * (aa - bb)), fb = 1 / (2 * bb * (bb - aa));
-    const Vec<T> ea = splat(T(fa)) * g[0] + splat(T(fa * aa)) * g[2], oa = splat(T(fa * a)) * g[1];
-    const Vec<T> eb = splat(T(fb)) * g[0] + splat(T(fb * bb)) * g[2], ob = splat(T(fb * b)) * g[1];
-    o[0] = splat(T(1 / (aa * bb))) * g[0];
-    o[1] = ea + oa;
-    o[2] = ea - oa;
-    o[3] = eb + ob;
-    o[4] = eb - ob;
-    o[5] = g[2];
+};
+// Coefficients of the product of (x - p) over all other finite points: the input's transform.
+template <int N>
+struct WinogradInputMatrix {
+  static constexpr int rows = N, cols = N, pairs = WinogradPoints<N>::pairs;
+  static constexpr double at(int i, int j) {
+    double c[N + 1] = {1};
+    int degree = 0;
+    for (int k = 0; k < N - 1; k++)
+      if (k != i) {
+        for (int d = ++degree; d > 0; d--) c[d] = c[d - 1] - WinogradPoints<N>::at[k] * c[d];
+        c[0] *= -WinogradPoints<N>::at[k];
+      }
+    return j <= degree ? c[j] : 0.0;
   }
 };
 
-template <class T>
-struct Winograd<T, 2> {
-  KONV_INLINE void input(const Vec<T>* d, Vec<T>* o) {
-    o[0] = d[0] - d[2];
-    o[1] = d[1] + d[2];
-    o[2] = d[2] - d[1];
-    o[3] = d[1] - d[3];
-  }
-  KONV_INLINE void output(const Vec<T>* m, Vec<T>* o) {
-    o[0] = (m[0] + m[1]) + m[2];
-    o[1] = (m[1] - m[2]) - m[3];
-  }
-  KONV_INLINE void weights(const Vec<T>* g, Vec<T>* o) {
-    const Vec<T> half = splat(T(0.5)), even = half * (g[0] + g[2]), odd = half * g[1];
-    o[0] = g[0];
-    o[1] = even + odd;
-    o[2] = even - odd;
-    o[3] = g[2];
+// What two rows of a matrix have in common, and by what they differ from that.
+template <class Matrix, int Row, int Sign>
+struct HalfOfPair {
+  static constexpr int cols = Matrix::cols;
+  static constexpr double at(int j) { return (Matrix::at(Row, j) + Sign * Matrix::at(Row + 1, j)) / 2; }
+};
+template <class Matrix, int Row>
+struct WholeRow {
+  static constexpr int cols = Matrix::cols;
+  static constexpr double at(int j) { return Matrix::at(Row, j); }
+};
+// A row of the transposed matrix, over the sums and differences of paired columns.
+template <class Matrix, int Col>
+struct PairedColumn {
+  static constexpr int cols = Matrix::rows;
+  static constexpr double at(int i) {
+    if (i == 0 || i > 2 * Matrix::pairs) return Matrix::at(i, Col);
+    const int plus = (i - 1) / 2 * 2 + 1;
+    return (Matrix::at(plus, Col) + (i == plus ? 1 : -1) * Matrix::at(plus + 1, Col)) / 2;
   }
 };
 
-template <class T, int M>
-static void winograd_input(const WinogradInput<T>& w) {
-  constexpr int L = kLanes<T>, N = M + 2;
+template <class Row>
+constexpr bool nothing_from(int j) {
+  for (; j < Row::cols; j++)
+    if (Row::at(j) != 0) return false;
+  return true;
+}
+// Sum over j of Row::at(j) * d[j], without the zeros.
+template <class T, class Row, int J = 0>
+KONV_INLINE Vec<T> weighted_sum(const Vec<T>* d) {
+  if constexpr (nothing_from<Row>(J)) {
+    return Vec<T>{};
+  } else if constexpr (Row::at(J) == 0) {
+    return weighted_sum<T, Row, J + 1>(d);
+  } else if constexpr (nothing_from<Row>(J + 1)) {
+    return Row::at(J) == 1 ? d[J] : splat(T(Row::at(J))) * d[J];
+  } else {
+    const Vec<T> rest = weighted_sum<T, Row, J + 1>(d);
+    return Row::at(J) == 1 ? rest + d[J] : rest + splat(T(Row::at(J))) * d[J];
+  }
+}
+
+// o = Matrix d
+template <class T, class Matrix, int I = 0>
+KONV_INLINE void multiply_by(const Vec<T>* d, Vec<T>* o) {
+  if constexpr (I < Matrix::rows) {
+    if constexpr (I >= 1 && I <= 2 * Matrix::pairs) {
+      const Vec<T> common = weighted_sum<T, HalfOfPair<Matrix, I, 1>>(d);
+      const Vec<T> difference = weighted_sum<T, HalfOfPair<Matrix, I, -1>>(d);
+      o[I] = common + difference;
+      o[I + 1] = common - difference;
+      multiply_by<T, Matrix, I + 2>(d, o);
+    } else {
+      o[I] = weighted_sum<T, WholeRow<Matrix, I>>(d);
+      multiply_by<T, Matrix, I + 1>(d, o);
+    }
+  }
+}
+
+template <class T, class Matrix, int J = 0>
+KONV_INLINE void multiply_paired(const Vec<T>* m, Vec<T>* o) {
+  if constexpr (J < Matrix::cols) {
+    o[J] = weighted_sum<T, PairedColumn<Matrix, J>>(m);
+    multiply_paired<T, Matrix, J + 1>(m, o);
+  }
+}
+// o = transpose of Matrix, m
+template <class T, class Matrix>
+KONV_INLINE void multiply_by_transpose(const Vec<T>* m, Vec<T>* o) {
+  Vec<T> p[Matrix::rows];
+  KONV_UNROLL
+  for (int i = 0; i < Matrix::rows; i++) p[i] = m[i];
+  KONV_UNROLL
+  for (int i = 1; i < 2 * Matrix::pairs; i += 2) p[i] = m[i] + m[i + 1], p[i + 1] = m[i] - m[i + 1];
+  multiply_paired<T, Matrix>(p, o);
+}
+
+// Patches of Size x Size pixels, M apart, times Matrix from both sides.
+template <class T, class Matrix, int M>
+KONV_INLINE void transform_patches(const WinogradInput<T>& w) {
+  constexpr int L = kLanes<T>, Size = Matrix::cols, N = Matrix::rows;
   for (int64_t i = 0, tile = 0; i < w.rows; i++)
     for (int64_t j = 0; j < w.cols; j++, tile++) {
       const T* src = w.src + i * M * w.row_pitch + j * M * w.pixel_pitch;
       T* dst = w.dst + tile * w.tile_pitch;
       for (int64_t c = 0; c < w.channels; c += L) {
-        Vec<T> t[N][N];  // [column][row after the first transform]
+        Vec<T> t[Size][N];
         KONV_UNROLL
-        for (int x = 0; x < N; x++) {
-          Vec<T> d[N];
+        for (int x = 0; x < Size; x++) {
+          Vec<T> d[Size];
           KONV_UNROLL
-          for (int y = 0; y < N; y++) d[y] = load(src + y * w.row_pitch + x * w.pixel_pitch + c);
-          Winograd<T, M>::input(d, t[x]);
+          for (int y = 0; y < Size; y++) d[y] = load(src + y * w.row_pitch + x * w.pixel_pitch + c);
+          multiply_by<T, Matrix>(d, t[x]);
         }
         KONV_UNROLL
         for (int y = 0; y < N; y++) {
-          Vec<T> d[N], o[N];
+          Vec<T> d[Size], o[N];
           KONV_UNROLL
-          for (int x = 0; x < N; x++) d[x] = t[x][y];
-          Winograd<T, M>::input(d, o);
+          for (int x = 0; x < Size; x++) d[x] = t[x][y];
+          multiply_by<T, Matrix>(d, o);
           KONV_UNROLL
           for (int x = 0; x < N; x++) store(dst + (y * N + x) * w.point_pitch + c, o[x]);
         }
@@ -96,9 +177,19 @@ static void winograd_input(const WinogradInput<T>& w) {
     }
 }
 
-template <class T, int M>
+template <class T, int M, int R>
+static void winograd_input(const WinogradInput<T>& w) {
+  transform_patches<T, WinogradInputMatrix<M + R - 1>, M>(w);
+}
+template <class T>
+static void winograd_gradient(const WinogradInput<T>& w) {
+  transform_patches<T, WinogradEvaluation<6, 4>, 4>(w);
+}
+
+template <class T, int M, int R>
 static void winograd_output(const WinogradOutput<T>& w) {
-  constexpr int L = kLanes<T>, N = M + 2;
+  constexpr int L = kLanes<T>, N = M + R - 1;
+  using Matrix = WinogradEvaluation<N, M>;
   for (int64_t i = 0, tile = 0; i < w.rows; i++)
     for (int64_t j = 0; j < w.cols; j++, tile++)
       for (int v = 0; v < w.vectors; v++) {
@@ -111,14 +202,14 @@ static void winograd_output(const WinogradOutput<T>& w) {
           Vec<T> m[N];
           KONV_UNROLL
           for (int y = 0; y < N; y++) m[y] = load(src + (y * N + x) * w.point_pitch);
-          Winograd<T, M>::output(m, t[x]);
+          multiply_by_transpose<T, Matrix>(m, t[x]);
         }
         KONV_UNROLL
         for (int y = 0; y < M; y++) {
           Vec<T> m[N], o[M];
           KONV_UNROLL
           for (int x = 0; x < N; x++) m[x] = t[x][y];
-          Winograd<T, M>::output(m, o);
+          multiply_by_transpose<T, Matrix>(m, o);
           KONV_UNROLL
           for (int x = 0; x < M; x++) {
             const Vec<T> sum = o[x] + bias;
@@ -128,25 +219,28 @@ static void winograd_output(const WinogradOutput<T>& w) {
       }
 }
 
-template <class T, int M>
+template <class T, int M, int R>
 static void winograd_weights(const WinogradWeights<T>& w) {
-  constexpr int L = kLanes<T>, N = M + 2;
+  constexpr int L = kLanes<T>, N = M + R - 1;
+  using Matrix = WinogradWeightMatrix<N, R>;
   for (int64_t c = 0; c < w.channels; c++)
     for (int v = 0; v < w.vectors; v++) {
       const T* src = w.src + c * w.src_channel + v * L;
       T* dst = w.dst + c * w.channel_pitch + v * L;
-      Vec<T> t[3][N];
+      Vec<T> t[R][N];
       KONV_UNROLL
-      for (int s = 0; s < 3; s++) {
-        Vec<T> g[3];
+      for (int x = 0; x < R; x++) {
+        Vec<T> g[R];
         KONV_UNROLL
-        for (int r = 0; r < 3; r++) g[r] = load(src + w.tap[3 * r + s]);
-        Winograd<T, M>::weights(g, t[s]);
+        for (int y = 0; y < R; y++) g[y] = w.tap[y * R + x] < 0 ? Vec<T>{} : load(src + w.tap[y * R + x]);
+        multiply_by<T, Matrix>(g, t[x]);
       }
       KONV_UNROLL
       for (int y = 0; y < N; y++) {
-        Vec<T> g[3] = {t[0][y], t[1][y], t[2][y]}, o[N];
-        Winograd<T, M>::weights(g, o);
+        Vec<T> g[R], o[N];
+        KONV_UNROLL
+        for (int x = 0; x < R; x++) g[x] = t[x][y];
+        multiply_by<T, Matrix>(g, o);
         KONV_UNROLL
         for (int x = 0; x < N; x++) store(dst + (y * N + x) * w.point_pitch, o[x]);
       }
@@ -154,28 +248,42 @@ static void winograd_weights(const WinogradWeights<T>& w) {
 }
 
 template <class T>
-static void winograd_input4(const WinogradInput<T>& w) {
-  winograd_input<T, 4>(w);
+static void winograd_taps(const WinogradTaps<T>& w) {
+  constexpr int L = kLanes<T>, N = 6;
+  using Matrix = WinogradWeightMatrix<N, 3>;
+  for (int64_t c = 0; c < w.channels; c++)
+    for (int64_t k = 0; k < w.outputs; k += L) {
+      const T* src = w.src + c * w.src_channel + k;
+      T* dst = w.dst + c * w.dst_channel + k;
+      Vec<T> t[N][3];
+      KONV_UNROLL
+      for (int x = 0; x < N; x++) {
+        Vec<T> m[N];
+        KONV_UNROLL
+        for (int y = 0; y < N; y++) m[y] = load(src + (y * N + x) * w.point_pitch);
+        multiply_by_transpose<T, Matrix>(m, t[x]);
+      }
+      KONV_UNROLL
+      for (int r = 0; r < 3; r++) {
+        Vec<T> m[N], o[3];
+        KONV_UNROLL
+        for (int x = 0; x < N; x++) m[x] = t[x][r];
+        multiply_by_transpose<T, Matrix>(m, o);
+        KONV_UNROLL
+        for (int s = 0; s < 3; s++) store(dst + (3 * r + s) * w.dst_tap, o[s]);
+      }
+    }
 }
+
 template <class T>
-static void winograd_input2(const WinogradInput<T>& w) {
-  winograd_input<T, 2>(w);
-}
-template <class T>
-static void winograd_output4(const WinogradOutput<T>& w) {
-  winograd_output<T, 4>(w);
-}
-template <class T>
-static void winograd_output2(const WinogradOutput<T>& w) {
-  winograd_output<T, 2>(w);
-}
-template <class T>
-static void winograd_weights4(const WinogradWeights<T>& w) {
-  winograd_weights<T, 4>(w);
-}
-template <class T>
-static void winograd_weights2(const WinogradWeights<T>& w) {
-  winograd_weights<T, 2>(w);
+constexpr void fill_winograd(Kernels<T>& k) {
+  int i = 0;
+#define KONV_WINOGRAD_FORM(m, r)                   \
+  k.winograd_input[i] = winograd_input<T, m, r>;   \
+  k.winograd_output[i] = winograd_output<T, m, r>; \
+  k.winograd_weights[i++] = winograd_weights<T, m, r>;
+  KONV_WINOGRAD_FORMS(KONV_WINOGRAD_FORM)
+#undef KONV_WINOGRAD_FORM
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

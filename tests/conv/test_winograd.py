@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import konv
 from tests import reference
-from tests.cases import DTYPES, ISA_LEVELS, Case
+from tests.cases import DIRECTIONS, DTYPES, ISA_LEVELS, Case
 
 # Largest error in eps times the largest sum of |x| |w|, for normal data and many channels.
 ERROR = {"winograd": 5.0, "winograd_2x2": 2.0}
@@ -22,13 +22,19 @@ LAYERS = [
     Case(2, 96, (13, 13), 208, padding=ONE),
     Case(1, 128, (32, 32), 128, padding=((2, 2), (2, 2)), dilation=(2, 2)),
     Case(1, 64, (28, 28), 64, padding=ONE, groups=2),
+    Case(1, 48, (35, 35), 64, (5, 5), padding=((2, 2), (2, 2))),
+    Case(1, 128, (56, 56), 128, stride=(2, 2), padding=ONE),
+    Case(1, 64, (40, 40), 96, (5, 5), (2, 2), ((1, 2), (1, 2))),
+    Case(1, 3, (112, 112), 64, (7, 7), (2, 2), ((3, 3), (3, 3))),
 ]
 
 
-@pytest.mark.parametrize("direction", ["forward", "input"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("algorithm", ERROR)
 @pytest.mark.parametrize("case", LAYERS, ids=str)
 def test_error_on_networks_layers(case: Case, algorithm: str, direction: str) -> None:
+    if not case.supported_by(algorithm, direction):
+        pytest.skip("this kernel and direction has no such form")
     for dtype in DTYPES:
         data, truth, magnitude = case.known(direction, dtype, 0)
         out = case.compute(direction, data, algorithm=algorithm)
@@ -37,12 +43,18 @@ def test_error_on_networks_layers(case: Case, algorithm: str, direction: str) ->
 
 
 CASES = st.builds(
-    Case,
+    lambda kernel_and_stride, dilation, **sizes: Case(
+        kernel=(kernel_and_stride[0],) * 2,
+        stride=(kernel_and_stride[1],) * 2,
+        dilation=dilation if kernel_and_stride[1] == 1 else (1, 1),
+        **sizes,
+    ),
+    kernel_and_stride=st.sampled_from([(3, 1), (3, 1), (5, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2), (8, 2)]),
     n=st.integers(1, 3),
     c=st.sampled_from([2, 4, 6, 16, 34, 50]),
-    size=st.tuples(st.integers(5, 23), st.integers(5, 23)),
+    size=st.tuples(st.integers(9, 23), st.integers(9, 23)),
     k=st.sampled_from([2, 4, 16, 18, 32, 34, 66]),
-    padding=st.tuples(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3))),
+    padding=st.tuples(*(st.tuples(st.integers(0, 2), st.integers(0, 2)) for _ in range(2))),
     dilation=st.sampled_from([(1, 1), (1, 1), (2, 2), (2, 1), (1, 2)]),
     groups=st.sampled_from([1, 1, 2]),
 )
@@ -54,7 +66,7 @@ CASES = st.builds(
     layout=st.sampled_from(["NCHW", "NHWC", "NCHW-last"]),
     dtype=st.sampled_from(DTYPES),
     algorithm=st.sampled_from(list(ERROR)),
-    direction=st.sampled_from(["forward", "input"]),
+    direction=st.sampled_from(DIRECTIONS),
     threads=st.integers(2, 5),
     max_workspace=st.sampled_from([0, 1 << 16, 8 << 20]),
 )
@@ -68,6 +80,7 @@ def test_any_shape(
     threads: int,
     max_workspace: int,
 ) -> None:
+    assume(case.supported_by(algorithm, direction))
     with konv.config(isa=isa):
         one = case.check(direction, dtype, layout=layout, algorithm=algorithm, threads=1)
         many = case.compute(
