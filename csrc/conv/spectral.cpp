@@ -73,7 +73,7 @@ Span tap_span(const TapProblem& p, int axis) {
 double tiling_cost(const TapProblem& p, const ConvProblem& conv, const SpectralTiling& t, int64_t lanes) {
   const double vectors = double(t.size[0] * t.size[1]) / double(lanes), in = double(p.channels),
                out = double(p.outputs);
-  const double passes = 4.25 * std::log2(double(t.size[0] * t.size[1]));
+  const double passes = 6 * std::log2(double(t.size[0] * t.size[1]));
   const double product = 25 * (in * out - 1);
   const double move[] = {0, 8, 6 * double(lanes)};  // a pair of vectors of each Lie
   const double moved = move[int(input_lie(p))] * in + move[int(output_lie(p))] * out;
@@ -226,7 +226,7 @@ class SpectralPlan final : public ConvPlan {
     std::fill(plane, plane + s.scratch.plane, T(0));
     for (const Tap& t : p.taps)
       plane[(s.low[0] - t.at[1] + rows) % rows * cols + (s.low[1] - t.at[2] + cols) % cols] = w[t.weight];
-    kernel_.spectral_forward({s.y.view(), cols, {{plane, cols, 0, rows, 0, cols}, {}}, work, tile, s.scratch.pitch});
+    kernel_.spectral_forward({s.y.view(), cols, {{plane, cols, 0, rows, 0, cols, 0}, {}}, work, tile, s.scratch.pitch});
     kernel_.spectral_filter(s.x.view(), rows, tile, s.scratch.pitch, T(1) / T(rows * cols), dst);
   }
 
@@ -289,7 +289,8 @@ class SpectralPlan final : public ConvPlan {
                         begin(y0, rows),
                         end(y0, p.in[1], rows),
                         begin(x0, cols),
-                        end(x0, p.in[2], cols)};
+                        end(x0, p.in[2], cols),
+                        2 * s.t.valid[1]};
     r.row_end = std::max(r.row_begin, r.row_end), r.col_end = std::max(r.col_begin, r.col_end);
     return r;
   }
@@ -304,7 +305,7 @@ class SpectralPlan final : public ConvPlan {
     if (lie == Lie::scattered)
       for (int64_t y = r.row_begin; y < r.row_end; y++)
         for (int64_t x = r.col_begin; x < r.col_end; x++) copy[y * cols + x] = r.src[y * r.stride + x * p.in_stride[2]];
-    r.src = copy, r.stride = cols;
+    r.src = copy, r.stride = cols, r.ahead = 0;
     return r;
   }
 

@@ -21,11 +21,11 @@ struct SpectralAxis {
 };
 
 // Pixels of one image: element (r, c) of the tile lies at src[r * stride + c] inside the given ranges and is zero
-// elsewhere; a null src has none.
+// elsewhere; a null src has none. The next source lies `ahead` elements further and is asked for.
 template <class T>
 struct SpectralSource {
   const T* src;
-  int64_t stride, row_begin, row_end, col_begin, col_end;
+  int64_t stride, row_begin, row_end, col_begin, col_end, ahead;
 };
 template <class T>
 struct SpectralTarget {

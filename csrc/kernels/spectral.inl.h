@@ -153,10 +153,12 @@ KONV_INLINE void load_columns(const SpectralSource<T>& s, int64_t n, int64_t c, 
   const int64_t begin = s.src ? s.row_begin : n, end = s.src ? s.row_end : n;
   const LaneRange<T> inside = row_lanes<T>(c - s.col_begin, s.col_end - s.col_begin);
   for (int64_t r = 0; r < begin; r++) store(w + 2 * r * L, Vec<T>{});
-  if (c >= s.col_begin && c + L <= s.col_end)
-    for (int64_t r = begin; r < end; r++) store(w + 2 * r * L, load(s.src + r * s.stride + c));
-  else
-    for (int64_t r = begin; r < end; r++) store(w + 2 * r * L, load_lanes(s.src + r * s.stride + c, inside, Vec<T>{}));
+  const bool whole = c >= s.col_begin && c + L <= s.col_end;
+  for (int64_t r = begin; r < end; r++) {
+    const T* src = s.src + r * s.stride + c;
+    __builtin_prefetch(src + s.ahead, 0, 2);
+    store(w + 2 * r * L, whole ? load(src) : load_lanes(src, inside, Vec<T>{}));
+  }
   for (int64_t r = end; r < n; r++) store(w + 2 * r * L, Vec<T>{});
 }
 
