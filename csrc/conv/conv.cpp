@@ -1,11 +1,9 @@
 #include "conv/conv.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iterator>
 #include <list>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <unordered_map>
 #include <utility>
@@ -14,6 +12,7 @@
 #  include <pthread.h>
 #endif
 
+#include "core/buffer.h"
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -62,7 +61,10 @@ class PlanCache {
       }
       misses_++;
     }
-    std::shared_ptr<const ConvPlan> plan = kAlgorithms[choose(p)]->make_plan(p);
+    const int algorithm = choose(p);
+    std::unique_ptr<ConvPlan> made = kAlgorithms[algorithm]->make_plan(p);
+    made->algorithm = algorithm;
+    std::shared_ptr<const ConvPlan> plan = std::move(made);
     std::lock_guard lock(mutex_);
     if (auto it = index_.find(p); it != index_.end()) return it->second->second;
     order_.emplace_front(p, plan);
@@ -109,22 +111,16 @@ PlanCache& cache() {
 // Scratch that the calling thread keeps between calls.
 class Scratch {
  public:
-  ~Scratch() { std::free(data_); }
   char* get(int64_t bytes) {
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
-      bytes = (bytes + 4095) / 4096 * 4096;
-      data_ = static_cast<char*>(std::aligned_alloc(4096, size_t(bytes)));
-      if (!data_) throw std::bad_alloc();
-      size_ = bytes;
+    if (bytes > memory_.size()) {
+      memory_ = AlignedBuffer();
+      memory_ = AlignedBuffer(bytes, 4096);
     }
-    return data_;
+    return memory_.data();
   }
 
  private:
-  char* data_ = nullptr;
-  int64_t size_ = 0;
+  AlignedBuffer memory_;
 };
 
 }  // namespace
@@ -174,6 +170,10 @@ int algorithm_index(const std::string& name) {
   }
   throw std::invalid_argument("algorithm: expected one of " + known + ", got '" + name + "'");
 }
+
+bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || kAlgorithms[p.algorithm]->supports(p).empty(); }
+
+const char* algorithm_name(int index) { return kAlgorithms[index]->name; }
 
 std::vector<Explanation> explain_conv(const ConvProblem& p) {
   std::vector<Explanation> r;
