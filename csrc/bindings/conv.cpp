@@ -145,7 +145,8 @@ PyObject* conv_bias(PyObject* const* a) {
   return a[2];
 }
 
-// The arguments of conv, with shapes as tuples for input and weight, then the dtype's name.
+// input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
+// max_workspace, dtype, direction, plan
 PyObject* explain(PyObject* const* a) {
   const Common c = common_args(2, a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10]);
   const View xv = size_arg(a[0], c.layout, "input_shape"), wv = size_arg(a[1], Layout{2, false}, "weight_shape");
@@ -155,6 +156,7 @@ PyObject* explain(PyObject* const* a) {
   else if (is_string(a[12], "weight"))
     direction = Direction::weight_gradient;
   ConvProblem p = problem_of(c, direction, dtype_arg(a[11]));
+  p.weights_ready = bool_arg(a[13], "plan");
   set_input(p, xv);
   set_kernel(p, wv);
   channels(p, wv.shape[1], "input_shape");
@@ -166,7 +168,8 @@ PyObject* explain(PyObject* const* a) {
   Ref list(PyList_New(0));
   if (!list.get()) throw PythonError();
   for (const Explanation& e : explain_conv(p)) {
-    Ref row(Py_BuildValue("(ssdO)", e.name.c_str(), e.reason.c_str(), e.cost, e.chosen ? Py_True : Py_False));
+    Ref row(
+        Py_BuildValue("(ssddO)", e.name.c_str(), e.reason.c_str(), e.cost, e.seconds, e.chosen ? Py_True : Py_False));
     if (!row.get() || PyList_Append(list.get(), row.get()) < 0) throw PythonError();
   }
   return Py_BuildValue("(Ods)", list.get(), p.flops(), isa_name(Isa(p.isa)));
@@ -182,7 +185,7 @@ PyMethodDef conv_methods[] = {entry<15, conv2d>("conv2d"),
                               entry<13, conv2d_input>("conv2d_input"),
                               entry<13, conv2d_weight>("conv2d_weight"),
                               entry<4, conv_bias>("conv_bias"),
-                              entry<13, explain>("explain_conv2d"),
+                              entry<14, explain>("explain_conv2d"),
                               {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace konv

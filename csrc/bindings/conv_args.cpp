@@ -104,6 +104,7 @@ ConvProblem problem_of(const Common& c, Direction direction, DType dtype) {
   p.threads = c.threads;
   p.max_workspace = c.max_workspace;
   p.algorithm = c.algorithm;
+  if (p.algorithm < 0) p.autotune = config().autotune;
   p.strict = config().strict;
   p.groups = c.groups;
   return p;
@@ -171,12 +172,6 @@ Ref bias_arg(PyObject* object, ConvProblem& p) {
   if (!bias.get()) throw PythonError();
   p.has_bias = 1;
   return bias;
-}
-
-void contiguous_strides(const int64_t shape[5], bool channels_last, int64_t strides[5]) {
-  const int first[] = {4, 3, 2, 1, 0}, last[] = {1, 4, 3, 2, 0};
-  int64_t step = 1;
-  for (int i : channels_last ? last : first) strides[i] = step, step *= std::max<int64_t>(1, shape[i]);
 }
 
 namespace {

@@ -29,8 +29,6 @@ void geometry(ConvProblem& p, const Common& c, const char* input_name);
 DType dtype_arg(PyObject* object);  // by name
 // A name, or a (name, parameter) pair.
 void activation_arg(PyObject* object, ConvProblem& p);
-// Elements between neighbours of a contiguous array.
-void contiguous_strides(const int64_t shape[5], bool channels_last, int64_t strides[5]);
 // Where the result of a forward problem goes, and what is added to it.
 struct Result {
   Ref out;

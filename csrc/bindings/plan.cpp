@@ -343,7 +343,7 @@ void dealloc(PyObject* self) {
 
 PyObject* algorithm(PyObject* self, void*) {
   const Plan& plan = plan_of(self);
-  return plan.latest ? PyUnicode_FromString(algorithm_name(plan.latest->algorithm)) : Py_NewRef(Py_None);
+  return plan.latest ? PyUnicode_FromString(algorithm_at(plan.latest->algorithm).name) : Py_NewRef(Py_None);
 }
 
 PyObject* repr(PyObject* self) {

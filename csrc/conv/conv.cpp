@@ -12,6 +12,7 @@
 #  include <pthread.h>
 #endif
 
+#include "conv/autotune.h"
 #include "core/buffer.h"
 #include "core/config.h"
 #include "core/isa.h"
@@ -30,6 +31,18 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
+// Those that compute the problem, the cheapest first; the reference only where there is no other.
+std::vector<int> candidates(const ConvProblem& p) {
+  std::vector<std::pair<double, int>> found;
+  for (int i = 0; i < kCount - 1; i++)
+    if (kAlgorithms[i]->supports(p).empty()) found.emplace_back(kAlgorithms[i]->cost(p), i);
+  std::sort(found.begin(), found.end());
+  std::vector<int> r;
+  for (const auto& [cost, i] : found) r.push_back(i);
+  if (r.empty()) r.push_back(kCount - 1);
+  return r;
+}
+
 int choose(const ConvProblem& p) {
   if (p.algorithm >= 0) {
     const std::string reason = kAlgorithms[p.algorithm]->supports(p);
@@ -38,14 +51,15 @@ int choose(const ConvProblem& p) {
                                   "' does not compute this problem: " + reason);
     return int(p.algorithm);
   }
-  int best = kCount - 1;
-  double best_cost = 0;
-  for (int i = 0; i < kCount - 1; i++) {
-    if (!kAlgorithms[i]->supports(p).empty()) continue;
-    const double cost = kAlgorithms[i]->cost(p);
-    if (best == kCount - 1 || cost < best_cost) best = i, best_cost = cost;
+  const std::vector<int> all = candidates(p);
+  if (p.autotune && all.size() > 1) {
+    std::vector<TimedAlgorithm> times = algorithm_times(p, all);
+    std::stable_sort(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+    for (const TimedAlgorithm& t : times)
+      for (int i : all)
+        if (t.name == kAlgorithms[i]->name) return i;
   }
-  return best;
+  return all[0];
 }
 
 // Least recently used plans leave first. The mutex guards a look-up, never a run.
@@ -173,15 +187,20 @@ int algorithm_index(const std::string& name) {
 
 bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || kAlgorithms[p.algorithm]->supports(p).empty(); }
 
-const char* algorithm_name(int index) { return kAlgorithms[index]->name; }
+const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
 
 std::vector<Explanation> explain_conv(const ConvProblem& p) {
   std::vector<Explanation> r;
   const int chosen = choose(p);
+  std::vector<TimedAlgorithm> times;
+  if (const std::vector<int> all = candidates(p); p.autotune && all.size() > 1) times = algorithm_times(p, all);
   for (int i = 0; i < kCount; i++) {
     std::string reason = kAlgorithms[i]->supports(p);
     const double cost = reason.empty() ? kAlgorithms[i]->cost(p) : 0;
-    r.push_back({kAlgorithms[i]->name, std::move(reason), cost, i == chosen});
+    Explanation e{kAlgorithms[i]->name, std::move(reason), cost, 0, i == chosen};
+    for (const TimedAlgorithm& t : times)
+      if (t.name == e.name) e.seconds = t.seconds;
+    r.push_back(std::move(e));
   }
   return r;
 }

@@ -21,7 +21,7 @@ Config& process() {
   static const int once = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
   (void)once;
 #endif
-  static Config c{int64_t(isa_default()), default_threads(), int64_t(8) << 20, 0, 0};
+  static Config c{int64_t(isa_default()), default_threads(), int64_t(8) << 20, 0, 0, 0};
   return c;
 }
 std::atomic<uint64_t> version{1};  // of the process's settings
