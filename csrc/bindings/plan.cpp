@@ -27,9 +27,12 @@ struct Form {
     std::copy_n(PyArray_DIMS(a), ndim, shape);
     std::copy_n(PyArray_STRIDES(a), ndim, strides);
   }
+  // The stride of an axis of one element means nothing.
   bool fits(PyArrayObject* a) const {
-    return PyArray_NDIM(a) == ndim && std::equal(shape, shape + ndim, PyArray_DIMS(a)) &&
-           std::equal(strides, strides + ndim, PyArray_STRIDES(a));
+    if (PyArray_NDIM(a) != ndim) return false;
+    for (int i = 0; i < ndim; i++)
+      if (PyArray_DIM(a, i) != shape[i] || (shape[i] != 1 && PyArray_STRIDE(a, i) != strides[i])) return false;
+    return true;
   }
 };
 
@@ -74,7 +77,8 @@ struct Plan {
 };
 
 struct PlanObject {
-  PyObject_HEAD vectorcallfunc call;
+  PyObject base;
+  vectorcallfunc call;
   Plan* plan;
 };
 

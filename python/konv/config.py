@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _core
-from .autotune import setting_of, table_of
+from ._autotune import setting_of, table_of
 
 __all__ = ["config", "get_num_threads", "info", "set_num_threads"]
 

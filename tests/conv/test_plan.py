@@ -328,6 +328,17 @@ def test_calls_are_rejected_as_plain_ones_are() -> None:
         assert not memory.any()
 
 
+def test_axes_of_one_element_may_have_any_stride() -> None:
+    plan = konv.plan_conv2d(W, input_shape=(1, 4, None, None))
+    expected = plan(X)
+    odd = [np.lib.stride_tricks.as_strided(a, a.shape, (7 * 4, *a.strides[1:])) for a in (X, expected)]
+    plan(X, residual=np.zeros_like(expected))
+    before = konv.info()["plan_cache"]
+    np.testing.assert_array_equal(plan(odd[0]), expected)
+    np.testing.assert_array_equal(plan(odd[0], residual=odd[1]), 2 * expected)
+    assert konv.info()["plan_cache"] == before
+
+
 def test_keywords_need_not_be_interned() -> None:
     plan = konv.plan_conv2d(W, input_shape=X.shape)
     out = np.zeros((1, 6, 6, 6), np.float32)
