@@ -90,8 +90,12 @@ class DepthwisePlan final : public ConvPlan {
     int64_t weights = 0, mine = 0;
     for (Stage<T>& s : stages_) {
       s.weight_base = weights;
+      reads_weights = reads_weights || s.weights_in_place || problem.has_bias;
       if (!s.weights_in_place)
         weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
+      for (int64_t v : {int64_t(s.weights_in_place), int64_t(s.form == Form::pixels), s.p.grid[0], s.p.grid[1],
+                        s.p.grid[2], s.p.taps.empty() ? 0 : s.p.taps[0].weight})
+        packed_key.push_back(v);
       if (s.form == Form::packed)
         mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
       else if (!problem.ends_in_registers())
@@ -99,7 +103,6 @@ class DepthwisePlan final : public ConvPlan {
     }
     prepared_bytes = weights * int64_t(sizeof(T));
     workspace.per_thread = mine * int64_t(sizeof(T));
-    reads_weights = true;
   }
 
   void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
