@@ -29,7 +29,7 @@ struct SpectralTiling {
   int64_t size[2];   // of the transform: rows, columns
   int64_t valid[2];  // output pixels of a tile
   int64_t tiles[2];
-  double cost;
+  double image_cost, filter_cost;
 };
 
 // Elements of scratch. Rows of tiles lie a vector more than a multiple of a cache line apart.
@@ -70,7 +70,7 @@ Span tap_span(const TapProblem& p, int axis) {
 }
 
 // Cycles: passes over both dimensions there and back, and the products; elements that are moved one by one.
-double tiling_cost(const TapProblem& p, const ConvProblem& conv, const SpectralTiling& t, int64_t lanes) {
+void set_costs(const TapProblem& p, int64_t lanes, SpectralTiling& t) {
   const double vectors = double(t.size[0] * t.size[1]) / double(lanes), in = double(p.channels),
                out = double(p.outputs);
   const double passes = 6 * std::log2(double(t.size[0] * t.size[1]));
@@ -78,24 +78,25 @@ double tiling_cost(const TapProblem& p, const ConvProblem& conv, const SpectralT
   const double move[] = {0, 8, 6 * double(lanes)};  // a pair of vectors of each Lie
   const double moved = move[int(input_lie(p))] * in + move[int(output_lie(p))] * out;
   const double pairs = double(p.n * p.groups * p.out[0] * ceil_div(t.tiles[0] * t.tiles[1], 2));
-  const double filters = conv.weights_ready ? 0 : double(p.groups) * in * out * passes * vectors;
-  return pairs * vectors * (passes * (in + out) + product + moved) + filters;
+  t.image_cost = pairs * vectors * (passes * (in + out) + product + moved);
+  t.filter_cost = double(p.groups) * in * out * passes * vectors;
 }
 
+// The same whether or not the filters are ready: results depend on the tiles.
 template <class T>
 std::optional<SpectralTiling> spectral_tiling(const TapProblem& p, const ConvProblem& conv, int64_t lanes) {
   std::optional<SpectralTiling> best;
   const Span span[] = {tap_span(p, 1), tap_span(p, 2)};
   for (int64_t rows : kTileSizes)
     for (int64_t cols : kTileSizes) {
-      SpectralTiling t{{rows, cols}, {}, {}, 0};
+      SpectralTiling t{{rows, cols}, {}, {}, 0, 0};
       for (int i = 0; i < 2; i++) {
         t.valid[i] = t.size[i] - (span[i].high - span[i].low);
         t.tiles[i] = t.valid[i] > 0 ? ceil_div(p.out[1 + i], t.valid[i]) : 0;
       }
       if (t.valid[0] <= 0 || t.valid[1] <= 0 || scratch_bytes<T>(p, conv, t, lanes) > conv.max_workspace) continue;
-      t.cost = tiling_cost(p, conv, t, lanes);
-      if (!best || t.cost < best->cost) best = t;
+      set_costs(p, lanes, t);
+      if (!best || t.image_cost + t.filter_cost < best->image_cost + best->filter_cost) best = t;
     }
   return best;
 }
@@ -385,7 +386,10 @@ std::string spectral_refusal(const ConvProblem& problem) {
 
 double spectral_cost(const ConvProblem& problem) {
   double cost = 0;
-  for (const TapProblem& p : tap_problems(problem)) cost += tiling_of(p, problem)->cost;
+  for (const TapProblem& p : tap_problems(problem)) {
+    const SpectralTiling t = *tiling_of(p, problem);
+    cost += t.image_cost + (problem.weights_ready ? 0 : t.filter_cost);
+  }
   return cost;
 }
 
