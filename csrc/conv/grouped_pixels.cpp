@@ -89,7 +89,7 @@ class GroupedPixelsPlan final : public ConvPlan {
     }
     gaps_ = leaves_gaps(problem, size_t(stages));
     prepared_bytes = weights * int64_t(sizeof(T));
-    reads_weights = true;
+    reads_weights = problem.has_bias;
     packed_ = packs_ ? round_up(packed, 16) : 0;
     workspace.per_thread = (packed_ + (in_place_ ? 0 : 2 * width_ * kernel_.lanes)) * int64_t(sizeof(T));
     bands_ = ceil_div(rows, kBandRows);

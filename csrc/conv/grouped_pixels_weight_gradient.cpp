@@ -40,8 +40,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     strip_ = ceil_div(p_.out[1], strips_h_);
     strips_ = p_.n * p_.out[0] * strips_h_;
     part_sums_ = round_up(blocks_.count * block_sums_, 16);
-    const int64_t most =
-        std::min(kWantedTasks / blocks_.count, kPartsBytes / int64_t(sizeof(T)) / part_sums_);
+    const int64_t most = std::min(kWantedTasks / blocks_.count, kPartsBytes / int64_t(sizeof(T)) / part_sums_);
     parts_ = std::max<int64_t>(1, std::min(most, strips_));
     block_parts_ = threads == 1 ? 1 : std::min(blocks_.count, ceil_div(4 * threads, parts_));
     workspace.shared = parts_ * part_sums_ * int64_t(sizeof(T));

@@ -10,7 +10,8 @@ struct Config {
   int64_t threads;
   int64_t max_workspace;  // bytes of scratch a thread beyond packed weights
   int64_t keep_denormals;
-  int64_t strict;  // only algorithms with the direct convolution's error
+  int64_t autotune;  // table of conv/autotune.h, or 0
+  int64_t strict;    // only algorithms with the direct convolution's error
 };
 
 Config config();  // what holds for this thread now

@@ -7,6 +7,7 @@
 #include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/filter.inl.h"
 #include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/grouped_pixels.inl.h"
@@ -14,6 +15,7 @@
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
 #include "kernels/reduce.inl.h"
+#include "kernels/spectral.inl.h"
 #include "kernels/winograd.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -23,6 +25,7 @@ constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
+  k.filter_rows_at_once = kFilterRows;
   fill_gemm(k);
   fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;

@@ -108,6 +108,70 @@ static void add_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T
   }
 }
 
+// Of C vectors side by side, elements Channel, Channel + C, ...: one channel of interleaved pixels.
+template <int C, int Channel, class T, int... I>
+KONV_INLINE Vec<T> one_channel(const Vec<T>* v, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>;
+  Vec<T> r = __builtin_shufflevector(v[0], v[1], (I * C + Channel < 2 * L ? I * C + Channel : 0)...);
+  if constexpr (C > 2) r = __builtin_shufflevector(r, v[2], ((I * C + Channel) / L == 2 ? I * C + Channel - L : I)...);
+  if constexpr (C > 3)
+    r = __builtin_shufflevector(r, v[3], ((I * C + Channel) / L == 3 ? I * C + Channel - 2 * L : I)...);
+  return r;
+}
+// Vector Part of the C vectors that interleaved pixels make.
+template <int C, int Part, class T, int... I>
+KONV_INLINE Vec<T> pixel_part(const Vec<T>* v, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>, E = Part * L;
+  Vec<T> r = __builtin_shufflevector(v[0], v[1], ((E + I) / C + ((E + I) % C == 1 ? L : 0))...);
+  if constexpr (C > 2) r = __builtin_shufflevector(r, v[2], ((E + I) % C == 2 ? L + (E + I) / C : I)...);
+  if constexpr (C > 3) r = __builtin_shufflevector(r, v[3], ((E + I) % C == 3 ? L + (E + I) / C : I)...);
+  return r;
+}
+
+template <int C, class T, int... Channel>
+KONV_INLINE int64_t split_vectors(const T* src, int64_t pixels, T* dst, int64_t dst_ld,
+                                  std::integer_sequence<int, Channel...>) {
+  constexpr int L = kLanes<T>;
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  int64_t j = 0;
+  for (; j + L <= pixels; j += L) {
+    const Vec<T> v[] = {load(src + j * C + Channel * L)...};
+    (store(dst + Channel * dst_ld + j, one_channel<C, Channel, T>(v, lanes)), ...);
+  }
+  return j;
+}
+template <int C, class T, int... Channel>
+KONV_INLINE int64_t join_vectors(const T* src, int64_t src_ld, int64_t pixels, T* dst,
+                                 std::integer_sequence<int, Channel...>) {
+  constexpr int L = kLanes<T>;
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  int64_t j = 0;
+  for (; j + L <= pixels; j += L) {
+    const Vec<T> v[] = {load(src + Channel * src_ld + j)...};
+    (store(dst + j * C + Channel * L, pixel_part<C, Channel, T>(v, lanes)), ...);
+  }
+  return j;
+}
+
+template <class T>
+static void split_pixels(const T* src, int64_t pixels, int64_t channels, T* dst, int64_t dst_ld) {
+  int64_t j = 0;
+  if (channels == 2) j = split_vectors<2>(src, pixels, dst, dst_ld, std::make_integer_sequence<int, 2>{});
+  if (channels == 3) j = split_vectors<3>(src, pixels, dst, dst_ld, std::make_integer_sequence<int, 3>{});
+  if (channels == 4) j = split_vectors<4>(src, pixels, dst, dst_ld, std::make_integer_sequence<int, 4>{});
+  for (; j < pixels; j++)
+    for (int64_t c = 0; c < channels; c++) dst[c * dst_ld + j] = src[j * channels + c];
+}
+template <class T>
+static void join_pixels(const T* src, int64_t src_ld, int64_t pixels, int64_t channels, T* dst) {
+  int64_t j = 0;
+  if (channels == 2) j = join_vectors<2>(src, src_ld, pixels, dst, std::make_integer_sequence<int, 2>{});
+  if (channels == 3) j = join_vectors<3>(src, src_ld, pixels, dst, std::make_integer_sequence<int, 3>{});
+  if (channels == 4) j = join_vectors<4>(src, src_ld, pixels, dst, std::make_integer_sequence<int, 4>{});
+  for (; j < pixels; j++)
+    for (int64_t c = 0; c < channels; c++) dst[j * channels + c] = src[c * src_ld + j];
+}
+
 // The packed indices of one phase whose source lies inside: [begin, end).
 struct PackSpan {
   int64_t start, begin, end;

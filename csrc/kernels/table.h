@@ -7,6 +7,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
 #include "kernels/pool.h"
+#include "kernels/spectral.h"
 #include "kernels/winograd.h"
 
 namespace konv {
@@ -76,19 +77,42 @@ struct DepthwisePlane {
   bool relu, accumulate;
 };
 
-// The same from rows where they lie, for square kernels of 3, 5 and 7 and steps of 1 and 2:
-// out[r][j] = start + sum over i, s of w[i * size + s] * row[r * step + i][j * step + first + s * dx],
+// The same from rows where they lie, for square kernels of 3, 5 and 7 and steps of 2:
+// out[r][j] = start + sum over i, s of w[i * size + s] * row[2 * r + i][2 * j + first + s],
 // where a null row, and columns outside [0, width), read as zero.
 template <class T>
 struct DepthwiseRows {
   const T* const* row;
-  int64_t width, first, dx;
-  int size, step;
+  int64_t width, first;
+  int size;
   const T* w;
   T* out;
   int64_t rows, cols, out_pitch;
   T bias;
   bool relu, accumulate;
+};
+
+// One column of a filter's kernel: where its rows start in the table of rows, and its offset along them.
+struct FilterColumn {
+  int64_t row, at;
+};
+
+// A filter on rows where they lie, with steps of 1:
+// out[r][j] = bias + sum over columns c and i < taps of w[c * taps + i] * row[column[c].row + r + i][j + column[c].at],
+// where a null row, and columns outside [0, width), read as zero. The table has filter_rows_at_once rows more than
+// the last row of output reads, null where `rows` is no multiple of that: they are read ahead.
+template <class T>
+struct FilterRows {
+  const T* const* row;
+  int64_t width;
+  const FilterColumn* column;
+  int64_t columns, taps;
+  int64_t low, high;  // the range of column[c].at
+  const T* w;
+  T* out;
+  int64_t rows, cols, out_pitch;
+  T bias;
+  bool relu;
 };
 
 // Depthwise convolution of a run of pixels, channels last.
@@ -176,7 +200,8 @@ struct GroupedPixelSums {
 template <class T>
 struct Kernels {
   int lanes;
-  int gemm_rows;  // the largest tile has gemm_rows rows and two vectors
+  int gemm_rows;            // the largest tile has gemm_rows rows and two vectors
+  int filter_rows_at_once;  // output rows of a strip of filter_rows
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
   void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);

@@ -2,7 +2,7 @@
 // Convolutional Neural Networks", CVPR 2016).
 //
 // The matrices follow from the points at which polynomials are evaluated, by Toom and Cook's construction. The points
-// 0, +-3/4, +-3/2 and infinity have a third of the error of the usual 0, +-1, +-2, at the same number of operations
+// 0, +-11/16, +-11/8 and infinity have a third of the error of the usual 0, +-1, +-2, at the same number of operations
 // (on the choice of points: Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for
 // Deep Neural Networks", ACM TOMS 46, 2020). F(4, 2) has no points that keep its error near the others'.
 #pragma once
@@ -19,7 +19,7 @@ struct WinogradPoints<4> {
 };
 template <>
 struct WinogradPoints<6> {
-  static constexpr double at[] = {0, 0.75, -0.75, 1.5, -1.5};
+  static constexpr double at[] = {0, 0.6875, -0.6875, 1.375, -1.375};
   static constexpr int pairs = 2;
 };
 
