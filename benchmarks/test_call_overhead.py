@@ -21,6 +21,12 @@ def test_konv_out(benchmark: BenchmarkFixture) -> None:
     benchmark(lambda: konv.conv2d(X, W, out=out))
 
 
+def test_konv_plan_out(benchmark: BenchmarkFixture) -> None:
+    plan = konv.plan_conv2d(W, input_shape=X.shape)
+    out = np.empty((1, 1, 6, 6), np.float32)
+    benchmark(lambda: plan(X, out=out))
+
+
 def test_torch(benchmark: BenchmarkFixture) -> None:
     torch = pytest.importorskip("torch")
     x, w = torch.from_numpy(X), torch.from_numpy(W)

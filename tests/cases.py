@@ -22,11 +22,20 @@ LAYOUTS = ("NCHW", "NHWC", "NCHW-last")
 DTYPES = ("float32", "float64")
 ISA_LEVELS: tuple[str, ...] = tuple(konv.info()["isa_levels"])
 ALGORITHMS = (
-    "implicit_gemm", "implicit_gemm_bf16", "pointwise", "depthwise", "winograd", "winograd_2x2", "reference",
-)  # fmt: skip
+    "implicit_gemm",
+    "implicit_gemm_bf16",
+    "pointwise",
+    "direct",
+    "depthwise",
+    "grouped",
+    "spectral",
+    "winograd",
+    "winograd_2x2",
+    "reference",
+)
 # Algorithms whose error is a multiple of eps times the largest magnitude around, not that of each result alone. Few
 # channels spread magnitudes widely: networks' sizes have constants of their own, see test_winograd.py.
-SPREADING = {"winograd": 16.0, "winograd_2x2": 4.0}
+SPREADING = {"winograd": 16.0, "winograd_2x2": 4.0, "spectral": 8.0}
 
 
 def channels_last(x: Array) -> Array:
@@ -179,6 +188,11 @@ class Case:
             return False
         if algorithm == "depthwise":
             return self.groups == self.c == self.k
+        if algorithm == "grouped":
+            return False  # what fits depends on the layout and the vectors; see test_grouped.py
+        if algorithm in ("direct", "spectral"):
+            few = self.c * self.k <= 16 * self.groups**2
+            return few and self.stride == (1, 1) and direction != "weight"
         if algorithm in ("winograd", "winograd_2x2"):
             size, stride = self.kernel[0], self.stride[0]
             if self.kernel != (size, size) or self.stride != (stride, stride):

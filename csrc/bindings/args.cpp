@@ -66,14 +66,6 @@ bool overlaps_itself(PyArrayObject* a) {
   return false;
 }
 
-// Elements before and after the input along one axis for the padding that keeps ceil(size / stride) outputs.
-void same_padding(int64_t size, int64_t extent, int64_t stride, bool lower, int64_t& before, int64_t& after) {
-  const int64_t out = (size + stride - 1) / stride;
-  const int64_t total = std::max<int64_t>(0, (out - 1) * stride + extent - size);
-  before = lower ? total - total / 2 : total / 2;
-  after = total - before;
-}
-
 // The items of a tuple or list, held while __index__ of one of them may change the list.
 Ref as_tuple(PyObject* object) {
   Ref items(PySequence_Tuple(object));
@@ -101,15 +93,15 @@ void type_error(const char* format, ...) {
 
 std::string shape_text(int ndim, const npy_intp* shape) {
   std::string s;
-  for (int i = 0; i < ndim; i++) s += (i ? ", " : "") + std::to_string(shape[i]);
+  for (int i = 0; i < ndim; i++) s += (i ? ", " : "") + (shape[i] == kOpen ? "None" : std::to_string(shape[i]));
   return tuple_text(s, ndim);
 }
 
 const char* dtype_text(DType dtype) { return dtype == DType::f32 ? "float32" : "float64"; }
 
-void same_dtype(const Array& a, const char* a_name, const Array& b, const char* b_name) {
-  if (a.dtype != b.dtype)
-    type_error("%s: expected dtype %s like %s, got %s", a_name, dtype_text(b.dtype), b_name, dtype_text(a.dtype));
+void same_dtype(const Array& a, const char* name, DType expected, const char* like) {
+  if (a.dtype != expected)
+    type_error("%s: expected dtype %s like %s, got %s", name, dtype_text(expected), like, dtype_text(a.dtype));
 }
 
 Array array_arg(PyObject* object, const char* name) {
@@ -167,7 +159,9 @@ View view_of(const Array& a, const Layout& layout, const char* name) {
   return v;
 }
 
-View size_arg(PyObject* object, const Layout& layout, const char* name) {
+namespace {
+
+View sizes(PyObject* object, const Layout& layout, const char* name, bool may_be_open) {
   if (!PyTuple_Check(object) && !PyList_Check(object))
     type_error("%s: expected a tuple of integers, got %s", name, Py_TYPE(object)->tp_name);
   const Ref items = as_tuple(object);
@@ -179,9 +173,20 @@ View size_arg(PyObject* object, const Layout& layout, const char* name) {
   v.batched = n == layout.spatial + 2;
   for (int i = 0; i < 5; i++) {
     const int p = layout.position(i, v.batched);
-    v.shape[i] = p < 0 ? 1 : int_arg(PyTuple_GET_ITEM(items.get(), p), name, 0);
+    PyObject* item = p < 0 ? nullptr : PyTuple_GET_ITEM(items.get(), p);
+    if (item == Py_None && may_be_open && i != 1)
+      v.shape[i] = kOpen;
+    else
+      v.shape[i] = item ? int_arg(item, name, 0) : 1;
   }
   return v;
+}
+
+}  // namespace
+
+View size_arg(PyObject* object, const Layout& layout, const char* name) { return sizes(object, layout, name, false); }
+View open_size_arg(PyObject* object, const Layout& layout, const char* name) {
+  return sizes(object, layout, name, true);
 }
 
 std::string view_text(const int64_t shape[5], const Layout& layout, bool batched) {
@@ -230,15 +235,27 @@ void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, i
   for (int i = 3 - spatial; i < 3; i++) value[i] = v;
 }
 
-void padding_arg(PyObject* object, int spatial, const int64_t in[3], const int64_t extent[3], const int64_t stride[3],
-                 int64_t before[3], int64_t after[3]) {
-  for (int i = 0; i < 3; i++) before[i] = after[i] = 0;
+void Padding::resolve(const int64_t in[3], const int64_t extent[3], const int64_t stride[3], int64_t to_before[3],
+                      int64_t to_after[3]) const {
+  for (int i = 0; i < 3; i++) {
+    to_before[i] = before[i], to_after[i] = after[i];
+    if (rule == given) continue;
+    const int64_t out = (in[i] + stride[i] - 1) / stride[i];
+    const int64_t total = std::max<int64_t>(0, (out - 1) * stride[i] + extent[i] - in[i]);
+    to_before[i] = rule == same_lower ? total - total / 2 : total / 2;
+    to_after[i] = total - to_before[i];
+  }
+}
+
+Padding padding_arg(PyObject* object, int spatial) {
+  Padding p;
   const int first = 3 - spatial;
-  const bool lower = is_string(object, "same_lower");
-  if (lower || is_string(object, "same")) {
-    for (int i = first; i < 3; i++) same_padding(in[i], extent[i], stride[i], lower, before[i], after[i]);
-  } else if (PyUnicode_Check(object)) {
-    if (!is_string(object, "valid"))
+  if (PyUnicode_Check(object)) {
+    if (is_string(object, "same"))
+      p.rule = Padding::same;
+    else if (is_string(object, "same_lower"))
+      p.rule = Padding::same_lower;
+    else if (!is_string(object, "valid"))
       value_error("padding: expected an integer, a tuple, 'valid', 'same' or 'same_lower', got %R", object);
   } else if (PyTuple_Check(object) || PyList_Check(object)) {
     const Ref items = as_tuple(object);
@@ -249,16 +266,17 @@ void padding_arg(PyObject* object, int spatial, const int64_t in[3], const int64
       if (PyTuple_Check(item) || PyList_Check(item)) {
         const Ref pair = as_tuple(item);
         if (PyTuple_GET_SIZE(pair.get()) != 2) value_error("padding: expected (before, after) pairs, got %R", object);
-        before[first + i] = int_arg(PyTuple_GET_ITEM(pair.get(), 0), "padding", 0);
-        after[first + i] = int_arg(PyTuple_GET_ITEM(pair.get(), 1), "padding", 0);
+        p.before[first + i] = int_arg(PyTuple_GET_ITEM(pair.get(), 0), "padding", 0);
+        p.after[first + i] = int_arg(PyTuple_GET_ITEM(pair.get(), 1), "padding", 0);
       } else {
-        before[first + i] = after[first + i] = int_arg(item, "padding", 0);
+        p.before[first + i] = p.after[first + i] = int_arg(item, "padding", 0);
       }
     }
   } else {
     const int64_t v = int_arg(object, "padding", 0);
-    for (int i = first; i < 3; i++) before[i] = after[i] = v;
+    for (int i = first; i < 3; i++) p.before[i] = p.after[i] = v;
   }
+  return p;
 }
 
 bool is_string(PyObject* object, const char* text) {

@@ -66,13 +66,14 @@ Array index_array_arg(PyObject* object, const char* name);  // int64; dtype is m
 std::string shape_text(int ndim, const npy_intp* shape);
 const char* dtype_text(DType dtype);
 inline int type_number(DType t) { return t == DType::f32 ? NPY_FLOAT : NPY_DOUBLE; }
-void same_dtype(const Array& a, const char* a_name, const Array& b, const char* b_name);
+void same_dtype(const Array& a, const char* name, DType expected, const char* like);
 
 // Channels-first or channels-last arrays of `spatial` dimensions, batched or not, as (n, c, d, h, w).
 struct View {
   int64_t shape[5], strides[5];
   bool batched;
 };
+constexpr int64_t kOpen = -1;  // a size that is not known yet
 struct Layout {
   int spatial;
   bool channels_last;
@@ -83,6 +84,9 @@ Layout layout_arg(PyObject* object, int spatial);
 View view_of(const Array& array, const Layout& layout, const char* name);
 // A size given as a tuple, in the order of the layout.
 View size_arg(PyObject* object, const Layout& layout, const char* name);
+// The same with None, which becomes kOpen, for any size but that of the channels.
+View open_size_arg(PyObject* object, const Layout& layout, const char* name);
+// A shape as Python writes it, kOpen as None.
 std::string view_text(const int64_t shape[5], const Layout& layout, bool batched);
 void strides_of(PyArrayObject* array, const Layout& layout, bool batched, int64_t strides[5]);
 
@@ -90,10 +94,16 @@ void strides_of(PyArrayObject* array, const Layout& layout, bool batched, int64_
 int64_t int_arg(PyObject* object, const char* name, int64_t low);
 // One integer, or one for each spatial dimension; fills the last `spatial` of three and leaves 1 before them.
 void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]);
-// Elements before and after the input along each axis: a number, one a dimension, (before, after) pairs, or a rule by
-// name, which for "same" depends on the elements that a kernel spans.
-void padding_arg(PyObject* object, int spatial, const int64_t in[3], const int64_t extent[3], const int64_t stride[3],
-                 int64_t before[3], int64_t after[3]);
+// Elements before and after the input along each axis, or the rule that says how many.
+struct Padding {
+  enum Rule { given, same, same_lower } rule = given;
+  int64_t before[3] = {}, after[3] = {};
+  // `extent`: the elements that a kernel spans.
+  void resolve(const int64_t in[3], const int64_t extent[3], const int64_t stride[3], int64_t to_before[3],
+               int64_t to_after[3]) const;
+};
+// A number, one a dimension, (before, after) pairs, or a rule by name.
+Padding padding_arg(PyObject* object, int spatial);
 bool is_string(PyObject* object, const char* text);
 bool bool_arg(PyObject* object, const char* name);
 int64_t threads_arg(PyObject* object);        // None: the configuration's

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/register.h"
+#include "conv/autotune.h"
 #include "conv/conv.h"
 #include "core/isa.h"
 #include "core/machine.h"
@@ -34,6 +35,7 @@ void register_config(py::module_& m) {
           [](Config& c, const std::string& name) { c.isa = int64_t(isa_from_name(name)); })
       .def_readwrite("threads", &Config::threads)
       .def_readwrite("max_workspace", &Config::max_workspace)
+      .def_readwrite("autotune", &Config::autotune)
       .def_property(
           "keep_denormals", [](const Config& c) { return c.keep_denormals != 0; },
           [](Config& c, bool keep) { c.keep_denormals = keep; })
@@ -69,6 +71,16 @@ void register_config(py::module_& m) {
     const PlanCacheInfo i = plan_cache_info();
     return py::make_tuple(i.size, i.capacity, i.hits, i.misses);
   });
+  m.def("autotune_table", &autotune_table, py::arg("path"), "The number of the table of this file; of '': in memory.");
+  m.def("autotune_path", [](int64_t table) { return py::bytes(autotune_path(table)); }, py::arg("table"));
+  m.def(
+      "remember_times",
+      [](int64_t table, const std::string& key, const std::vector<std::pair<std::string, double>>& times) {
+        std::vector<TimedAlgorithm> r;
+        for (const auto& [name, seconds] : times) r.push_back({name, seconds});
+        remember_times(table, key, r);
+      },
+      py::arg("table"), py::arg("key"), py::arg("times"));
   m.def("clear_plan_cache", &clear_plan_cache);
 }
 

@@ -12,7 +12,7 @@ namespace konv {
 namespace {
 
 void run(const ConvProblem& p, const ConvTensors& t) {
-  ReleaseGil release(p.flops() > 1e5);
+  ReleaseGil release(p.flops() > kTinyFlops);
   run_conv(p, t);
 }
 
@@ -30,7 +30,7 @@ void forward_args(Forward& f, int spatial, PyObject* const* a) {
   f.x = array_arg(a[0], "input");
   f.w = array_arg(a[1], "weight");
   f.common = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[11], a[13], a[14]);
-  same_dtype(f.w, "weight", f.x, "input");
+  same_dtype(f.w, "weight", f.x.dtype, "input");
   f.xv = view_of(f.x, f.common.layout, "input");
   const View wv = weight_view(f.w, spatial);
   f.problem = problem_of(f.common, Direction::forward, f.x.dtype);
@@ -38,46 +38,18 @@ void forward_args(Forward& f, int spatial, PyObject* const* a) {
   set_kernel(f.problem, wv);
   channels(f.problem, wv.shape[1], "input");
   geometry(f.problem, f.common, "input");
-  f.bias = bias_arg(a[2], f.problem, f.x, "input");
+  f.bias = bias_arg(a[2], f.problem);
   activation_arg(a[9], f.problem);
-}
-
-// Adds the residual to the problem: with the result's strides, if need be by way of the result.
-const void* residual_arg(PyObject* object, ConvProblem& p, PyObject* out, const Layout& layout, bool batched) {
-  const Array r = array_arg(object, "residual");
-  PyArrayObject* y = reinterpret_cast<PyArrayObject*>(out);
-  if (r.ndim != PyArray_NDIM(y) || !std::equal(r.shape, r.shape + r.ndim, PyArray_DIMS(y)))
-    value_error("residual: expected the result's shape %s, got %s",
-                shape_text(PyArray_NDIM(y), PyArray_DIMS(y)).c_str(), shape_text(r.ndim, r.shape).c_str());
-  p.has_residual = 1;
-  int64_t strides[5];
-  strides_of(r.object, layout, batched, strides);
-  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-  bool same = true;
-  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == p.ys[i]);
-  const bool is_out = same && r.data == PyArray_DATA(y);
-  if (!is_out && share_memory(y, object))
-    value_error("residual: expected `out` itself, or memory that `out` does not share");
-  if (same) return r.data;
-  if (PyArray_CopyInto(y, r.object) < 0) throw PythonError();
-  return PyArray_DATA(y);
 }
 
 PyObject* conv(int spatial, PyObject* const* a) {
   Forward f;
   forward_args(f, spatial, a);
   ConvProblem& p = f.problem;
-  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-  const int type = type_number(p.dtype);
-  Ref out = a[12] == Py_None ? new_array(type, shape, f.common.layout, f.xv.batched,
-                                         !f.common.layout.channels_last && is_channels_last_memory(f.xv))
-                             : out_arg(a[12], type, shape, f.common.layout, f.xv.batched, {a[0], a[1], a[2]});
-  if (a[10] != Py_None) same_dtype(array_arg(a[10], "residual"), "residual", f.x, "input");
-  strides_of(out.array(), f.common.layout, f.xv.batched, p.ys);
+  Result result = result_args(p, f.common.layout, f.xv, a[12], a[10], {a[0], a[1], a[2]});
   const void* bias = p.has_bias ? PyArray_DATA(f.bias.array()) : nullptr;
-  const void* residual = a[10] == Py_None ? nullptr : residual_arg(a[10], p, out.get(), f.common.layout, f.xv.batched);
-  if (p.n > 0) run(p, {f.x.data, f.w.data, PyArray_DATA(out.array()), bias, residual});
-  return out.release();
+  if (p.n > 0) run(p, {f.x.data, f.w.data, PyArray_DATA(result.out.array()), bias, result.residual});
+  return result.out.release();
 }
 
 // input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, layout, algorithm, out, threads,
@@ -85,7 +57,7 @@ PyObject* conv(int spatial, PyObject* const* a) {
 PyObject* conv_input(int spatial, PyObject* const* a) {
   const Array w = array_arg(a[1], "weight"), dy = array_arg(a[2], "grad_output");
   const Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[11], a[12]);
-  same_dtype(w, "weight", dy, "grad_output");
+  same_dtype(w, "weight", dy.dtype, "grad_output");
   const View xv = size_arg(a[0], c.layout, "input_size"), wv = weight_view(w, spatial);
   const View yv = view_of(dy, c.layout, "grad_output");
   ConvProblem p = problem_of(c, Direction::input_gradient, dy.dtype);
@@ -113,7 +85,7 @@ PyObject* conv_input(int spatial, PyObject* const* a) {
 PyObject* conv_weight(int spatial, PyObject* const* a) {
   const Array x = array_arg(a[0], "input"), dy = array_arg(a[2], "grad_output");
   const Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[11], a[12]);
-  same_dtype(dy, "grad_output", x, "input");
+  same_dtype(dy, "grad_output", x.dtype, "input");
   const Layout weight_layout{spatial, false};
   if ((PyTuple_Check(a[1]) || PyList_Check(a[1])) && PySequence_Fast_GET_SIZE(a[1]) != spatial + 2)
     value_error("weight_size: expected %d sizes, got %R", spatial + 2, a[1]);
@@ -155,7 +127,7 @@ PyObject* conv_bias(PyObject* const* a) {
   npy_intp size = npy_intp(yv.shape[1]);
   if (a[2] != Py_None) {
     const Array given = array_arg(a[2], "out");
-    same_dtype(given, "out", dy, "grad_output");
+    same_dtype(given, "out", dy.dtype, "grad_output");
     if (given.ndim != 1 || given.shape[0] != size)
       value_error("out: expected shape (%lld,), got %s", (long long)size, shape_text(given.ndim, given.shape).c_str());
     if (!PyArray_ISWRITEABLE(given.object)) value_error("out: expected a writable array");
@@ -173,35 +145,31 @@ PyObject* conv_bias(PyObject* const* a) {
   return a[2];
 }
 
-// The arguments of conv, with shapes as tuples for input and weight, then the dtype's name.
+// input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
+// max_workspace, dtype, direction, plan
 PyObject* explain(PyObject* const* a) {
   const Common c = common_args(2, a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10]);
   const View xv = size_arg(a[0], c.layout, "input_shape"), wv = size_arg(a[1], Layout{2, false}, "weight_shape");
-  const bool single = is_string(a[11], "float32");
-  if (!single && !is_string(a[11], "float64")) value_error("dtype: expected 'float32' or 'float64', got %R", a[11]);
   Direction direction = Direction::forward;
   if (is_string(a[12], "input"))
     direction = Direction::input_gradient;
   else if (is_string(a[12], "weight"))
     direction = Direction::weight_gradient;
-  ConvProblem p = problem_of(c, direction, single ? DType::f32 : DType::f64);
+  ConvProblem p = problem_of(c, direction, dtype_arg(a[11]));
+  p.weights_ready = bool_arg(a[13], "plan");
   set_input(p, xv);
   set_kernel(p, wv);
   channels(p, wv.shape[1], "input_shape");
   geometry(p, c, "input_shape");
-  const auto contiguous = [](const int64_t shape[5], bool channels_last, int64_t strides[5]) {
-    const int first[] = {4, 3, 2, 1, 0}, last[] = {1, 4, 3, 2, 0};
-    int64_t step = 1;
-    for (int i : channels_last ? last : first) strides[i] = step, step *= std::max<int64_t>(1, shape[i]);
-  };
   const int64_t out[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-  contiguous(xv.shape, c.layout.channels_last, p.xs);
-  contiguous(wv.shape, false, p.ws);
-  contiguous(out, c.layout.channels_last, p.ys);
+  contiguous_strides(xv.shape, c.layout.channels_last, p.xs);
+  contiguous_strides(wv.shape, false, p.ws);
+  contiguous_strides(out, c.layout.channels_last, p.ys);
   Ref list(PyList_New(0));
   if (!list.get()) throw PythonError();
   for (const Explanation& e : explain_conv(p)) {
-    Ref row(Py_BuildValue("(ssdO)", e.name.c_str(), e.reason.c_str(), e.cost, e.chosen ? Py_True : Py_False));
+    Ref row(
+        Py_BuildValue("(ssddO)", e.name.c_str(), e.reason.c_str(), e.cost, e.seconds, e.chosen ? Py_True : Py_False));
     if (!row.get() || PyList_Append(list.get(), row.get()) < 0) throw PythonError();
   }
   return Py_BuildValue("(Ods)", list.get(), p.flops(), isa_name(Isa(p.isa)));
@@ -217,7 +185,7 @@ PyMethodDef conv_methods[] = {entry<15, conv2d>("conv2d"),
                               entry<13, conv2d_input>("conv2d_input"),
                               entry<13, conv2d_weight>("conv2d_weight"),
                               entry<4, conv_bias>("conv_bias"),
-                              entry<13, explain>("explain_conv2d"),
+                              entry<14, explain>("explain_conv2d"),
                               {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace konv

@@ -38,7 +38,7 @@ Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* d
   spatial_arg(stride, "stride", spatial, 1, c.stride);
   spatial_arg(dilation, "dilation", spatial, 1, c.dilation);
   c.groups = int_arg(groups, "groups", 1);
-  c.padding = padding;
+  c.padding = padding_arg(padding, spatial);
   if (!is_string(padding_mode, "zeros")) {
     if (!PyUnicode_Check(padding_mode))
       type_error("padding_mode: expected a string, got %s", Py_TYPE(padding_mode)->tp_name);
@@ -51,7 +51,6 @@ Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* d
 }
 
 void geometry(ConvProblem& p, const Common& c, const char* input_name) {
-  const int spatial = c.layout.spatial;
   std::copy_n(c.stride, 3, p.stride);
   std::copy_n(c.dilation, 3, p.dilation);
   int64_t after[3], extent[3];
@@ -61,7 +60,7 @@ void geometry(ConvProblem& p, const Common& c, const char* input_name) {
       value_error("%s: a spatial size is too large", p.kernel[i] > INT32_MAX ? "weight" : input_name);
     extent[i] = p.dilation[i] * (p.kernel[i] - 1) + 1;
   }
-  padding_arg(c.padding, spatial, p.in, extent, p.stride, p.pad, after);
+  c.padding.resolve(p.in, extent, p.stride, p.pad, after);
   double elements = 1;
   for (int i = 0; i < 3; i++) {
     const int64_t room = p.in[i] + p.pad[i] + after[i] - extent[i];
@@ -105,6 +104,7 @@ ConvProblem problem_of(const Common& c, Direction direction, DType dtype) {
   p.threads = c.threads;
   p.max_workspace = c.max_workspace;
   p.algorithm = c.algorithm;
+  if (p.algorithm < 0) p.autotune = config().autotune;
   p.precision = config().precision;
   p.groups = c.groups;
   return p;
@@ -119,6 +119,12 @@ void set_kernel(ConvProblem& p, const View& v) {
   p.k = v.shape[0];
   std::copy_n(v.shape + 2, 3, p.kernel);
   std::copy_n(v.strides, 5, p.ws);
+}
+
+DType dtype_arg(PyObject* object) {
+  if (is_string(object, "float32")) return DType::f32;
+  if (!is_string(object, "float64")) value_error("dtype: expected 'float32' or 'float64', got %R", object);
+  return DType::f64;
 }
 
 void activation_arg(PyObject* object, ConvProblem& p) {
@@ -151,16 +157,60 @@ void activation_arg(PyObject* object, ConvProblem& p) {
     value_error("activation: expected a finite parameter of %R, got %R", name, parameter);
 }
 
-Ref bias_arg(PyObject* object, ConvProblem& p, const Array& input, const char* input_name) {
-  if (object == Py_None) return Ref();
+Array bias_view(PyObject* object, const ConvProblem& p) {
   const Array b = array_arg(object, "bias");
-  same_dtype(b, "bias", input, input_name);
   if (b.ndim != 1 || b.shape[0] != p.k)
     value_error("bias: expected shape (%lld,), got %s", (long long)p.k, shape_text(b.ndim, b.shape).c_str());
+  return b;
+}
+
+Ref bias_arg(PyObject* object, ConvProblem& p) {
+  if (object == Py_None) return Ref();
+  const Array b = bias_view(object, p);
+  same_dtype(b, "bias", p.dtype, "input");
   Ref bias(reinterpret_cast<PyObject*>(PyArray_GETCONTIGUOUS(b.object)));
   if (!bias.get()) throw PythonError();
   p.has_bias = 1;
   return bias;
+}
+
+namespace {
+
+const void* residual_arg(PyObject* object, ConvProblem& p, PyArrayObject* y, const Layout& layout, bool batched) {
+  const Array r = array_arg(object, "residual");
+  if (r.ndim != PyArray_NDIM(y) || !std::equal(r.shape, r.shape + r.ndim, PyArray_DIMS(y)))
+    value_error("residual: expected the result's shape %s, got %s",
+                shape_text(PyArray_NDIM(y), PyArray_DIMS(y)).c_str(), shape_text(r.ndim, r.shape).c_str());
+  p.has_residual = 1;
+  int64_t strides[5];
+  strides_of(r.object, layout, batched, strides);
+  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  bool same = true;
+  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == p.ys[i]);
+  const bool is_out = same && r.data == PyArray_DATA(y);
+  if (!is_out && share_memory(y, object))
+    value_error("residual: expected `out` itself, or memory that `out` does not share");
+  if (same) return r.data;
+  if (p.n > 0) find_plan(p);  // throws for an algorithm that cannot, while nothing has been written
+  if (PyArray_CopyInto(y, r.object) < 0) throw PythonError();
+  return PyArray_DATA(y);
+}
+
+}  // namespace
+
+Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
+                   std::initializer_list<PyObject*> inputs) {
+  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  const int type = type_number(p.dtype);
+  Result r;
+  r.out = out == Py_None
+              ? new_array(type, shape, layout, view.batched, !layout.channels_last && is_channels_last_memory(view))
+              : out_arg(out, type, shape, layout, view.batched, inputs);
+  strides_of(r.out.array(), layout, view.batched, p.ys);
+  if (residual == Py_None) return r;
+  same_dtype(array_arg(residual, "residual"), "residual", p.dtype, "input");
+  r.residual = residual_arg(residual, p, r.out.array(), layout, view.batched);
+  return r;
 }
 
 }  // namespace konv

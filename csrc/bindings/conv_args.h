@@ -4,11 +4,14 @@
 
 namespace konv {
 
+// Smaller problems are over before another Python thread would run.
+constexpr double kTinyFlops = 1e5;
+
 // What all directions take. The Python layer passes every argument by position, in the order of these indices.
 struct Common {
   Layout layout;
   int64_t stride[3], dilation[3], groups;
-  PyObject *padding, *padding_mode;
+  Padding padding;
   int64_t algorithm, threads, max_workspace;
 };
 Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* dilation, PyObject* groups,
@@ -23,9 +26,21 @@ void set_kernel(ConvProblem& p, const View& v);
 void channels(ConvProblem& p, int64_t weight_channels, const char* input_name);
 // Fills what depends on the kernel's size: padding and output.
 void geometry(ConvProblem& p, const Common& c, const char* input_name);
+DType dtype_arg(PyObject* object);  // by name
 // A name, or a (name, parameter) pair.
 void activation_arg(PyObject* object, ConvProblem& p);
+// Where the result of a forward problem goes, and what is added to it.
+struct Result {
+  Ref out;
+  const void* residual = nullptr;  // with the result's strides
+};
+// Adds the result's strides and the residual to the problem; `out` and `residual` may be None. A residual of other
+// strides is copied into the result.
+Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
+                   std::initializer_list<PyObject*> inputs);
+// The bias: its shape is checked, its type is not.
+Array bias_view(PyObject* object, const ConvProblem& p);
 // A contiguous copy of the bias where it is not None, else an empty reference.
-Ref bias_arg(PyObject* object, ConvProblem& p, const Array& input, const char* input_name);
+Ref bias_arg(PyObject* object, ConvProblem& p);
 
 }  // namespace konv

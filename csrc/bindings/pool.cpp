@@ -48,7 +48,7 @@ void set_windows(PoolProblem& p, int spatial, PyObject* kernel_size, PyObject* s
     spatial_arg(stride, "stride", spatial, 1, p.stride);
   int64_t extent[3];
   for (int i = 0; i < 3; i++) extent[i] = (p.kernel[i] - 1) * p.dilation[i] + 1;
-  padding_arg(padding, spatial, p.in, extent, p.stride, p.pad, p.pad_after);
+  padding_arg(padding, spatial).resolve(p.in, extent, p.stride, p.pad, p.pad_after);
   const bool ceil = bool_arg(ceil_mode, "ceil_mode");
   for (int i = 0; i < 3; i++) {
     const Wide pad = Wide(std::max(p.pad[i], p.pad_after[i]));

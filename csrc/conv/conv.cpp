@@ -1,11 +1,9 @@
 #include "conv/conv.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iterator>
 #include <list>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <unordered_map>
 #include <utility>
@@ -14,6 +12,8 @@
 #  include <pthread.h>
 #endif
 
+#include "conv/autotune.h"
+#include "core/buffer.h"
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -31,6 +31,18 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
+// Those that compute the problem, the cheapest first; the reference only where there is no other.
+std::vector<int> candidates(const ConvProblem& p) {
+  std::vector<std::pair<double, int>> found;
+  for (int i = 0; i < kCount - 1; i++)
+    if (kAlgorithms[i]->supports(p).empty()) found.emplace_back(kAlgorithms[i]->cost(p), i);
+  std::sort(found.begin(), found.end());
+  std::vector<int> r;
+  for (const auto& [cost, i] : found) r.push_back(i);
+  if (r.empty()) r.push_back(kCount - 1);
+  return r;
+}
+
 int choose(const ConvProblem& p) {
   if (p.algorithm >= 0) {
     const std::string reason = kAlgorithms[p.algorithm]->supports(p);
@@ -39,14 +51,15 @@ int choose(const ConvProblem& p) {
                                   "' does not compute this problem: " + reason);
     return int(p.algorithm);
   }
-  int best = kCount - 1;
-  double best_cost = 0;
-  for (int i = 0; i < kCount - 1; i++) {
-    if (!kAlgorithms[i]->supports(p).empty()) continue;
-    const double cost = kAlgorithms[i]->cost(p);
-    if (best == kCount - 1 || cost < best_cost) best = i, best_cost = cost;
+  const std::vector<int> all = candidates(p);
+  if (p.autotune && all.size() > 1) {
+    std::vector<TimedAlgorithm> times = algorithm_times(p, all);
+    std::stable_sort(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
+    for (const TimedAlgorithm& t : times)
+      for (int i : all)
+        if (t.name == kAlgorithms[i]->name) return i;
   }
-  return best;
+  return all[0];
 }
 
 // Least recently used plans leave first. The mutex guards a look-up, never a run.
@@ -62,7 +75,10 @@ class PlanCache {
       }
       misses_++;
     }
-    std::shared_ptr<const ConvPlan> plan = kAlgorithms[choose(p)]->make_plan(p);
+    const int algorithm = choose(p);
+    std::unique_ptr<ConvPlan> made = kAlgorithms[algorithm]->make_plan(p);
+    made->algorithm = algorithm;
+    std::shared_ptr<const ConvPlan> plan = std::move(made);
     std::lock_guard lock(mutex_);
     if (auto it = index_.find(p); it != index_.end()) return it->second->second;
     order_.emplace_front(p, plan);
@@ -109,22 +125,16 @@ PlanCache& cache() {
 // Scratch that the calling thread keeps between calls.
 class Scratch {
  public:
-  ~Scratch() { std::free(data_); }
   char* get(int64_t bytes) {
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
-      bytes = (bytes + 4095) / 4096 * 4096;
-      data_ = static_cast<char*>(std::aligned_alloc(4096, size_t(bytes)));
-      if (!data_) throw std::bad_alloc();
-      size_ = bytes;
+    if (bytes > memory_.size()) {
+      memory_ = AlignedBuffer();
+      memory_ = AlignedBuffer(bytes, 4096);
     }
-    return data_;
+    return memory_.data();
   }
 
  private:
-  char* data_ = nullptr;
-  int64_t size_ = 0;
+  AlignedBuffer memory_;
 };
 
 }  // namespace
@@ -175,13 +185,22 @@ int algorithm_index(const std::string& name) {
   throw std::invalid_argument("algorithm: expected one of " + known + ", got '" + name + "'");
 }
 
+bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || kAlgorithms[p.algorithm]->supports(p).empty(); }
+
+const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
+
 std::vector<Explanation> explain_conv(const ConvProblem& p) {
   std::vector<Explanation> r;
   const int chosen = choose(p);
+  std::vector<TimedAlgorithm> times;
+  if (const std::vector<int> all = candidates(p); p.autotune && all.size() > 1) times = algorithm_times(p, all);
   for (int i = 0; i < kCount; i++) {
     std::string reason = kAlgorithms[i]->supports(p);
     const double cost = reason.empty() ? kAlgorithms[i]->cost(p) : 0;
-    r.push_back({kAlgorithms[i]->name, std::move(reason), cost, i == chosen});
+    Explanation e{kAlgorithms[i]->name, std::move(reason), cost, 0, i == chosen};
+    for (const TimedAlgorithm& t : times)
+      if (t.name == e.name) e.seconds = t.seconds;
+    r.push_back(std::move(e));
   }
   return r;
 }

@@ -17,9 +17,12 @@ void run_plan(const ConvPlan& plan, const ConvTensors& tensors, const char* pack
 void run_conv(const ConvProblem& problem, const ConvTensors& tensors);
 
 int algorithm_index(const std::string& name);  // -1 for "auto"; throws for an unknown name
+const Algorithm& algorithm_at(int index);
+bool supports_problem(const ConvProblem& problem);  // false where find_plan throws
 struct Explanation {
   std::string name, reason;  // the reason is empty where the algorithm computes the problem
   double cost;
+  double seconds;  // 0 where it was not timed
   bool chosen;
 };
 std::vector<Explanation> explain_conv(const ConvProblem& problem);

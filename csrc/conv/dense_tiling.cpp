@@ -44,8 +44,8 @@ double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int g
   const double store = p.out_stride[2] == 1 ? kDirectStore : kTransposeStore;
   // Unaligned vectors of pixels take two load slots each, beside one broadcast a row.
   const double load = std::max(1.0, double(rows + 4) / double(2 * rows));
-  // Planes gathered from channels-last pixels come element by element.
-  const double pack = p.in_stride[2] == 1 ? 0.0 : 1.5 * lanes * double(p.channels);
+  // Planes come from channels-last pixels by transposing, or element by element if there are few channels.
+  const double pack = p.in_stride[2] == 1 ? 0.0 : (p.channels >= 4 ? 0.5 : 1.5) * lanes * double(p.channels);
   return images * vectors * (double(blocks * rows) * (depth * load + store) + pack);
 }
 
@@ -63,7 +63,8 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   t.direct = input == DenseInput::in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
   t.cost = std::min(outputs_cost, pixels_cost);
   if (!t.direct)  // a copy of the input, once a tile
-    t.cost += 0.25 * double(p.n) * double(p.groups) * double(single.channels) * double(p.out[0] * p.out[1] * p.out[2]);
+    t.cost += 0.25 * double(p.n) * double(p.groups) * double(single.channels) * double(p.out[0] * p.out[1] * p.out[2]) *
+              double(p.step[0] * p.step[1] * p.step[2]);
   t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || single.channels == 1;
 
   if (t.lanes == Lanes::outputs) {

@@ -1,12 +1,14 @@
-// Depthwise forward and input gradient, in three forms. Rows: planar data and the usual square kernels, read where they
-// lie, the borders by masked loads. Pixels: channels last, with channels in the lanes; only pixels at the border look
-// at each tap. Packed: everything else; a band of one plane at a time is packed (padded, split by phase) into scratch.
+// Depthwise forward and input gradient, in three forms. Rows: planar data and the usual square kernels with steps
+// of 2, read where they lie, the borders by masked loads. Pixels: channels last, with channels in the lanes; only
+// pixels at the border look at each tap. Packed: everything else; a band of one plane at a time is packed (padded,
+// split by phase) into scratch.
 #include "conv/depthwise.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "conv/epilogue.h"
+#include "conv/grouped_pixels.h"
 #include "conv/packing.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -34,8 +36,7 @@ struct Stage {
   bool weights_in_place;   // the caller's are [group][output][tap] already
 
   Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
-    std::sort(p.taps.begin(), p.taps.end(),
-              [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
+    sort_taps(p);
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && 2 * p.groups >= lanes &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
@@ -67,15 +68,13 @@ struct Stage {
       tasks = p.n * p.groups * p.out[0] * tiles_h * tiles_w;
   }
 
-  // A 3x3, 5x5 or 7x7 kernel on consecutive rows, with steps of 1 or 2.
+  // A 3x3, 5x5 or 7x7 kernel on consecutive rows and columns, with steps of 2.
   bool is_square() const {
     const int64_t n = int64_t(p.taps.size()), size = n == 9 ? 3 : n == 25 ? 5 : n == 49 ? 7 : 0;
-    if (!size || p.step[1] != p.step[2] || p.step[1] > 2) return false;
-    const int64_t d = p.taps[1].at[2] - p.taps[0].at[2];
-    if (p.step[2] == 2 && d != 1) return false;
+    if (!size || p.step[1] != 2 || p.step[2] != 2) return false;
     for (int64_t i = 0; i < n; i++) {
       const int64_t *a = p.taps[size_t(i)].at, *first = p.taps[0].at;
-      if (a[0] != first[0] || a[1] != first[1] + i / size || a[2] != first[2] + i % size * d) return false;
+      if (a[0] != first[0] || a[1] != first[1] + i / size || a[2] != first[2] + i % size) return false;
     }
     return true;
   }
@@ -91,8 +90,12 @@ class DepthwisePlan final : public ConvPlan {
     int64_t weights = 0, mine = 0;
     for (Stage<T>& s : stages_) {
       s.weight_base = weights;
+      reads_weights = reads_weights || s.weights_in_place || problem.has_bias;
       if (!s.weights_in_place)
         weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
+      for (int64_t v : {int64_t(s.weights_in_place), int64_t(s.form == Form::pixels), s.p.grid[0], s.p.grid[1],
+                        s.p.grid[2], s.p.taps.empty() ? 0 : s.p.taps[0].weight})
+        packed_key.push_back(v);
       if (s.form == Form::packed)
         mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
       else if (!problem.ends_in_registers())
@@ -100,7 +103,6 @@ class DepthwisePlan final : public ConvPlan {
     }
     prepared_bytes = weights * int64_t(sizeof(T));
     workspace.per_thread = mine * int64_t(sizeof(T));
-    reads_weights = true;
   }
 
   void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
@@ -163,16 +165,16 @@ class DepthwisePlan final : public ConvPlan {
     const int64_t h0 = task % bands * kRowsBand, z = (task /= bands) % p.out[0];
     const int64_t group = (task /= p.out[0]) % p.groups, n = task / p.groups;
     DepthwiseRows<T> d{};
-    d.size = taps == 9 ? 3 : taps == 25 ? 5 : 7, d.step = int(p.step[1]);
-    d.width = p.in[2], d.first = p.taps[0].at[2], d.dx = p.taps[1].at[2] - p.taps[0].at[2];
+    d.size = taps == 9 ? 3 : taps == 25 ? 5 : 7;
+    d.width = p.in[2], d.first = p.taps[0].at[2];
     d.rows = std::min(kRowsBand, p.out[1] - h0), d.cols = p.out[2], d.out_pitch = p.out_stride[1];
     const T* row[2 * kRowsBand + 7];
     d.row = row;
     const int64_t iz = z * p.step[0] + p.taps[0].at[0];
     for (int64_t c = 0; c < p.channels; c++) {
       const T* plane = run.in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
-      for (int64_t i = 0; i < (d.rows - 1) * d.step + d.size; i++) {
-        const int64_t iy = h0 * d.step + p.taps[0].at[1] + i;
+      for (int64_t i = 0; i < 2 * (d.rows - 1) + d.size; i++) {
+        const int64_t iy = 2 * h0 + p.taps[0].at[1] + i;
         row[i] = iz >= 0 && iz < p.in[0] && iy >= 0 && iy < p.in[1] ? plane + iy * p.in_stride[1] : nullptr;
       }
       for (int64_t o = 0; o < p.outputs; o++) {
@@ -190,7 +192,7 @@ class DepthwisePlan final : public ConvPlan {
         DepthwiseRows<T> part = d;
         part.out = run.scratch, part.out_pitch = d.cols;
         for (int64_t r = 0; r < d.rows; r += s.unfinished) {
-          part.row = row + r * d.step, part.rows = std::min(s.unfinished, d.rows - r);
+          part.row = row + 2 * r, part.rows = std::min(s.unfinished, d.rows - r);
           kernel_.depthwise_rows(part);
           run.epilogue.finish(run.scratch, d.cols, part.rows, d.cols, dst + r * d.out_pitch, d.out_pitch);
         }
@@ -224,22 +226,13 @@ class DepthwisePlan final : public ConvPlan {
         if (!unit && c > 0) exchange(p, dst, tile, s.tile_w, rows, cols, false);
         kernel_.depthwise_plane(d);
         if (!run.epilogue.in_registers())
-          finish_tile(p, run.epilogue, tile, s.tile_w, rows, cols, dst);
+          run.epilogue.store_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1], p.out_stride[2]);
         else if (p.out_stride[2] == 2)
           kernel_.spread_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1]);
         else if (!unit)
           exchange(p, dst, tile, s.tile_w, rows, cols, true);
       }
     }
-  }
-
-  static void finish_tile(const TapProblem& p, const Epilogue<T>& epilogue, T* tile, int64_t ld, int64_t rows,
-                          int64_t cols, T* dst) {
-    if (p.out_stride[2] == 1) return epilogue.finish(tile, ld, rows, cols, dst, p.out_stride[1]);
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t c = 0; c < cols; c += 32)
-        epilogue.store(tile + r * ld + c, ld, 1, std::min<int64_t>(32, cols - c),
-                       dst + r * p.out_stride[1] + c * p.out_stride[2], p.out_stride[1], p.out_stride[2]);
   }
 
   // Between a contiguous tile and strided output pixels.
@@ -293,17 +286,41 @@ class DepthwisePlan final : public ConvPlan {
 };
 
 std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
+  if (p.xs[1] == 1 && fits_grouped_pixels(p)) return make_grouped_pixels_plan(p);
+  if (auto plan = make_depthwise_spread_plan(p)) return plan;
   if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
   if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);
   return std::make_unique<DepthwisePlan<double>>(p);
 }
 
-// Half a load for each multiplication, and the packing.
+// A load for each multiplication, half of it hidden; filling bands, pixel by pixel where they are not contiguous.
+template <class T>
+double depthwise_cost(const ConvProblem& conv, int lanes) {
+  if (conv.direction == Direction::weight_gradient) {
+    const double in = double(conv.n * conv.c) * double(conv.in[0] * conv.in[1] * conv.in[2]);
+    const double out = double(conv.n * conv.k) * double(conv.out_pixels());
+    const bool rows = conv.xs[4] == 1 && conv.ys[4] == 1;
+    return 1.5 * conv.flops() / 2 / lanes + (rows ? 3 * in / lanes : 2 * (in + out));
+  }
+  double cost = 0;
+  for (TapProblem& problem : tap_problems(conv)) {
+    const Stage<T> s(std::move(problem), lanes);
+    const TapProblem& p = s.p;
+    const double planes = double(p.n * p.out[0]), rows = double(p.out[1]);
+    if (s.form == Form::pixels) {
+      cost += 1.5 * planes * rows * double(p.out[2] * int64_t(p.taps.size()) * ceil_div(p.groups, lanes));
+      continue;
+    }
+    const double row = double(ceil_div(p.out[2], lanes) * p.channels * p.groups) * planes;
+    cost += row * rows * double(p.outputs) * (1.5 * double(p.taps.size()) + (s.form == Form::packed ? 12 : 0));
+    if (s.form == Form::packed) cost += (p.in_stride[2] == 1 ? 3 : 3 * lanes) * row * double(p.in[1]);
+  }
+  return cost;
+}
 double depthwise_cost(const ConvProblem& p) {
+  if (p.xs[1] == 1 && fits_grouped_pixels(p)) return grouped_pixels_cost(p);
   const KernelTable& table = kernel_table(Isa(p.isa));
-  const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
-  const double vectors = p.flops() / 2 / lanes;
-  return 1.5 * vectors + double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) * 3 / lanes;
+  return p.dtype == DType::f32 ? depthwise_cost<float>(p, table.f32.lanes) : depthwise_cost<double>(p, table.f64.lanes);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Depthwise weight gradient: for every channel and tap the dot product of the output gradient with the shifted input.
-// One task sums all images for its channels, so the result does not depend on the number of threads.
+// Planar data and rows of 3, 5 or 7 taps: read where they lie, with the sums of several rows of taps in registers.
+// Anything else: packed bands, or channels in the lanes, one tap at a time. Sums are cut into parts by the problem
+// alone, so that results do not depend on the number of threads.
 #include <algorithm>
 
 #include "conv/depthwise.h"
@@ -10,6 +12,9 @@
 namespace konv {
 
 namespace {
+
+constexpr int64_t kBandPixels = 32768;  // that one sum in registers takes in at most
+constexpr int64_t kWantedTasks = 16;    // planes times parts
 
 template <class T>
 class DepthwiseWeightGradientPlan final : public ConvPlan {
@@ -23,6 +28,10 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     taps_ = int64_t(p_.taps.size());
     pixels_ = p_.in_c == 1 && p_.out_c == 1 && p_.outputs == 1 && p_.groups > 1;
     const int64_t L = kernel_.lanes;
+    if (fits_rows()) {
+      plan_rows();
+      return;
+    }
     if (pixels_) {
       workspace.per_thread = taps_ * L * int64_t(sizeof(T));
       return;
@@ -36,6 +45,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     const T *x = static_cast<const T*>(tensors.x), *dy = static_cast<const T*>(tensors.y);
     T* dw = static_cast<T*>(tensors.w);
     if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);
+    if (rows_) return run_rows(x, dy, dw, reinterpret_cast<T*>(ws.shared));
     const int64_t tasks = pixels_ ? ceil_div(p_.groups, kernel_.lanes) : p_.groups * p_.outputs;
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
@@ -47,6 +57,64 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   }
 
  private:
+  bool fits_rows() const {
+    const int64_t cols = p_.grid[2];
+    if (p_.in_stride[2] != 1 || p_.out_stride[2] != 1 || p_.grid[0] != 1 || (cols != 3 && cols != 5 && cols != 7) ||
+        p_.step[1] != p_.step[2] || p_.step[1] > 2)
+      return false;
+    for (int64_t i = 0; i < taps_; i++)
+      for (int a = 0; a < 3; a++)
+        if (p_.taps[size_t(i)].at[a] != p_.taps[0].at[a] + (a == 1 ? i / cols : a == 2 ? i % cols : 0)) return false;
+    return true;
+  }
+
+  // Bands of rows, and parts of them.
+  void plan_rows() {
+    rows_ = true;
+    const int64_t planes = p_.groups * p_.outputs, images = std::max<int64_t>(1, p_.n * p_.out[0]);
+    const int64_t wanted = std::max<int64_t>(1, kWantedTasks / planes);
+    const int64_t cuts = std::max(ceil_div(wanted, images), ceil_div(p_.out[1] * p_.out[2], kBandPixels));
+    band_h_ = round_up(ceil_div(p_.out[1], cuts), std::min<int64_t>(p_.out[1], 28));
+    bands_h_ = ceil_div(p_.out[1], band_h_);
+    parts_ = std::min(wanted, images * bands_h_);
+    workspace.shared = parts_ * planes * taps_ * int64_t(sizeof(T));
+  }
+
+  void run_rows(const T* x, const T* dy, T* dw, T* sums) const {
+    const int64_t planes = p_.groups * p_.outputs, tasks = planes * parts_;
+    const int64_t grain = std::max<int64_t>(1, tasks / (32 * threads));
+    parallel_for(ceil_div(tasks, grain), threads, [&](int64_t chunk, int) {
+      for (int64_t task = chunk * grain; task < std::min(tasks, (chunk + 1) * grain); task++)
+        sum_part(task / planes, task % planes, x, dy, sums + task * taps_);
+    });
+    for (int64_t part = 1; part < parts_; part++)
+      kernel_.add_rows(sums + part * planes * taps_, 0, 1, planes * taps_, sums, 0);
+    for (int64_t k = 0; k < planes; k++) {
+      T* dst = dw + k / p_.outputs * p_.w_group + k % p_.outputs * p_.w_output;
+      for (int64_t t = 0; t < taps_; t++) dst[p_.taps[size_t(t)].weight] = sums[k * taps_ + t];
+    }
+  }
+
+  void sum_part(int64_t part, int64_t k, const T* x, const T* dy, T* sums) const {
+    const int64_t bands = p_.n * p_.out[0] * bands_h_;
+    DepthwiseSums<T> d{};
+    d.x_pitch = p_.in_stride[1], d.width = p_.in[2], d.first = p_.taps[0].at[2];
+    d.tap_rows = p_.grid[1], d.taps = int(p_.grid[2]), d.step = int(p_.step[1]);
+    d.dy_pitch = p_.out_stride[1], d.cols = p_.out[2];
+    d.sums = sums;
+    std::fill_n(sums, taps_, T(0));
+    for (int64_t band = bands * part / parts_; band < bands * (part + 1) / parts_; band++) {
+      const int64_t h = band % bands_h_ * band_h_, z = band / bands_h_ % p_.out[0], n = band / bands_h_ / p_.out[0];
+      const int64_t iz = z * p_.step[0] + p_.taps[0].at[0], iy = h * p_.step[1] + p_.taps[0].at[1];
+      if (iz < 0 || iz >= p_.in[0]) continue;
+      d.row_low = -iy, d.row_high = p_.in[1] - iy;
+      d.x = x + n * p_.in_n + k / p_.outputs * p_.in_c + iz * p_.in_stride[0] + iy * p_.in_stride[1];
+      d.dy = dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1];
+      d.rows = std::min(band_h_, p_.out[1] - h);
+      kernel_.depthwise_sums(d);
+    }
+  }
+
   void run_plane(int64_t k, const T* x, const T* dy, T* dw, T* packed) const {
     T *tile = packed + packing_.size, *sums = tile + band_h_ * band_w_;
     const int64_t channel = k / p_.outputs;
@@ -103,8 +171,8 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   TapProblem p_;
   InputPacking<T> packing_;
-  bool pixels_;
-  int64_t taps_, band_h_ = 0, band_w_ = 0;
+  bool pixels_, rows_ = false;
+  int64_t taps_, band_h_ = 0, band_w_ = 0, bands_h_ = 0, parts_ = 1;
 };
 
 }  // namespace

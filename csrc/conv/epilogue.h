@@ -40,6 +40,15 @@ class Epilogue {
                  col_stride);
   }
 
+  // The same for rows of any length.
+  void store_rows(T* tile, int64_t ld, int64_t rows, int64_t cols, T* dst, int64_t row_stride,
+                  int64_t col_stride) const {
+    if (col_stride == 1) return finish(tile, ld, rows, cols, dst, row_stride);
+    for (int64_t c = 0; c < cols; c += kMaxCols)
+      store(tile + c, ld, rows, cols - c < kMaxCols ? cols - c : kMaxCols, dst + c * col_stride, row_stride,
+            col_stride);
+  }
+
  private:
   static constexpr int64_t kRows = 16;
 

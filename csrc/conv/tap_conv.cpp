@@ -80,6 +80,7 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
       for (int64_t x = 0; x < phase_count(p, 2); x++) {
         const int64_t phase[3] = {z, y, x};
         TapProblem q = t;
+        std::copy_n(phase, 3, q.phase);
         std::vector<AxisTap> taps[3];
         for (int i = 0; i < 3; i++) {
           q.out[i] = (p.in[i] - phase[i] + p.stride[i] - 1) / p.stride[i];
@@ -91,6 +92,11 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
         all.push_back(std::move(q));
       }
   return all;
+}
+
+void sort_taps(TapProblem& p) {
+  std::sort(p.taps.begin(), p.taps.end(),
+            [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });
 }
 
 bool leaves_gaps(const ConvProblem& p, size_t problems) {

@@ -18,6 +18,7 @@ struct Tap {
 struct TapProblem {
   int64_t n, groups, channels, outputs;  // channels and outputs of one group
   int64_t in[3], out[3], step[3];
+  int64_t phase[3];       // of the input gradient: the first output's position in the whole result
   std::vector<Tap> taps;  // a grid, z outermost and x innermost
   int64_t grid[3];
   int64_t in_n, in_c, in_stride[3];  // a group's channels follow the previous group's
@@ -28,6 +29,8 @@ struct TapProblem {
 // One entry for forward; for the input gradient one for each phase that some kernel element reaches. Kernel elements
 // that see only padding are left out.
 std::vector<TapProblem> tap_problems(const ConvProblem& problem);
+// Puts taps in the order of their offsets.
+void sort_taps(TapProblem& p);
 // Whether so many problems leave some of the input gradient unwritten, so that it must be zeroed first.
 bool leaves_gaps(const ConvProblem& problem, size_t problems);
 // Zeroes the result of either gradient.

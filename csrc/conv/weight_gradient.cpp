@@ -54,7 +54,7 @@ class WeightGradientPlan final : public ConvPlan {
     parallel_for(blocks * parts_, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
       const int64_t part = task / blocks, block = task % blocks;
-      T* sums = parts_ > 1 ? parts + task * sums_size_ : scratch + packing_.size + packed_y_;
+      T* sums = parts_ > 1 ? parts + task * sums_size_ : scratch + packing_.size + gathered_ + packed_y_;
       run_part(block, part, x, dy, sums, scratch);
       if (parts_ == 1) store_block(block, sums, dw);
     });
@@ -119,11 +119,11 @@ class WeightGradientPlan final : public ConvPlan {
     const int64_t all_sums = p_.groups * (p_.outputs + width_) * p_.channels * taps_ * item;
     const int64_t parts = std::max<int64_t>(
         1, std::min({ceil_div(kWantedTasks, blocks), rows, rows * p_.out[2] / kPartPixels, kPartsBytes / all_sums}));
+    gathers_ = gather_pays();
     planes_ = p_.in_c != 1;
+    const int64_t pixel = (band_k_ + (gathers_ ? band_c_ * taps_ : 0)) * item;
     const InputPacking<T> shape(p_, true, 1, 1, 1, 1);
-    const auto bytes = [&](int64_t h, int64_t w) {
-      return band_c_ * packed_bytes(shape, h, w) + h * w * band_k_ * item;
-    };
+    const auto bytes = [&](int64_t h, int64_t w) { return band_c_ * packed_bytes(shape, h, w) + h * w * pixel; };
     const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
     band_w_ = p_.out[2];
     while (band_w_ > 16 && bytes(1, band_w_) > budget) band_w_ = ceil_div(band_w_, 2);
@@ -138,25 +138,29 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
   void layout() {
-    packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
+    if (gathers_)
+      plan_gather();
+    else
+      packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
     packed_y_ = round_up(band_h_ * band_w_ * k_block_, 16);
     const int64_t cols = p_.grid[2];
     rows_along_taps_ = p_.channels <= 4 && cols > 1 && cols <= kernel_.gemm_rows && p_.grid[0] == 1 && p_.step[2] == 1;
     tap_step_ = cols > 1 ? packing_.tap_off[1] - packing_.tap_off[0] : 0;
     for (int64_t h = 0; h < band_h_; h++)
-      for (int64_t w = 0; w < band_w_; w++) x_off_.push_back(h * packing_.row + w * packing_.pixel);
+      for (int64_t w = 0; w < band_w_; w++)
+        x_off_.push_back(gathers_ ? (h * band_w_ + w) * gather_ld_ : h * packing_.row + w * packing_.pixel);
     for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
     y_off_.resize(y_off_.size() + kGemmPrefetch, y_off_.back());
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
     workspace.shared = parts_ > 1 ? blocks * parts_ * sums_size_ * int64_t(sizeof(T)) : 0;
-    workspace.per_thread = (packing_.size + packed_y_ + (parts_ > 1 ? 0 : sums_size_)) * int64_t(sizeof(T));
+    workspace.per_thread = (packing_.size + gathered_ + packed_y_ + (parts_ > 1 ? 0 : sums_size_)) * int64_t(sizeof(T));
   }
 
   void run_part(int64_t block, int64_t part, const T* x, const T* dy, T* sums, T* scratch) const {
     const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
     const int64_t c0 = cb * c_block_, channels = std::min(c_block_, p_.channels - c0);
     const int64_t k0 = kb * k_block_, outputs = std::min(k_block_, p_.outputs - k0);
-    T *packed_x = scratch, *packed_y = scratch + packing_.size;
+    T *packed_x = scratch, *gathered = scratch + packing_.size, *packed_y = gathered + gathered_;
     const int64_t first = bands_ * part / parts_, last = bands_ * (part + 1) / parts_;
     for (int64_t band = first; band < last; band++) {
       int64_t i = band;
@@ -164,11 +168,15 @@ class WeightGradientPlan final : public ConvPlan {
       const int64_t z = (i /= bands_h_) % p_.out[0], n = i / p_.out[0];
       const int64_t h = std::min(band_h_, p_.out[1] - h0), w = std::min(band_w_, p_.out[2] - w0);
       const T* image = x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c;
-      (planes_ ? kernel_.pack_planes : kernel_.pack_pixels)(packing_.region(p_, image, channels, z, h0, w0, packed_x));
+      if (gathers_)
+        gather(image, channels, z, h0, h, w0, w, packed_x, gathered);
+      else
+        (planes_ ? kernel_.pack_planes
+                 : kernel_.pack_pixels)(packing_.region(p_, image, channels, z, h0, w0, packed_x));
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
                  w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
-      multiply(channels, outputs, h0, h, w, packed_x, packed_y, sums, band == first);
+      multiply(channels, outputs, h0, h, w, gathers_ ? gathered : packed_x, packed_y, sums, band == first);
     }
   }
 
@@ -240,6 +248,57 @@ class WeightGradientPlan final : public ConvPlan {
       }
   }
 
+  // Rows are all taps of all channels, gathered for each pixel.
+  void gathered_tiles(GemmTile<T> g, int64_t channels, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
+                      Gemm gemm) const {
+    const int64_t all = channels * taps_, tiles = ceil_div(all, kernel_.gemm_rows);
+    g.a_ld = 1;
+    g.ldc = k_block_;
+    g.a_off = x_off_.data(), g.b_off = y_off_.data();
+    g.kc = runs == 1 ? h * w : w;
+    for (int64_t tile = 0; tile < tiles; tile++) {
+      const int64_t first = all * tile / tiles, rows = all * (tile + 1) / tiles - first, half = (rows + 1) / 2;
+      g.a0 = x + first, g.a1 = g.a0 + half;
+      g.c0 = sums + first * k_block_;
+      g.c1 = g.c0 + half * g.ldc;
+      gemm[1][rows](g);
+    }
+  }
+
+  // One or two channels give the other forms few rows a tile where columns are strided, and where one vector holds all
+  // outputs. Taps of a kernel row have to lie side by side.
+  bool gather_pays() const {
+    const bool few = p_.step[2] != 1 || (p_.grid[2] > 3 && p_.outputs <= kernel_.lanes);
+    if (!few || p_.channels > 2 || p_.grid[2] == 1 || p_.grid[0] != 1) return false;
+    for (int64_t i = 0; i < taps_; i++)
+      if (p_.taps[size_t(i)].at[2] != p_.taps[0].at[2] + i % p_.grid[2]) return false;
+    return true;
+  }
+
+  // Padded planes of the band, not split by phase, and from them for each pixel the values of all taps.
+  void plan_gather() {
+    padded_ = p_;
+    std::fill_n(padded_.step, 3, 1);
+    const int64_t rows = (band_h_ - 1) * p_.step[1] + 1, cols = (band_w_ - 1) * p_.step[2] + 1;
+    packing_ = InputPacking<T>(padded_, true, c_block_, rows, cols, kernel_.lanes);
+    packing_.size = round_up(packing_.size + 64 / int64_t(sizeof(T)), 16);
+    for (int64_t c = 0; c < c_block_; c++)
+      for (int64_t t = 0; t < taps_; t += p_.grid[2])
+        runs_off_.push_back(c * packing_.channel + packing_.tap_off[size_t(t)]);
+    gather_ld_ = c_block_ * taps_;
+    gathered_ = round_up(band_h_ * band_w_ * gather_ld_ + 64, 16);
+  }
+
+  void gather(const T* image, int64_t channels, int64_t z, int64_t h0, int64_t h, int64_t w0, int64_t w, T* packed,
+              T* gathered) const {
+    PackRegion<T> region =
+        packing_.region(padded_, image, channels, z * p_.step[0], h0 * p_.step[1], w0 * p_.step[2], packed);
+    kernel_.pack_planes(region);
+    for (int64_t r = 0; r < h; r++)
+      kernel_.gather_taps(packed + r * p_.step[1] * packing_.row, p_.step[2], runs_off_.data(), channels * p_.grid[1],
+                          p_.grid[2], w, gathered + r * band_w_ * gather_ld_, gather_ld_);
+  }
+
   // Rows of the band [h0, h0 + h) for which tap t reads inside the image.
   struct Rows {
     int64_t first, last;
@@ -262,8 +321,10 @@ class WeightGradientPlan final : public ConvPlan {
       for (int64_t k = 0, panel = 0; k < outputs; k += width_, panel++) {
         const int vectors = outputs - k > kernel_.lanes ? 2 : 1;
         g.b = packed_y + (panel * band_h_ + run) * band_w_ * width_;
-        const T* x = packed_x + run * packing_.row;
-        if (rows_along_taps_)
+        const T* x = packed_x + x_off_[size_t(run * band_w_)];
+        if (gathers_)
+          gathered_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
+        else if (rows_along_taps_)
           tap_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
         else
           channel_tiles(g, channels, h0, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
@@ -304,6 +365,11 @@ class WeightGradientPlan final : public ConvPlan {
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
   bool planes_, exchanged_ = false, rows_along_taps_ = false;
   int64_t tap_step_ = 0;  // between the taps of a kernel row, in the packed input
+  // Where x is gathered for all taps of each pixel:
+  bool gathers_ = false;
+  TapProblem padded_;
+  std::vector<int64_t> runs_off_;  // of kernel rows in the padded planes
+  int64_t gather_ld_ = 0, gathered_ = 0;
   int64_t packed_y_;
   std::vector<int64_t> x_off_, y_off_;  // of the band's pixels in the packed operands
 };

@@ -12,6 +12,7 @@ struct Config {
   int64_t threads;
   int64_t max_workspace;  // bytes of scratch a thread beyond packed weights
   int64_t keep_denormals;
+  int64_t autotune;  // table of conv/autotune.h, or 0
   Precision precision;
 };
 

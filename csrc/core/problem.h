@@ -23,6 +23,7 @@ struct ConvProblem {
   Direction direction;
   int64_t isa, threads, max_workspace;
   int64_t algorithm;  // index into the list of algorithms, or -1: choose
+  int64_t autotune;   // 0: by estimated cost; else by time, as a table of conv/autotune.h has it
   Precision precision;
   int64_t weights_ready;  // weights are prepared once for many runs
   int64_t has_bias, has_residual;
@@ -46,6 +47,16 @@ struct ConvProblem {
   bool relu_in_registers() const { return !has_residual && activation == Activation::relu; }
   bool is_depthwise() const { return groups == c && c > 0; }
 };
+
+// Elements between neighbours of a contiguous tensor, channels innermost or (n, c, d, h, w).
+inline void contiguous_strides(const int64_t shape[5], bool channels_last, int64_t strides[5]) {
+  static constexpr int kFirst[] = {4, 3, 2, 1, 0}, kLast[] = {1, 4, 3, 2, 0};
+  int64_t step = 1;
+  for (int i : channels_last ? kLast : kFirst) {
+    strides[i] = step;
+    if (shape[i] > 1) step *= shape[i];
+  }
+}
 
 struct ConvProblemHash {
   size_t operator()(const ConvProblem& p) const {

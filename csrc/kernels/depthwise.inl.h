@@ -1,7 +1,7 @@
 // Depthwise convolution: one filter a channel, no sum over channels, so memory and loads set the pace.
 //
-// Rows: pixels of a row are the lanes; for the usual square kernels a strip of output rows stays in registers. Plane:
-// any kernel, from packed input. Pixels: channels are the lanes, a run of pixels shares each weight.
+// Rows: pixels of a row are the lanes; for the usual square kernels with steps of 2 a strip of output rows stays in
+// registers. Plane: any kernel, from packed input. Pixels: channels are the lanes, a run of pixels shares each weight.
 #pragma once
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -23,42 +23,32 @@ KONV_INLINE Vec<T> load_inside(const T* p, LaneSpan s, bool whole) {
   return v;
 }
 
-// The input vectors that meet the kernel's columns: v[s] lane l = row[first + l * Step + s * dx]. With steps of 2 they
-// are the even and odd lanes of one stretch of the row, shifted by a lane for every second column.
-template <class T, int Size, int Step>
+// The input vectors that meet the kernel's columns: v[s] lane l = row[first + 2 * l + s]. They are the even and odd
+// lanes of one stretch of the row, shifted by a lane for every second column.
+template <class T, int Size>
 struct DepthwiseColumns {
   static constexpr int L = kLanes<T>;
-  int64_t first, dx, width;
-  LaneSpan span[Step == 1 ? Size : 2];
+  int64_t first, width;
+  LaneSpan span[2];
 
-  static inline __attribute__((always_inline)) DepthwiseColumns at(int64_t first, int64_t dx, int64_t width) {
-    DepthwiseColumns c;
-    c.first = first, c.dx = dx, c.width = width;
-    KONV_UNROLL
-    for (int i = 0; i < (Step == 1 ? Size : 2); i++)
-      c.span[i] = lanes_inside<T>(first + (Step == 1 ? i * dx : i * L), width);
-    return c;
+  static inline __attribute__((always_inline)) DepthwiseColumns at(int64_t first, int64_t width) {
+    return {first, width, {lanes_inside<T>(first, width), lanes_inside<T>(first + L, width)}};
   }
   __attribute__((always_inline)) void load_row(const T* row, bool whole, Vec<T>* v) const {
-    if constexpr (Step == 1) {
-      KONV_UNROLL
-      for (int s = 0; s < Size; s++) v[s] = load_inside(row + first + s * dx, span[s], whole);
-    } else {
-      const Vec<T> a = load_inside(row + first, span[0], whole), b = load_inside(row + first + L, span[1], whole);
-      v[0] = even_lanes<T>(a, b);
-      v[1] = odd_lanes<T>(a, b);
-      KONV_UNROLL
-      for (int s = 2; s < Size; s++) {
-        const int64_t next = first + 2 * L + s - 2;
-        v[s] = shift_in<T>(v[s - 2], whole || (next >= 0 && next < width) ? row[next] : T(0));
-      }
+    const Vec<T> a = load_inside(row + first, span[0], whole), b = load_inside(row + first + L, span[1], whole);
+    v[0] = even_lanes<T>(a, b);
+    v[1] = odd_lanes<T>(a, b);
+    KONV_UNROLL
+    for (int s = 2; s < Size; s++) {
+      const int64_t next = first + 2 * L + s - 2;
+      v[s] = shift_in<T>(v[s - 2], whole || (next >= 0 && next < width) ? row[next] : T(0));
     }
   }
 };
 
 // Rows output rows from r0, one vector wide from column j: each input vector is loaded once and meets all output rows
 // that it reaches. Where the vectors do not lie wholly inside the row, lanes are masked.
-template <class T, int Rows, int Size, int Step>
+template <class T, int Rows, int Size>
 KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t j, int n, bool whole) {
   constexpr bool kHoldWeights = Size == 3 && KONV_VEC_BYTES == 64;  // else they are broadcast from memory
   const T* weights = p.w;
@@ -72,10 +62,10 @@ KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t 
       keep_in_register(w[i]);
     }
   }
-  const auto columns = DepthwiseColumns<T, Size, Step>::at(j * Step + p.first, p.dx, p.width);
+  const auto columns = DepthwiseColumns<T, Size>::at(2 * j + p.first, p.width);
   KONV_UNROLL
-  for (int i = 0; i < (Rows - 1) * Step + Size; i++) {
-    const T* row = p.row[r0 * Step + i];
+  for (int i = 0; i < 2 * (Rows - 1) + Size; i++) {
+    const T* row = p.row[2 * r0 + i];
     if (!row) continue;
     Vec<T> v[Size];
     columns.load_row(row, whole, v);
@@ -83,9 +73,8 @@ KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t 
     for (int s = 0; s < Size; s++) {
       KONV_UNROLL
       for (int r = 0; r < Size; r++)
-        if (i >= r && (i - r) % Step == 0 && (i - r) / Step < Rows)
-          acc[(i - r) / Step] +=
-              v[s] * (kHoldWeights ? w[kHoldWeights ? r * Size + s : 0] : splat(weights[r * Size + s]));
+        if (i >= r && (i - r) % 2 == 0 && (i - r) / 2 < Rows)
+          acc[(i - r) / 2] += v[s] * (kHoldWeights ? w[kHoldWeights ? r * Size + s : 0] : splat(weights[r * Size + s]));
     }
   }
   KONV_UNROLL
@@ -99,36 +88,36 @@ KONV_INLINE void depthwise_strip(const DepthwiseRows<T>& p, int64_t r0, int64_t 
   }
 }
 
-template <class T, int Rows, int Size, int Step>
+template <class T, int Rows, int Size>
 static void depthwise_strips(const DepthwiseRows<T>& p, int64_t& r) {
   constexpr int L = kLanes<T>;
   for (; r + Rows <= p.rows; r += Rows)
     for (int64_t j = 0; j < p.cols; j += L) {
       const int n = int(p.cols - j < L ? p.cols - j : L);
-      const bool whole = j * Step + p.first >= 0 && (j + L) * Step + p.first + (Size - 1) * p.dx <= p.width;
+      const bool whole = 2 * j + p.first >= 0 && 2 * (j + L) + p.first + Size - 1 <= p.width;
       if (whole)
-        depthwise_strip<T, Rows, Size, Step>(p, r, j, n, true);
+        depthwise_strip<T, Rows, Size>(p, r, j, n, true);
       else
-        depthwise_strip<T, Rows, Size, Step>(p, r, j, n, false);
+        depthwise_strip<T, Rows, Size>(p, r, j, n, false);
     }
 }
 
-template <class T, int Size, int Step>
+template <class T, int Size>
 static void depthwise_square(const DepthwiseRows<T>& p) {
   int64_t r = 0;
   if (KONV_VEC_BYTES == 64) {
-    if (p.rows % 7 == 0 && p.rows % 8) depthwise_strips<T, 7, Size, Step>(p, r);
-    depthwise_strips<T, 8, Size, Step>(p, r);
+    if (p.rows % 7 == 0 && p.rows % 8) depthwise_strips<T, 7, Size>(p, r);
+    depthwise_strips<T, 8, Size>(p, r);
   }
-  depthwise_strips<T, 4, Size, Step>(p, r);
-  depthwise_strips<T, 1, Size, Step>(p, r);
+  depthwise_strips<T, 4, Size>(p, r);
+  depthwise_strips<T, 1, Size>(p, r);
 }
 
 template <class T>
 static void depthwise_rows(const DepthwiseRows<T>& p) {
-  if (p.size == 3) return p.step == 1 ? depthwise_square<T, 3, 1>(p) : depthwise_square<T, 3, 2>(p);
-  if (p.size == 5) return p.step == 1 ? depthwise_square<T, 5, 1>(p) : depthwise_square<T, 5, 2>(p);
-  return p.step == 1 ? depthwise_square<T, 7, 1>(p) : depthwise_square<T, 7, 2>(p);
+  if (p.size == 3) return depthwise_square<T, 3>(p);
+  if (p.size == 5) return depthwise_square<T, 5>(p);
+  return depthwise_square<T, 7>(p);
 }
 
 template <class T>

@@ -4,14 +4,18 @@
 #include "simd/vec.h"
 
 #include "kernels/depthwise.inl.h"
+#include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/filter.inl.h"
 #include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/grouped_pixels.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
 #include "kernels/reduce.inl.h"
+#include "kernels/spectral.inl.h"
 #include "kernels/winograd.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -21,6 +25,7 @@ constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
+  k.filter_rows_at_once = kFilterRows;
   fill_gemm<T, Products>(k);
   fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;

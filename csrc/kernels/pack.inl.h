@@ -111,6 +111,70 @@ static void add_rows(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T
   }
 }
 
+// Of C vectors side by side, elements Channel, Channel + C, ...: one channel of interleaved pixels.
+template <int C, int Channel, class T, int... I>
+KONV_INLINE Vec<T> one_channel(const Vec<T>* v, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>;
+  Vec<T> r = __builtin_shufflevector(v[0], v[1], (I * C + Channel < 2 * L ? I * C + Channel : 0)...);
+  if constexpr (C > 2) r = __builtin_shufflevector(r, v[2], ((I * C + Channel) / L == 2 ? I * C + Channel - L : I)...);
+  if constexpr (C > 3)
+    r = __builtin_shufflevector(r, v[3], ((I * C + Channel) / L == 3 ? I * C + Channel - 2 * L : I)...);
+  return r;
+}
+// Vector Part of the C vectors that interleaved pixels make.
+template <int C, int Part, class T, int... I>
+KONV_INLINE Vec<T> pixel_part(const Vec<T>* v, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>, E = Part * L;
+  Vec<T> r = __builtin_shufflevector(v[0], v[1], ((E + I) / C + ((E + I) % C == 1 ? L : 0))...);
+  if constexpr (C > 2) r = __builtin_shufflevector(r, v[2], ((E + I) % C == 2 ? L + (E + I) / C : I)...);
+  if constexpr (C > 3) r = __builtin_shufflevector(r, v[3], ((E + I) % C == 3 ? L + (E + I) / C : I)...);
+  return r;
+}
+
+template <int C, class T, int... Channel>
+KONV_INLINE int64_t split_vectors(const T* src, int64_t pixels, T* dst, int64_t dst_ld,
+                                  std::integer_sequence<int, Channel...>) {
+  constexpr int L = kLanes<T>;
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  int64_t j = 0;
+  for (; j + L <= pixels; j += L) {
+    const Vec<T> v[] = {load(src + j * C + Channel * L)...};
+    (store(dst + Channel * dst_ld + j, one_channel<C, Channel, T>(v, lanes)), ...);
+  }
+  return j;
+}
+template <int C, class T, int... Channel>
+KONV_INLINE int64_t join_vectors(const T* src, int64_t src_ld, int64_t pixels, T* dst,
+                                 std::integer_sequence<int, Channel...>) {
+  constexpr int L = kLanes<T>;
+  constexpr auto lanes = std::make_integer_sequence<int, L>{};
+  int64_t j = 0;
+  for (; j + L <= pixels; j += L) {
+    const Vec<T> v[] = {load(src + Channel * src_ld + j)...};
+    (store(dst + j * C + Channel * L, pixel_part<C, Channel, T>(v, lanes)), ...);
+  }
+  return j;
+}
+
+template <class T>
+static void split_pixels(const T* src, int64_t pixels, int64_t channels, T* dst, int64_t dst_ld) {
+  int64_t j = 0;
+  if (channels == 2) j = split_vectors<2>(src, pixels, dst, dst_ld, std::make_integer_sequence<int, 2>{});
+  if (channels == 3) j = split_vectors<3>(src, pixels, dst, dst_ld, std::make_integer_sequence<int, 3>{});
+  if (channels == 4) j = split_vectors<4>(src, pixels, dst, dst_ld, std::make_integer_sequence<int, 4>{});
+  for (; j < pixels; j++)
+    for (int64_t c = 0; c < channels; c++) dst[c * dst_ld + j] = src[j * channels + c];
+}
+template <class T>
+static void join_pixels(const T* src, int64_t src_ld, int64_t pixels, int64_t channels, T* dst) {
+  int64_t j = 0;
+  if (channels == 2) j = join_vectors<2>(src, src_ld, pixels, dst, std::make_integer_sequence<int, 2>{});
+  if (channels == 3) j = join_vectors<3>(src, src_ld, pixels, dst, std::make_integer_sequence<int, 3>{});
+  if (channels == 4) j = join_vectors<4>(src, src_ld, pixels, dst, std::make_integer_sequence<int, 4>{});
+  for (; j < pixels; j++)
+    for (int64_t c = 0; c < channels; c++) dst[j * channels + c] = src[c * src_ld + j];
+}
+
 // The packed indices of one phase whose source lies inside: [begin, end).
 struct PackSpan {
   int64_t start, begin, end;
@@ -122,6 +186,36 @@ KONV_INLINE PackSpan pack_span(const PackAxis& a, int64_t p) {
   begin = begin < a.count ? begin : a.count;
   end = end < a.count ? end : a.count;
   return {start, begin, end > begin ? end : begin};
+}
+
+// Planes from channels-last pixels, several channels at a time.
+template <class T>
+static void pack_pixels_as_planes(const PackRegion<T>& p) {
+  const int64_t step = p.x.step * p.x.stride;
+  T* dst = p.dst;
+  for (int64_t pz = 0; pz < p.z.phases; pz++) {
+    const PackSpan sz = pack_span(p.z, pz);
+    for (int64_t z = 0; z < p.z.count; z++) {
+      const bool z_inside = z >= sz.begin && z < sz.end;
+      const T* slice = p.src + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+      for (int64_t py = 0; py < p.y.phases; py++) {
+        const PackSpan sy = pack_span(p.y, py);
+        for (int64_t px = 0; px < p.x.phases; px++) {
+          const PackSpan sx = pack_span(p.x, px);
+          for (int64_t y = 0; y < p.y.count; y++, dst += p.x_pitch) {
+            const bool inside = z_inside && y >= sy.begin && y < sy.end;
+            const int64_t begin = inside ? sx.begin : p.x_pitch, end = inside ? sx.end : p.x_pitch;
+            for (int64_t c = 0; c < p.channels; c++) {
+              zero_run(dst + c * p.channel_pitch, begin);
+              zero_run(dst + c * p.channel_pitch + end, p.x_pitch - end);
+            }
+            const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride + begin * step;
+            if (begin < end) transpose(row, step, end - begin, p.channels, dst + begin, p.channel_pitch);
+          }
+        }
+      }
+    }
+  }
 }
 
 // One packed plane for each `together` channels; pack(c, row, step, dst, begin, end, n) packs a row from that of
@@ -155,8 +249,28 @@ KONV_INLINE void pack_planes_by(const PackRegion<T>& p, int64_t together, Pack&&
     }
   }
 }
+
+// dst[j * dst_ld + i * run + s] = src[off[i] + j * step + s]: the values that each of the pixels j multiplies.
+template <int Bytes, class T>
+KONV_INLINE void gather_runs(const T* src, int64_t step, const int64_t* off, int64_t runs, int64_t run, int64_t pixels,
+                             T* dst, int64_t dst_ld) {
+  for (int64_t j = 0; j < pixels; j++, src += step, dst += dst_ld)
+    for (int64_t i = 0; i < runs; i++) __builtin_memcpy(dst + i * run, src + off[i], Bytes);
+}
+template <class T>
+static void gather_taps(const T* src, int64_t step, const int64_t* off, int64_t runs, int64_t run, int64_t pixels,
+                        T* dst, int64_t dst_ld) {
+  const int64_t bytes = run * int64_t(sizeof(T));
+  if (bytes <= 16) return gather_runs<16>(src, step, off, runs, run, pixels, dst, dst_ld);
+  if (bytes <= 32) return gather_runs<32>(src, step, off, runs, run, pixels, dst, dst_ld);
+  if (bytes <= 64) return gather_runs<64>(src, step, off, runs, run, pixels, dst, dst_ld);
+  for (int64_t j = 0; j < pixels; j++, src += step, dst += dst_ld)
+    for (int64_t i = 0; i < runs; i++) copy_run(src + off[i], dst + i * run, run);
+}
+
 template <class T>
 static void pack_planes(const PackRegion<T>& p) {
+  if (p.channel_stride == 1 && p.channels >= 4 && p.x.stride != 1) return pack_pixels_as_planes(p);
   pack_planes_by(p, 1, [](int64_t, const T* row, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
     pack_row(row, step, dst, begin, end, n);
   });

@@ -7,6 +7,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
 #include "kernels/pool.h"
+#include "kernels/spectral.h"
 #include "kernels/winograd.h"
 
 namespace konv {
@@ -76,19 +77,42 @@ struct DepthwisePlane {
   bool relu, accumulate;
 };
 
-// The same from rows where they lie, for square kernels of 3, 5 and 7 and steps of 1 and 2:
-// out[r][j] = start + sum over i, s of w[i * size + s] * row[r * step + i][j * step + first + s * dx],
+// The same from rows where they lie, for square kernels of 3, 5 and 7 and steps of 2:
+// out[r][j] = start + sum over i, s of w[i * size + s] * row[2 * r + i][2 * j + first + s],
 // where a null row, and columns outside [0, width), read as zero.
 template <class T>
 struct DepthwiseRows {
   const T* const* row;
-  int64_t width, first, dx;
-  int size, step;
+  int64_t width, first;
+  int size;
   const T* w;
   T* out;
   int64_t rows, cols, out_pitch;
   T bias;
   bool relu, accumulate;
+};
+
+// One column of a filter's kernel: where its rows start in the table of rows, and its offset along them.
+struct FilterColumn {
+  int64_t row, at;
+};
+
+// A filter on rows where they lie, with steps of 1:
+// out[r][j] = bias + sum over columns c and i < taps of w[c * taps + i] * row[column[c].row + r + i][j + column[c].at],
+// where a null row, and columns outside [0, width), read as zero. The table has filter_rows_at_once rows more than
+// the last row of output reads, null where `rows` is no multiple of that: they are read ahead.
+template <class T>
+struct FilterRows {
+  const T* const* row;
+  int64_t width;
+  const FilterColumn* column;
+  int64_t columns, taps;
+  int64_t low, high;  // the range of column[c].at
+  const T* w;
+  T* out;
+  int64_t rows, cols, out_pitch;
+  T bias;
+  bool relu;
 };
 
 // Depthwise convolution of a run of pixels, channels last.
@@ -104,6 +128,73 @@ struct DepthwisePixels {
   int64_t pixels, channels, out_pitch;
   const T* bias;  // may be null
   bool relu;
+};
+
+// The input gradient of a depthwise convolution whose columns have stride 2: both phases of output columns together.
+// out[r][2 * j + h] = sum over tap rows t and taps s of phase h of w[t][h][s] * row[r + t][j + first + lead[h] + s],
+// where a null row, and columns outside [0, width), read as zero. One phase has `taps` taps a row and a lead of 0, the
+// other one tap less: even outputs the first (lead[1] is 1) or odd outputs (lead[0] is 0 as well).
+template <class T>
+struct DepthwiseSpread {
+  const T* const* row;
+  int64_t width, first, tap_rows;
+  int taps;  // 2 to 4
+  bool even_first;
+  const T* w;  // a row of even taps, then a row of odd ones
+  T* out;
+  int64_t rows, cols, out_pitch;
+};
+
+// The weight gradient of one channel over a band of output rows.
+// sums[t * taps + s] += sum over rows r and columns j of dy[r][j] * x[r * step + t][j * step + first + s], where rows
+// of x outside [row_low, row_high) and columns outside [0, width) read as zero. taps is 3, 5 or 7, step 1 or 2.
+template <class T>
+struct DepthwiseSums {
+  const T* x;
+  int64_t x_pitch, row_low, row_high, width, first, tap_rows;
+  int taps, step;
+  const T* dy;
+  int64_t dy_pitch, rows, cols;
+  T* sums;
+};
+
+// Narrow groups, channels last: one or two output rows, one block of output channels in the lanes.
+// out[r][j][l] = bias[l] + sum over i < depth, tap rows t and taps s of
+//   w[((i * tap_rows + t) * taps + s) * lanes + l] * row[r * row_step + t][(j * step + first + s) * pixel + lane[l] +
+//   i]
+// where a null row, and pixels outside [0, width), read as zero; lane[l] is l where lane is null, and below the number
+// of lanes. Whole vectors are read and written. With step 1 taps is 1 to 5 or 7, with step 2 3, 5 or 7; with lane, at
+// most 3.
+template <class T>
+struct GroupedPixels {
+  const T* const* row;
+  int64_t width, first, pixel;
+  int64_t depth, tap_rows, row_step, rows;
+  int taps, step;
+  const int32_t* lane;
+  bool wide;  // lane[l] + i may exceed a vector
+  const T* w;
+  T* out;
+  int64_t cols, out_row, out_pixel;
+  const T* bias;  // may be null
+  bool relu;
+};
+
+// The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7; with lane, of 3.
+// sums[((i * tap_rows + t) * taps + s) * lanes + l] += sum over rows r and pixels j of
+//   dy[r][j][l] * row[r * row_step + t][(j * step + first + s) * pixel + lane[l] + i].
+template <class T>
+struct GroupedPixelSums {
+  const T* const* row;
+  bool ahead;  // whether to ask for each next row early
+  int64_t width, first, pixel;
+  int64_t depth, tap_rows, row_step, rows;
+  int taps, step;
+  const int32_t* lane;
+  bool wide;  // lane[l] + i may exceed a vector
+  const T* dy;
+  int64_t cols, dy_row, dy_pixel;
+  T* sums;
 };
 
 // Two float32 values rounded to bfloat16 make a pair: the element of operands of medium precision. It travels as one
@@ -131,7 +222,8 @@ struct PairKernels {
 template <class T>
 struct Kernels {
   int lanes;
-  int gemm_rows;  // the largest tile has gemm_rows rows and two vectors
+  int gemm_rows;            // the largest tile has gemm_rows rows and two vectors
+  int filter_rows_at_once;  // output rows of a strip of filter_rows
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
   void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);

@@ -118,11 +118,11 @@ KONV_INLINE Vec<T> load_step_between(const T* p, int low, int high) {
 #if defined(__AVX512F__)
 template <class T>
 struct LaneRange {
-  unsigned mask;
+  __mmask16 mask;
 };
 template <class T>
 KONV_INLINE LaneRange<T> lanes_between(int low, int high) {
-  return {(1u << high) - (1u << low)};
+  return {__mmask16((1u << high) - (1u << low))};
 }
 KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r, Vec<float> rest) {
   return (Vec<float>)_mm512_mask_loadu_ps((__m512)rest, __mmask16(r.mask), p);
@@ -165,6 +165,109 @@ KONV_INLINE Vec<T> load_lanes(const T* p, LaneRange<T> r, Vec<T> rest) {
   for (int i = r.low; i < r.high; i++) t[i] = p[i];
   return load(t);
 }
+#endif
+
+// Lane numbers, to permute by: lane l of the result is lane order[l] of v. later_lanes() adds to all of them.
+#if defined(__AVX512F__)
+template <class T>
+struct LaneOrder {
+  __m512i lanes;
+};
+template <class T>
+KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
+  if constexpr (sizeof(T) == 4)
+    return {_mm512_loadu_si512(lane)};
+  else
+    return {_mm512_maskz_cvtepi32_epi64(__mmask8(-1), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane)))};
+}
+template <class T>
+KONV_INLINE LaneOrder<T> later_lanes(LaneOrder<T> o, int by) {
+  if constexpr (sizeof(T) == 4)
+    return {_mm512_add_epi32(o.lanes, _mm512_set1_epi32(by))};
+  else
+    return {_mm512_add_epi64(o.lanes, _mm512_set1_epi64(by))};
+}
+KONV_INLINE Vec<float> permute(Vec<float> v, LaneOrder<float> o) {
+  return (Vec<float>)_mm512_maskz_permutexvar_ps(__mmask16(-1), o.lanes, (__m512)v);
+}
+KONV_INLINE Vec<double> permute(Vec<double> v, LaneOrder<double> o) {
+  return (Vec<double>)_mm512_maskz_permutexvar_pd(__mmask8(-1), o.lanes, (__m512d)v);
+}
+#elif defined(__AVX2__)
+template <class T>
+struct LaneOrder {
+  __m256i lanes;  // of 32 bits
+};
+template <class T>
+KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
+  if constexpr (sizeof(T) == 4) return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane))};
+  return {_mm256_setr_epi32(2 * lane[0], 2 * lane[0] + 1, 2 * lane[1], 2 * lane[1] + 1, 2 * lane[2], 2 * lane[2] + 1,
+                            2 * lane[3], 2 * lane[3] + 1)};
+}
+template <class T>
+KONV_INLINE LaneOrder<T> later_lanes(LaneOrder<T> o, int by) {
+  return {_mm256_add_epi32(o.lanes, _mm256_set1_epi32(by * int(sizeof(T) / 4)))};
+}
+KONV_INLINE Vec<float> permute(Vec<float> v, LaneOrder<float> o) {
+  return (Vec<float>)_mm256_permutevar8x32_ps((__m256)v, o.lanes);
+}
+KONV_INLINE Vec<double> permute(Vec<double> v, LaneOrder<double> o) {
+  return (Vec<double>)_mm256_permutevar8x32_ps((__m256)v, o.lanes);
+}
+#else
+template <class T>
+struct LaneOrder {
+  int lanes[kLanes<T>];
+};
+template <class T>
+KONV_INLINE LaneOrder<T> lane_order(const int32_t* lane) {
+  LaneOrder<T> o;
+  for (int i = 0; i < kLanes<T>; i++) o.lanes[i] = lane[i];
+  return o;
+}
+template <class T>
+KONV_INLINE LaneOrder<T> later_lanes(LaneOrder<T> o, int by) {
+  for (int i = 0; i < kLanes<T>; i++) o.lanes[i] += by;
+  return o;
+}
+template <class T>
+KONV_INLINE Vec<T> permute(Vec<T> v, LaneOrder<T> o) {
+  T from[kLanes<T>], to[kLanes<T>];
+  store(from, v);
+  for (int i = 0; i < kLanes<T>; i++) to[i] = from[o.lanes[i]];
+  return load(to);
+}
+#endif
+
+// The same with zeros in the other lanes. fix() holds a range in the form that loads want, or compilers make it anew
+// for each load.
+#if defined(__AVX512F__)
+template <class T>
+KONV_INLINE void fix(LaneRange<T>& r) {
+  asm("" : "+Yk"(r.mask));
+}
+KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r) {
+  return (Vec<float>)_mm512_maskz_loadu_ps(__mmask16(r.mask), p);
+}
+KONV_INLINE Vec<double> load_lanes(const double* p, LaneRange<double> r) {
+  return (Vec<double>)_mm512_maskz_loadu_pd(__mmask8(r.mask), p);
+}
+#else
+template <class T>
+KONV_INLINE void fix(LaneRange<T>&) {}
+#  if defined(__AVX2__)
+KONV_INLINE Vec<float> load_lanes(const float* p, LaneRange<float> r) {
+  return (Vec<float>)_mm256_maskload_ps(p, r.mask);
+}
+KONV_INLINE Vec<double> load_lanes(const double* p, LaneRange<double> r) {
+  return (Vec<double>)_mm256_maskload_pd(p, r.mask);
+}
+#  else
+template <class T>
+KONV_INLINE Vec<T> load_lanes(const T* p, LaneRange<T> r) {
+  return load_between(p, r.low, r.high);
+}
+#  endif
 #endif
 
 // The larger of two values, `best` where they are equal, and the later NaN where there is one: bits only move.

@@ -175,6 +175,35 @@ KONV_INLINE T horizontal_sum(Vec<T> v) {
   return s[0];
 }
 
+// One stage of summing lanes: the vectors hold kLanes / (2 * Half) sums' parts each, of 2 * Half lanes; halves are
+// added, and those of a are followed by those of b.
+template <int Half, class T, int... I>
+KONV_INLINE Vec<T> fold_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>, Sums = L / (2 * Half);
+  return __builtin_shufflevector(a, b, (I / Half % Sums * 2 * Half + I % Half + I / Half / Sums * L)...) +
+         __builtin_shufflevector(a, b, (I / Half % Sums * 2 * Half + I % Half + Half + I / Half / Sums * L)...);
+}
+template <int Half, int Count, class T>
+KONV_INLINE void fold_stages(Vec<T>* v) {
+  if constexpr (Half > 0) {
+    KONV_UNROLL
+    for (int i = 0; i < (Count + 1) / 2; i++)
+      v[i] = fold_<Half, T>(v[2 * i], v[2 * i + 1 < Count ? 2 * i + 1 : 2 * i],
+                            std::make_integer_sequence<int, kLanes<T>>{});
+    fold_stages<Half / 2, (Count + 1) / 2, T>(v);
+  }
+}
+// sums[i] += the sum of the lanes of v[i]; overwrites v.
+template <int Count, class T>
+KONV_INLINE void add_lane_sums(Vec<T>* v, T* sums) {
+  constexpr int L = kLanes<T>;
+  fold_stages<L / 2, Count, T>(v);
+  T s[(Count + L - 1) / L * L];
+  KONV_UNROLL
+  for (int i = 0; i < Count; i += L) store(s + i, v[i / L]);
+  for (int i = 0; i < Count; i++) sums[i] += s[i];
+}
+
 }  // namespace konv::KONV_ISA_LEVEL_NAME
 
 #include "simd/holes.h"

@@ -7,9 +7,11 @@ from ._core import __version__
 from .config import config, get_num_threads, info, set_num_threads
 from .conv import conv2d
 from .explain import explain
+from .plan import ConvPlan, plan_conv2d
 from .pool import avg_pool2d, max_pool2d
 
 __all__ = [
+    "ConvPlan",
     "__version__",
     "avg_pool2d",
     "config",
@@ -19,5 +21,6 @@ __all__ = [
     "grad",
     "info",
     "max_pool2d",
+    "plan_conv2d",
     "set_num_threads",
 ]

@@ -1,4 +1,4 @@
-from ._types import Activation, Array, IntArray, Layout2D, Padding, Size2D
+from ._types import Activation, Array, DType, IntArray, Layout2D, Padding, Size2D
 
 __version__: str
 
@@ -8,6 +8,7 @@ class Config:
     isa: str
     threads: int
     max_workspace: int
+    autotune: int
     keep_denormals: bool
     precision: str
     def __init__(self, arg0: Config, /) -> None: ...
@@ -27,6 +28,9 @@ def l2_cache_bytes() -> int: ...
 def multiply_add_gflops(f64: bool, threads: int) -> float: ...
 def compiler() -> str: ...
 def plan_cache_info() -> tuple[int, int, int, int]: ...
+def autotune_table(path: bytes) -> int: ...
+def autotune_path(table: int) -> bytes: ...
+def remember_times(table: int, key: str, times: list[tuple[str, float]]) -> None: ...
 def clear_plan_cache() -> None: ...
 def conv2d(
     input: Array,
@@ -93,8 +97,39 @@ def explain_conv2d(
     max_workspace: int | None,
     dtype: str,
     direction: str,
+    plan: bool,
     /,
-) -> tuple[list[tuple[str, str, float, bool]], float, str]: ...
+) -> tuple[list[tuple[str, str, float, float, bool]], float, str]: ...
+
+class ConvPlan:
+    """A convolution with a private, packed copy of its weights; `konv.plan_conv2d` makes one."""
+
+    @property
+    def algorithm(self) -> str | None: ...
+    @property
+    def workspace_bytes(self) -> int | None: ...
+    @property
+    def weight_bytes(self) -> int: ...
+    def __call__(self, input: Array, /, *, residual: Array | None = None, out: Array | None = None) -> Array: ...
+    def update(self, weight: Array, bias: Array | None = None) -> None: ...
+
+def plan_conv2d(
+    weight: Array,
+    bias: Array | None,
+    input_shape: tuple[int | None, ...],
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    activation: Activation | None,
+    algorithm: str,
+    dtype: DType | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> ConvPlan: ...
 def max_pool2d(
     input: Array,
     kernel_size: Size2D,

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _core
+from ._autotune import setting_of, table_of
 
 __all__ = ["config", "get_num_threads", "info", "set_num_threads"]
 
@@ -36,8 +37,7 @@ def _apply(settings: _core.Config, name: str, value: Any) -> None:
     elif name == "max_workspace":
         settings.max_workspace = _check_int(name, value, 0, 2**62)
     elif name == "autotune":
-        if value is not False:
-            raise ValueError(f"autotune: not supported in this version; expected False, got {value!r}")
+        settings.autotune = table_of(value)
     else:
         raise AttributeError(f"konv.config has no setting {name!r}; it has {', '.join(_NAMES)}")
 
@@ -84,8 +84,12 @@ class _Config:
         Whether arithmetic treats subnormal numbers as zero. The caller's own floating-point state never changes.
     max_workspace : int
         Bytes of scratch a thread that algorithms should keep to, beyond packed weights.
-    autotune : bool
-        False; timing the candidates is not supported in this version.
+    autotune : bool or path
+        False: the algorithm with the least estimated cost computes a convolution. True: the algorithms that can are
+        timed when a problem (sizes, strides, settings) is first met, which takes some milliseconds, and the fastest
+        computes it from then on. A path: times are also remembered in that file, for other processes of this version
+        on such a processor; a file may be shared. Algorithms differ in rounding, so that with this setting alone
+        results may differ from one day to another. `konv.explain` shows the times.
 
     Examples
     --------
@@ -112,8 +116,8 @@ class _Config:
         return _core.config().max_workspace
 
     @property
-    def autotune(self) -> bool:
-        return False
+    def autotune(self) -> bool | str:
+        return setting_of(_core.config().autotune)
 
     def __call__(self, **changes: Any) -> _Override:
         return _Override(changes)

@@ -21,6 +21,8 @@ class Candidate:
     chosen: bool
     cost: float | None
     """Estimated cycles of one core; None where the algorithm does not compute the problem."""
+    seconds: float | None
+    """Measured by the autotuner; None where it did not time the algorithm."""
     reason: str
     """Why the algorithm does not compute the problem; empty where it does."""
 
@@ -44,6 +46,8 @@ class Explanation:
         for c in self.candidates:
             mark = "->" if c.chosen else "  "
             what = f"not here: {c.reason}" if c.cost is None else f"{c.cost:.3g} cycles estimated"
+            if c.seconds is not None:
+                what += f", {c.seconds * 1e6:.4g} microseconds measured"
             lines.append(f"{mark} {c.algorithm:14s} {what}")
         return "\n".join(lines)
 
@@ -63,8 +67,12 @@ def explain(
     threads: int | None = None,
     max_workspace: int | None = None,
     dtype: str = "float32",
+    plan: bool = False,
 ) -> Explanation:
     """List every algorithm for a problem: the one chosen, its cost, or the reason why it does not compute it.
+
+    With ``konv.config.autotune`` also its time: a problem that was not met before is timed now. Of large batches that
+    is the time of a part.
 
     Parameters
     ----------
@@ -75,6 +83,8 @@ def explain(
     stride, padding, dilation, groups, padding_mode, layout, algorithm, threads, max_workspace
         As in `konv.conv2d`.
     dtype : {"float32", "float64"}
+    plan : bool
+        Whether the weights are packed beforehand, as `konv.plan_conv2d` does; otherwise each call packs them.
 
     Returns
     -------
@@ -96,8 +106,11 @@ def explain(
         raise ValueError(f"op: expected one of {', '.join(map(repr, directions))}, got {op!r}")
     rows, flops, isa = _core.explain_conv2d(
         input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
-        max_workspace, dtype, directions[op],
+        max_workspace, dtype, directions[op], plan,
     )  # fmt: skip
-    candidates = tuple(Candidate(name, chosen, None if reason else cost, reason) for name, reason, cost, chosen in rows)
+    candidates = tuple(
+        Candidate(name, chosen, None if reason else cost, seconds or None, reason)
+        for name, reason, cost, seconds, chosen in rows
+    )
     problem = f"{op} {tuple(input_shape)} * {tuple(weight_shape)}"
     return Explanation(problem, isa, flops, candidates)

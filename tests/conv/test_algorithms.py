@@ -91,7 +91,7 @@ def test_explain_refuses(options: dict[str, Any], message: str) -> None:
         (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1))), "winograd"),
         (Case(1, 64, (28, 28), 64, (7, 7), padding=((3, 3), (3, 3))), "implicit_gemm"),
         (Case(1, 64, (28, 28), 64, (1, 1)), "pointwise"),
-        (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1)), groups=64), "depthwise"),
+        (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1)), stride=(2, 2), groups=64), "depthwise"),
     ],
     ids=str,
 )

@@ -84,8 +84,7 @@ class Plan:
 
     @staticmethod
     def _forward(w: Array, out: Array, call: dict[str, Any]) -> Callable[[Array], Array]:
-        make: Any = vars(konv)["plan_conv2d"]
-        plan = make(w, **call)
+        plan = konv.plan_conv2d(w, **call)
 
         def run(x: Array) -> Array:
             plan(x, out=out)

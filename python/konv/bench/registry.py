@@ -42,8 +42,6 @@ EVERYONE: dict[str, Entry] = {
     "openvino": Entry(OpenVino, ("openvino",), "openvino"),
     "ncnn": Entry(Ncnn, ("ncnn",), "ncnn"),
 }
-if not hasattr(konv, "plan_conv2d"):
-    del EVERYONE["plan"]
 
 
 def installed() -> list[str]:

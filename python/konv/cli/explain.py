@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--padding", type=padding, default=0, metavar="Y[,X]|same|valid")
     parser.add_argument("--dilation", type=pair, default=1, metavar="Y[,X]")
     parser.add_argument("--groups", type=positive_int, default=1)
+    parser.add_argument("--plan", action="store_true", help="weights are packed beforehand")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         padding=arguments.padding,
         dilation=arguments.dilation,
         groups=arguments.groups,
+        plan=arguments.plan,
     )
     print(explanation)
     return 0

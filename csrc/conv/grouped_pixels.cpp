@@ -1,0 +1,259 @@
+// Narrow groups with output channels in the lanes: forward and input gradient. Depthwise problems on channels-last data
+// are read and written where they lie. With several channels a group each pixel is read once for each of them: rows are
+// packed first, channels-last ones into aligned vectors that do not crowd into few cache sets, planes transposed.
+#include "conv/grouped_pixels.h"
+
+#include "conv/epilogue.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+constexpr int64_t kBandRows = 8;  // output rows of a task
+
+// Offset of each kernel element's tap in the packed weights of one channel, or -1 for an element without one; empty
+// where the elements of a kernel do not lie in one piece.
+std::vector<int64_t> element_offsets(const TapProblem& p, const ConvProblem& conv, int64_t lanes) {
+  int64_t last = 0;
+  for (int i = 0; i < 3; i++) {
+    if (conv.kernel[i] > 1 && conv.ws[2 + i] <= 0) return {};
+    last += (conv.kernel[i] - 1) * conv.ws[2 + i];
+  }
+  if (last != conv.taps() - 1) return {};
+  std::vector<int64_t> offset(size_t(conv.taps()), -1);
+  for (size_t t = 0; t < p.taps.size(); t++) {
+    int64_t& place = offset[size_t(p.taps[t].weight)];
+    if (place >= 0) return {};  // elements that share memory
+    place = int64_t(t) * lanes;
+  }
+  return offset;
+}
+
+template <class T>
+struct Stage {
+  TapProblem p;
+  ChannelBlocks blocks;
+  std::vector<int64_t> offsets;  // see element_offsets
+  int64_t block_weights, weight_base = 0;
+
+  Stage(TapProblem problem, const ConvProblem& conv, int lanes) : p(std::move(problem)), blocks(p, lanes) {
+    sort_taps(p);
+    offsets = element_offsets(p, conv, lanes);
+    block_weights = p.channels * int64_t(p.taps.size()) * lanes;
+  }
+
+  // [channel][tap][lane]
+  void pack_weights(const Kernels<T>& kernel, const T* w, int64_t block, T* dst) const {
+    const int64_t L = blocks.lanes, k0 = blocks.first(block), taps = int64_t(p.taps.size());
+    for (int64_t l = 0, run; l < L; l += run) {  // a run of lanes whose weights lie equally far apart
+      const int64_t group = (k0 + l) / p.outputs, output = (k0 + l) % p.outputs;
+      const bool even = p.outputs == 1 || p.w_group == p.outputs * p.w_output;
+      run = even ? L : std::min(L - l, p.outputs - output);
+      const int64_t apart = p.outputs == 1 ? p.w_group : p.w_output;
+      const T* src = w + group * p.w_group + output * p.w_output;
+      for (int64_t i = 0; i < p.channels; i++, src += p.w_channel) {
+        T* d = dst + i * taps * L + l;
+        if (!offsets.empty()) {
+          kernel.transpose_scatter(src, apart, run, int64_t(offsets.size()), d, offsets.data());
+          continue;
+        }
+        for (int64_t t = 0; t < taps; t++)
+          for (int64_t j = 0; j < run; j++) d[t * L + j] = src[j * apart + p.taps[size_t(t)].weight];
+      }
+    }
+  }
+};
+
+template <class T>
+class GroupedPixelsPlan final : public ConvPlan {
+ public:
+  explicit GroupedPixelsPlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
+    const bool forward = problem.direction == Direction::forward;
+    threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
+    width_ = forward ? problem.out[2] : problem.in[2], pixel_step_ = forward ? 1 : problem.stride[2];
+    int64_t weights = 0, rows = 1, packed = 0, stages = 0;
+    for (TapProblem& p : tap_problems(problem)) {
+      Stage<T> s(std::move(p), problem, kernel_.lanes);
+      s.weight_base = weights, stages++;
+      weights += s.blocks.count * s.block_weights;
+      rows = std::max(rows, s.p.out[1]), depth_ = std::max(depth_, s.p.out[0]);
+      blocks_ = s.blocks.count;
+      packs_ = !s.blocks.identity || s.p.in_c != 1;
+      in_place_ = s.p.out_c == 1 && problem.ends_in_registers();
+      for (int64_t v : {s.p.grid[1], s.p.grid[2], s.p.taps[0].weight}) packed_key.push_back(v);
+      packed = std::max(packed, BlockRows<T>::scratch_size(s.p, s.blocks, 2));
+      const bool same_rows = !phases_.empty() && std::equal(s.p.phase, s.p.phase + 2, phases_.back()[0].p.phase);
+      if (!same_rows) phases_.emplace_back();
+      phases_.back().push_back(std::move(s));
+    }
+    gaps_ = leaves_gaps(problem, size_t(stages));
+    prepared_bytes = weights * int64_t(sizeof(T));
+    reads_weights = problem.has_bias;
+    packed_ = packs_ ? round_up(packed, 16) : 0;
+    workspace.per_thread = (packed_ + (in_place_ ? 0 : 2 * width_ * kernel_.lanes)) * int64_t(sizeof(T));
+    bands_ = ceil_div(rows, kBandRows);
+    // The last block may write channels of the one before it, and stays with it.
+    const int64_t apart = std::max<int64_t>(1, blocks_ - 1);
+    block_parts_ = threads == 1 ? 1 : std::min(apart, ceil_div(4 * threads, problem.n * depth_ * bands_));
+  }
+
+  void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
+    for (const auto& phase : phases_)
+      for (const Stage<T>& s : phase)
+        for (int64_t b = 0; b < blocks_; b++)
+          s.pack_weights(kernel_, static_cast<const T*>(tensors.w), b,
+                         reinterpret_cast<T*>(packed) + s.weight_base + b * s.block_weights);
+  }
+
+  void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
+    const bool forward = problem_.direction == Direction::forward;
+    const Epilogue<T> epilogue(kernel_, problem_, tensors);
+    const Run r{static_cast<const T*>(forward ? tensors.x : tensors.y),
+                static_cast<T*>(forward ? tensors.y : tensors.x), reinterpret_cast<const T*>(packed),
+                static_cast<const T*>(tensors.bias), epilogue};
+    if (gaps_) zero_gradient(problem_, tensors.x);
+    // All phases of a strided gradient's band together: they write the same lines.
+    parallel_for(problem_.n * depth_ * bands_ * block_parts_, threads, [&](int64_t task, int thread) {
+      const int64_t part = task % block_parts_, band = (task /= block_parts_) % bands_;
+      const int64_t z = (task /= bands_) % depth_, n = task / depth_;
+      for (const auto& phase : phases_)
+        if (z < phase[0].p.out[0])
+          run_band(phase, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
+    });
+  }
+
+ private:
+  using Phase = std::vector<Stage<T>>;  // the phases of columns of one phase of rows
+  struct Run {
+    const T* in;
+    T* out;
+    const T *weights, *bias;
+    const Epilogue<T>& epilogue;
+  };
+
+  void run_band(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h0, int64_t part, T* scratch) const {
+    const TapProblem& p = phase[0].p;
+    const ChannelBlocks& blocks = phase[0].blocks;
+    const int64_t apart = std::max<int64_t>(1, blocks_ - 1), end = apart * (part + 1) / block_parts_;
+    const int64_t first = apart * part / block_parts_, last = end == apart ? blocks_ : end;
+    const int64_t h1 = std::min(p.out[1], h0 + kBandRows);
+    BlockRows<T> rows(kernel_, p, blocks, 2, packs_ ? scratch : nullptr);
+    T* tile = scratch + packed_;
+    if (packs_) {  // packed rows of one block serve the whole band
+      for (int64_t b = first; b < last; b++) {
+        rows.start(run.in, n, z, b);
+        for (int64_t h = h0; h < h1; h += 2) run_rows(phase, run, n, z, h, b, rows, tile);
+      }
+      return;
+    }
+    for (int64_t h = h0; h < h1; h += 2)
+      for (int64_t b = first; b < last; b++) {
+        rows.start(run.in, n, z, b);
+        run_rows(phase, run, n, z, h, b, rows, tile);
+      }
+  }
+
+  // Output rows h and h + 1 of one block.
+  void run_rows(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, BlockRows<T>& rows,
+                T* tile) const {
+    const ChannelBlocks& blocks = phase[0].blocks;
+    const int64_t L = blocks.lanes, k0 = blocks.first(block);
+    const TapProblem& q = phase[0].p;
+    const T* row[kMaxTapRows + kMaxRowStep];
+    GroupedPixels<T> d{};
+    d.row = row;
+    d.width = q.in[2], d.pixel = rows.pixel();
+    d.depth = q.channels, d.tap_rows = q.grid[1], d.row_step = q.step[1], d.rows = std::min<int64_t>(2, q.out[1] - h);
+    d.lane = blocks.lane(block), d.wide = blocks.width > L;
+    d.bias = run.bias ? run.bias + k0 : nullptr;
+    d.relu = problem_.relu_in_registers();
+    rows.find(h, d.tap_rows + (d.rows - 1) * d.row_step, row);
+    const auto output = [&](const TapProblem& p) {
+      return run.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + k0 * p.out_c;
+    };
+    if (!in_place_ && int64_t(phase.size()) < std::min(pixel_step_, width_)) std::fill_n(tile, 2 * width_ * L, T(0));
+    for (const Stage<T>& s : phase) {
+      d.taps = int(s.p.grid[2]), d.step = int(s.p.step[2]), d.first = s.p.taps[0].at[2];
+      d.w = run.weights + s.weight_base + block * s.block_weights;
+      d.cols = s.p.out[2];
+      d.out = in_place_ ? output(s.p) : tile + s.p.phase[2] * L;
+      d.out_pixel = in_place_ ? s.p.out_stride[2] : pixel_step_ * L;
+      d.out_row = in_place_ ? s.p.out_stride[1] : width_ * L;
+      kernel_.grouped_pixels(d);
+    }
+    if (in_place_) return;
+    const int64_t again = block * L - k0;  // lanes that the block before has written
+    const int64_t pixel = q.out_stride[2] / pixel_step_;
+    T* const dst = output(q) - q.phase[2] * pixel + again * q.out_c;
+    for (int64_t r = 0; r < d.rows; r++)
+      run.epilogue.store(tile + r * width_ * L + again, L, width_, L - again, dst + r * q.out_stride[1], pixel,
+                         q.out_c);
+  }
+
+  ConvProblem problem_;
+  const Kernels<T>& kernel_;
+  std::vector<Phase> phases_;
+  bool gaps_, packs_ = false, in_place_ = true;
+  int64_t width_, pixel_step_, packed_ = 0, depth_ = 1, bands_, blocks_ = 1, block_parts_;
+};
+
+bool fits(TapProblem p, int lanes, bool weight) {
+  if (p.taps.empty() || p.groups * p.outputs < lanes) return false;
+  if ((p.in_c == 1) != (p.out_c == 1)) return false;  // planes, unless both are channels last
+  if (p.in_c != 1 && (p.in_stride[2] != 1 || (weight && p.out_stride[2] != 1))) return false;
+  sort_taps(p);
+  const int64_t cols = p.grid[2];
+  if (p.grid[0] != 1 || p.grid[1] > kMaxTapRows || p.step[1] > kMaxRowStep) return false;
+  const bool odd = cols == 3 || cols == 5 || cols == 7;
+  if (weight || p.step[2] != 1 ? !odd || p.step[2] > 2 : cols > 7 || cols == 6) return false;
+  for (size_t i = 0; i < p.taps.size(); i++)
+    for (int a = 0; a < 3; a++)
+      if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1 ? int64_t(i) / cols : a == 2 ? int64_t(i) % cols : 0))
+        return false;
+  const ChannelBlocks blocks(p, lanes);
+  return blocks.identity ? p.in_c == 1 : blocks.span <= lanes && cols <= 3;
+}
+
+}  // namespace
+
+ChannelBlocks::ChannelBlocks(const TapProblem& p, int l)
+    : lanes(l), outputs(p.groups * p.outputs), count(ceil_div(outputs, l)) {
+  identity = p.channels == 1 && p.outputs == 1;
+  for (int64_t b = 0; b < count; b++) {
+    const int64_t group = first(b) / p.outputs;
+    channel.push_back(group * p.channels);
+    for (int64_t i = 0; i < lanes; i++) order.push_back(int32_t(((first(b) + i) / p.outputs - group) * p.channels));
+    span = std::max<int64_t>(span, order.back() + 1);
+    width = std::max(width, channels(b, p.channels));
+  }
+}
+
+bool fits_grouped_pixels(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const bool weight = p.direction == Direction::weight_gradient;
+  ConvProblem q = p;
+  if (weight) q.direction = Direction::forward;
+  for (const TapProblem& t : tap_problems(q))
+    if (!fits(t, p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes, weight)) return false;
+  return true;
+}
+
+std::unique_ptr<ConvPlan> make_grouped_pixels_plan(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return make_grouped_pixels_weight_gradient_plan(p);
+  if (p.dtype == DType::f32) return std::make_unique<GroupedPixelsPlan<float>>(p);
+  return std::make_unique<GroupedPixelsPlan<double>>(p);
+}
+
+// The multiplications, where the loads and permutations of strided rows weigh more, and moving planes into the lanes
+// and back; in cycles a vector.
+double grouped_pixels_cost(const ConvProblem& p) {
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
+  const double in = double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) / lanes;
+  const double out = double(p.n) * double(p.k) * double(p.out_pixels()) / lanes;
+  const double move = p.xs[1] == 1 ? 2 : 3;
+  return (p.stride[2] == 1 ? 1.1 : 1.3) * p.flops() / 2 / lanes + move * (in + out);
+}
+
+}  // namespace konv
