@@ -44,9 +44,19 @@ KONV_INLINE void pack_row(const T* src, int64_t step, T* dst, int64_t begin, int
   for (int64_t i = begin; i < end; i++) dst[i] = src[i * step];
 }
 
-// Column c of src, of elements Step apart, goes to row(c), which is null for a column that is left out.
-template <class T, int Step = 1, class Row>
-KONV_INLINE void transpose_to(const T* src, int64_t src_ld, int64_t rows, int64_t cols, Row&& row) {
+// The pointer to the row that follows. Compilers would otherwise keep the addresses of all rows of a square in flight,
+// more than there are registers.
+template <class T>
+KONV_INLINE T* next_row(T* p, int64_t ld) {
+  p += ld;
+  asm("" : "+r"(p));
+  return p;
+}
+
+// Squares of src, of elements Step apart, after transposing: put(t, r, nr, c, nc) gets nc columns from c on of nr rows
+// from r on, one column in each vector.
+template <class T, int Step, class Put>
+KONV_INLINE void transpose_squares(const T* src, int64_t src_ld, int64_t rows, int64_t cols, Put&& put) {
   constexpr int L = kLanes<T>;
   for (int64_t r = 0; r < rows; r += L) {
     const int nr = int(rows - r < L ? rows - r : L);
@@ -57,26 +67,47 @@ KONV_INLINE void transpose_to(const T* src, int64_t src_ld, int64_t rows, int64_
       // The vectors behind a strided load end one element past the last that is used.
       if (nr == L && (Step == 1 ? nc == L : cols - c > L)) {
         KONV_UNROLL
-        for (int i = 0; i < L; i++) t[i] = load_step<Step>(s + i * src_ld);
+        for (int i = 0; i < L; i++, s = next_row(s, src_ld)) t[i] = load_step<Step>(s);
         transpose_square<T>(t);
-        KONV_UNROLL
-        for (int i = 0; i < L; i++)
-          if (T* d = row(c + i)) store(d + r, t[i]);
+        put(t, r, L, c, nc);
       } else {
         KONV_UNROLL
-        for (int i = 0; i < L; i++) t[i] = i < nr ? load_step_between<Step>(s + i * src_ld, 0, nc) : Vec<T>{};
+        for (int i = 0; i < L; i++, s = next_row(s, src_ld))
+          t[i] = i < nr ? load_step_between<Step>(s, 0, nc) : Vec<T>{};
         transpose_square<T>(t);
-        KONV_UNROLL
-        for (int i = 0; i < L; i++)
-          if (i < nc)
-            if (T* d = row(c + i)) store_n(d + r, t[i], nr);
+        put(t, r, nr, c, nc);
       }
     }
   }
 }
 template <class T>
 static void transpose(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) {
-  transpose_to<T>(src, src_ld, rows, cols, [=](int64_t c) { return dst + c * dst_ld; });
+  constexpr int L = kLanes<T>;
+  transpose_squares<T, 1>(src, src_ld, rows, cols, [=](const Vec<T>* t, int64_t r, int nr, int64_t c, int nc) {
+    T* d = dst + c * dst_ld + r;
+    if (nr == L && nc == L) {
+      KONV_UNROLL
+      for (int i = 0; i < L; i++, d = next_row(d, dst_ld)) store(d, t[i]);
+    } else {
+      KONV_UNROLL
+      for (int i = 0; i < L; i++, d = next_row(d, dst_ld))
+        if (i < nc) store_n(d, t[i], nr);
+    }
+  });
+}
+// Column c goes to row(c), which is null for a column that is left out.
+template <class T, int Step = 1, class Row>
+KONV_INLINE void transpose_to(const T* src, int64_t src_ld, int64_t rows, int64_t cols, Row&& row) {
+  transpose_squares<T, Step>(src, src_ld, rows, cols, [&](const Vec<T>* t, int64_t r, int nr, int64_t c, int nc) {
+    KONV_UNROLL
+    for (int i = 0; i < kLanes<T>; i++) {
+      T* const d = i < nc ? row(c + i) : nullptr;
+      if (d && nr == kLanes<T>)
+        store(d + r, t[i]);
+      else if (d)
+        store_n(d + r, t[i], nr);
+    }
+  });
 }
 template <class T>
 static void transpose_scatter(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst,

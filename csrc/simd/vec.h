@@ -63,28 +63,61 @@ KONV_INLINE Vec<T> splat(T s) {
   return splat_<T>(s, std::make_integer_sequence<int, kLanes<T>>{});
 }
 
-template <int Distance, class T, int... I>
-KONV_INLINE void swap_blocks_(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
-  constexpr int n = kLanes<T>;
-  Vec<T> low = __builtin_shufflevector(a, b, ((I & Distance) ? (I ^ Distance) + n : I)...);
-  Vec<T> high = __builtin_shufflevector(a, b, ((I & Distance) ? I + n : I + Distance)...);
-  a = low;
-  b = high;
+// Transposing in steps that are single instructions without an index register everywhere: interleaving within blocks of
+// 16 bytes, then choosing blocks.
+template <class T>
+inline constexpr int kBlockLanes = 16 / int(sizeof(T));
+
+// The first or second half (High) of each block of a and b, in turns of Run elements.
+template <int Run, int High, class T, int... I>
+KONV_INLINE Vec<T> interleave_blocks_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  constexpr int B = kBlockLanes<T>;
+  return __builtin_shufflevector(
+      a, b, (I / B * B + High * B / 2 + I % B / Run / 2 * Run + I % Run + I % B / Run % 2 * kLanes<T>)...);
 }
-template <int Distance, class T>
-KONV_INLINE void transpose_stages(Vec<T>* r) {
-  if constexpr (Distance < kLanes<T>) {
-    KONV_UNROLL
-    for (int i = 0; i < kLanes<T>; i++)
-      if (!(i & Distance))
-        swap_blocks_<Distance, T>(r[i], r[i + Distance], std::make_integer_sequence<int, kLanes<T>>{});
-    transpose_stages<2 * Distance, T>(r);
-  }
+// Every second block of the vectors a, b put side by side.
+template <int Odd, class T, int... I>
+KONV_INLINE Vec<T> every_second_block_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  constexpr int B = kBlockLanes<T>;
+  return __builtin_shufflevector(a, b, (I / B * 2 * B + Odd * B + I % B)...);
 }
+template <int Run, class T>
+KONV_INLINE void interleave_blocks(Vec<T>& a, Vec<T>& b) {
+  constexpr auto lanes = std::make_integer_sequence<int, kLanes<T>>{};
+  const Vec<T> low = interleave_blocks_<Run, 0, T>(a, b, lanes), high = interleave_blocks_<Run, 1, T>(a, b, lanes);
+  a = low, b = high;
+}
+template <class T>
+KONV_INLINE void separate_blocks(Vec<T>& a, Vec<T>& b) {
+  constexpr auto lanes = std::make_integer_sequence<int, kLanes<T>>{};
+  const Vec<T> even = every_second_block_<0, T>(a, b, lanes), odd = every_second_block_<1, T>(a, b, lanes);
+  a = even, b = odd;
+}
+
 // Transposes the square of kLanes<T> vectors in registers.
 template <class T>
 KONV_INLINE void transpose_square(Vec<T>* r) {
-  transpose_stages<1, T>(r);
+  constexpr int L = kLanes<T>, B = kBlockLanes<T>, Blocks = L / B;
+  KONV_UNROLL
+  for (int i = 0; i < L; i += B) {
+    if constexpr (B == 2) {
+      interleave_blocks<1, T>(r[i], r[i + 1]);
+    } else {
+      interleave_blocks<1, T>(r[i], r[i + 1]), interleave_blocks<1, T>(r[i + 2], r[i + 3]);
+      interleave_blocks<2, T>(r[i], r[i + 2]), interleave_blocks<2, T>(r[i + 1], r[i + 3]);
+      const Vec<T> second = r[i + 2];
+      r[i + 2] = r[i + 1], r[i + 1] = second;
+    }
+  }
+  // Column k of the block at (i, q) has to become block i of row q * B + k.
+  KONV_UNROLL
+  for (int k = 0; k < B; k++) {
+    if constexpr (Blocks == 2) separate_blocks<T>(r[k], r[B + k]);
+    if constexpr (Blocks == 4) {
+      separate_blocks<T>(r[k], r[B + k]), separate_blocks<T>(r[2 * B + k], r[3 * B + k]);
+      separate_blocks<T>(r[k], r[2 * B + k]), separate_blocks<T>(r[B + k], r[3 * B + k]);
+    }
+  }
 }
 
 // Elements 0, 2, 4, ... of the two vectors a, b put side by side.
