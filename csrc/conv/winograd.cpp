@@ -18,8 +18,7 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kWeightChannels = 16;  // whose weights are transposed at a time
-constexpr int64_t kMaxKernel = 64;       // elements of a kernel
+constexpr int64_t kMaxKernel = 64;  // elements of a kernel
 
 template <class T>
 class WinogradPlan final : public ConvPlan {
@@ -32,25 +31,28 @@ class WinogradPlan final : public ConvPlan {
     threads = int(problem.threads);
     const int64_t line = 64 / int64_t(sizeof(T)), item = sizeof(T);
     for (int64_t last = 0; last < 2; last++) {
-      const int64_t channels = last ? (p_.channels - 1) % kWeightChannels + 1 : kWeightChannels;
+      const int64_t channels = last ? (p_.channels - 1) % kWinogradWeightChannels + 1 : kWinogradWeightChannels;
       panel_row_[last] = panel_rows(p_, channels, problem, b_.width);
       for (const WinogradSource& s : b_.sources)
         for (int64_t tap : s.tap) tap_off_[last].push_back(tap < 0 ? -1 : sum_index(p_, channels, 0, tap) * b_.width);
     }
-    weight_point_ = round_up(b_.channels * b_.width, line) + line;
-    bias_base_ = p_.groups * b_.panels * b_.points() * weight_point_;
+    weight_point_ = round_up((b_.weight_chunk ? b_.weight_chunk : b_.channels) * b_.width, line) + line;
+    bias_base_ = b_.weight_chunk ? 0 : p_.groups * b_.panels * b_.points() * weight_point_;
+    reads_weights = b_.weight_chunk > 0;
     prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * item;
-    packed_key = {form};
+    packed_key = {form, b_.weight_chunk};
     for (int64_t point = 0; point < b_.points(); point++) summed_.push_back(summed_channels(point));
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
-    inputs_ = b_.points() * b_.point_pitch;
+    chunk_inputs_ = b_.points() * b_.point_pitch;
+    inputs_ = b_.weight_chunk ? ceil_div(p_.channels, b_.weight_chunk) * chunk_inputs_ : chunk_inputs_;
     const int64_t halo = b_.r - 1;
     packed_ = round_up((b_.h * b_.m + halo) * (b_.w * b_.m + halo) * pixel_pitch_ + 4 * kernel_.lanes, line);
-    sums_ = b_.panel_group * b_.points() * b_.sums_pitch;
+    sums_ = (b_.weight_chunk ? b_.blocks() : b_.panel_group) * b_.points() * b_.sums_pitch;
+    weights_ = b_.weight_chunk ? b_.points() * weight_point_ : 0;
     const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
     const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
     streams_ = double(p_.n * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
-    const int64_t multiply = sums_ + round_up(b_.h * b_.m * b_.w * b_.m * b_.width, line);
+    const int64_t multiply = sums_ + weights_ + round_up(b_.h * b_.m * b_.w * b_.m * b_.width, line);
     workspace.shared = b_.shared_inputs ? p_.groups * b_.blocks() * inputs_ * item : 0;
     workspace.per_thread = (b_.shared_inputs ? std::max(packed_, multiply) : inputs_ + packed_ + multiply) * item;
   }
@@ -60,9 +62,8 @@ class WinogradPlan final : public ConvPlan {
     parallel_for(p_.groups * b_.panels, threads, [&](int64_t task, int) {
       const int64_t group = task / b_.panels, first = task % b_.panels * b_.width;
       const int64_t outputs = std::min(b_.width, p_.outputs - first);
-      const T* w = static_cast<const T*>(tensors.w) + group * p_.w_group + first * p_.w_output;
-      for (int64_t c = 0; c < p_.channels; c += kWeightChannels)
-        transform_weights(w + c * p_.w_channel, outputs, c, u + task * b_.points() * weight_point_);
+      if (!b_.weight_chunk)
+        transform_weights(tensors, group, first, 0, p_.channels, u + task * b_.points() * weight_point_);
       T* bias = u + bias_base_ + task * b_.width;
       if (tensors.bias)
         for (int64_t i = 0; i < b_.width; i++)
@@ -73,7 +74,7 @@ class WinogradPlan final : public ConvPlan {
   void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
     const bool forward = problem_.direction == Direction::forward;
     const Epilogue<T> epilogue(kernel_, problem_, tensors);
-    const Run run{static_cast<const T*>(forward ? tensors.x : tensors.y),
+    const Run run{tensors, static_cast<const T*>(forward ? tensors.x : tensors.y),
                   static_cast<T*>(forward ? tensors.y : tensors.x), reinterpret_cast<const T*>(packed), epilogue};
     const int64_t blocks = p_.groups * b_.blocks();
     if (!b_.shared_inputs) {
@@ -95,6 +96,12 @@ class WinogradPlan final : public ConvPlan {
       transform_inputs(run, block_at(block), task % channel_tasks * b_.channel_chunk, shared + block * inputs_,
                        reinterpret_cast<T*>(ws.of(thread)));
     });
+    if (b_.weight_chunk) {
+      parallel_for(p_.groups * b_.panels, threads, [&](int64_t task, int thread) {
+        transform_and_multiply(run, task / b_.panels, task % b_.panels, shared, reinterpret_cast<T*>(ws.of(thread)));
+      });
+      return;
+    }
     parallel_for(blocks * panel_tasks, threads, [&](int64_t task, int thread) {
       const int64_t block = task / panel_tasks, first = task % panel_tasks * b_.panel_chunk;
       multiply(run, block_at(block), first, std::min(b_.panels, first + b_.panel_chunk), shared + block * inputs_,
@@ -104,6 +111,7 @@ class WinogradPlan final : public ConvPlan {
 
  private:
   struct Run {
+    const ConvTensors& tensors;
     const T* in;
     T* out;
     const T* packed;
@@ -129,21 +137,28 @@ class WinogradPlan final : public ConvPlan {
     return s;
   }
 
-  // Weights of up to kWeightChannels channels from `first` on, into all points of a panel.
-  void transform_weights(const T* w, int64_t outputs, int64_t first, T* u) const {
-    T panel[kWeightChannels * kMaxKernel * (128 / sizeof(T))];
-    const int64_t channels = std::min(kWeightChannels, p_.channels - first);
-    const int last = channels < kWeightChannels;
-    pack_weight_panel(kernel_, WeightPanel<T>{p_, w, outputs, b_.width, channels, panel_row_[last], panel});
-    for (size_t source = 0; source < b_.sources.size(); source++)
-      kernel_.winograd_weights[b_.form]({panel, tap_off_[last].data() + source * kMaxWinogradTaps,
-                                         p_.grid[2] * b_.width, channels, int(b_.width / kernel_.lanes),
-                                         u + (int64_t(source) * p_.channels + first) * b_.width, weight_point_,
-                                         b_.width});
+  // Weights of a panel's outputs and of channels [first, first + count), into all points.
+  void transform_weights(const ConvTensors& tensors, int64_t group, int64_t output, int64_t first, int64_t count,
+                         T* u) const {
+    T panel[kWinogradWeightChannels * kMaxKernel * (128 / sizeof(T))];
+    const int64_t outputs = std::min(b_.width, p_.outputs - output);
+    const T* w = static_cast<const T*>(tensors.w) + group * p_.w_group + output * p_.w_output;
+    for (int64_t c = 0; c < count; c += kWinogradWeightChannels) {
+      const int64_t channels = std::min(kWinogradWeightChannels, count - c);
+      const int last = channels < kWinogradWeightChannels;
+      pack_weight_panel(kernel_, WeightPanel<T>{p_, w + (first + c) * p_.w_channel, outputs, b_.width, channels,
+                                                panel_row_[last], panel});
+      for (size_t source = 0; source < b_.sources.size(); source++)
+        kernel_.winograd_weights[b_.form]({panel, tap_off_[last].data() + source * kMaxWinogradTaps,
+                                           p_.grid[2] * b_.width, channels, int(b_.width / kernel_.lanes),
+                                           u + (int64_t(source) * p_.channels + c) * b_.width, weight_point_,
+                                           b_.width});
+    }
   }
 
   void transform_inputs(const Run& run, const Block& k, int64_t channel, T* inputs, T* packed) const {
     const int64_t channels = std::min(b_.channel_chunk, p_.channels - channel), m = b_.m, halo = b_.r - 1;
+    inputs += b_.weight_chunk ? channel / b_.weight_chunk * chunk_inputs_ : channel;
     // Sources in their order: the last vector of one reaches into the channels of the next.
     for (size_t source = 0; source < b_.sources.size(); source++)
       for (int64_t i = 0; i < k.n; i++) {
@@ -151,10 +166,9 @@ class WinogradPlan final : public ConvPlan {
         const ChannelsLast<T> pixels(kernel_, run.in + v.in + (k.group * p_.channels + channel) * p_.in_c, channels,
                                      p_.in_c, b_.in_stride, v.size, v.first[0] + k.row * m, k.h * m + halo,
                                      v.first[1] + k.col * m, k.w * m + halo, packed, pixel_pitch_);
-        kernel_.winograd_input[b_.form](
-            {pixels.src, pixels.row_pitch, pixels.pixel_pitch, k.h, k.w, channels,
-             inputs + i * k.h * k.w * b_.tile_pitch + int64_t(source) * p_.channels + channel, b_.point_pitch,
-             b_.tile_pitch});
+        kernel_.winograd_input[b_.form]({pixels.src, pixels.row_pitch, pixels.pixel_pitch, k.h, k.w, channels,
+                                         inputs + i * k.h * k.w * b_.tile_pitch + int64_t(source) * p_.channels,
+                                         b_.point_pitch, b_.tile_pitch});
       }
   }
 
@@ -214,22 +228,50 @@ class WinogradPlan final : public ConvPlan {
   int vectors(int64_t panel) const { return p_.outputs - panel * b_.width > kernel_.lanes ? 2 : 1; }
 
   void multiply_point(const Run& run, const Block& k, int64_t panel, int64_t point, const T* inputs, T* sums) const {
-    const int64_t tiles = k.tiles(), rows = ceil_div(tiles, ceil_div(tiles, kernel_.gemm_rows));
-    GemmTile<T> g{};
     const Summed& summed = summed_[size_t(point)];
+    GemmTile<T> g{};
     g.kc = int64_t(summed.a_off.size()) - kGemmPrefetch;
     g.a_off = summed.a_off.data(), g.b_off = summed.b_off.data();
-    g.a_ld = b_.tile_pitch;
     g.b = run.packed + ((k.group * b_.panels + panel) * b_.points() + point) * weight_point_;
-    g.ldc = b_.width;
     g.start = TileStart::zero;
+    multiply_tiles(k, panel, g, inputs + point * b_.point_pitch, sums);
+  }
+
+  void multiply_tiles(const Block& k, int64_t panel, GemmTile<T> g, const T* inputs, T* sums) const {
+    const int64_t tiles = k.tiles(), rows = ceil_div(tiles, ceil_div(tiles, kernel_.gemm_rows));
     const auto* gemm = kernel_.gemm[vectors(panel) - 1][0];
+    g.a_ld = b_.tile_pitch, g.ldc = b_.width;
     for (int64_t tile = 0; tile < tiles; tile += rows) {
       const int64_t count = std::min(rows, tiles - tile), half = (count + 1) / 2;
-      g.a0 = inputs + point * b_.point_pitch + tile * b_.tile_pitch, g.a1 = g.a0 + half * g.a_ld;
+      g.a0 = inputs + tile * b_.tile_pitch, g.a1 = g.a0 + half * g.a_ld;
       g.c0 = sums + tile * b_.width, g.c1 = g.c0 + half * b_.width;
       gemm[count](g);
     }
+  }
+
+  // A panel with all tiles: chunk by chunk its weights are transformed, and multiplied while they are in the cache.
+  void transform_and_multiply(const Run& run, int64_t group, int64_t panel, const T* inputs, T* scratch) const {
+    T *const weights = scratch + sums_, *const pixels = weights + weights_;
+    const int64_t blocks = b_.blocks();
+    for (int64_t c = 0; c < p_.channels; c += b_.weight_chunk) {
+      const int64_t channels = std::min(b_.weight_chunk, p_.channels - c);
+      transform_weights(run.tensors, group, panel * b_.width, c, channels, weights);
+      const T* chunk = inputs + c / b_.weight_chunk * chunk_inputs_;
+      GemmTile<T> g{};
+      g.kc = channels;
+      g.a_off = summed_[0].a_off.data(), g.b_off = summed_[0].b_off.data();
+      g.start = c ? TileStart::load : TileStart::zero;
+      for (int64_t i = 0; i < blocks; i++) {
+        const Block k = block_at(group * blocks + i);
+        for (int64_t point = 0; point < b_.points(); point++) {
+          g.b = weights + point * weight_point_;
+          multiply_tiles(k, panel, g, chunk + (group * blocks + i) * inputs_ + point * b_.point_pitch,
+                         scratch + (i * b_.points() + point) * b_.sums_pitch);
+        }
+      }
+    }
+    for (int64_t i = 0; i < blocks; i++)
+      transform_outputs(run, block_at(group * blocks + i), panel, scratch + i * b_.points() * b_.sums_pitch, pixels);
   }
 
   void transform_outputs(const Run& run, const Block& k, int64_t panel, const T* sums, T* pixels) const {
@@ -269,12 +311,12 @@ class WinogradPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   TapProblem p_;
   WinogradBlocking b_;
-  std::vector<int64_t> panel_row_[2], tap_off_[2];  // for kWeightChannels channels, and for the last ones
+  std::vector<int64_t> panel_row_[2], tap_off_[2];  // for kWinogradWeightChannels channels, and for the last ones
   std::vector<Summed> summed_;                      // of each point
   int64_t weight_point_, bias_base_;                // elements of packed weights
   int64_t pixel_pitch_;                             // of packed input
-  int64_t inputs_, packed_, sums_;                  // elements of scratch
-  bool streams_;                                    // tensors are larger than the cache
+  int64_t inputs_, chunk_inputs_, packed_, sums_, weights_;  // elements of scratch
+  bool streams_;                                             // tensors are larger than the cache
 };
 
 std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& p, int m) {

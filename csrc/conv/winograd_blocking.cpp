@@ -8,6 +8,25 @@
 
 namespace konv {
 
+namespace {
+
+// Transforming weights takes about as long as reading the transformed ones from the third-level cache, and a third of
+// the time that they take from memory. It pays to do it on the way where they would be written and read once or twice,
+// and in every run where one block of tiles would read them from memory.
+int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, const TapProblem& p) {
+  const int64_t item = dtype_size(problem.dtype), l2 = l2_cache_bytes();
+  const int64_t weights = p.groups * b.points() * b.channels * b.panels * b.width * item;
+  const int64_t inputs = b.blocks() * b.points() * b.point_pitch * item;
+  if (b.sources.size() != 1 || b.panels < 2 || weights < 4 * inputs) return 0;
+  if (problem.weights_ready ? b.blocks() > 1 || weights < l3_cache_bytes() / 2 : weights < 2 * l2) return 0;
+  const int64_t sums = b.blocks() * b.points() * b.sums_pitch * item, channel = b.points() * b.width * item;
+  const int64_t chunk = std::min(l2 * 3 / 8, problem.max_workspace / 2) / channel / kWinogradWeightChannels;
+  if (chunk < 1 || sums > problem.max_workspace / 4) return 0;
+  return std::min(chunk * kWinogradWeightChannels, p.channels);
+}
+
+}  // namespace
+
 WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int form, int lanes,
                                    int gemm_rows) {
   WinogradBlocking b{WinogradTiles(p, form)};
@@ -32,10 +51,16 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
   b.panel_group = std::clamp<int64_t>(l2_cache_bytes() / 4 / (points * b.sums_pitch * item), 1, b.panels);
 
   const int64_t all_inputs = p.groups * b.blocks() * points * b.point_pitch * item;
-  b.shared_inputs = threads > 1 && b.blocks() * p.groups < 4 * threads && b.panels > 1 &&
-                    all_inputs <= threads * (problem.max_workspace / 2);
+  const bool inputs_fit = all_inputs <= threads * (problem.max_workspace / 2);
+  if (inputs_fit) b.weight_chunk = weight_chunk(b, problem, p);
+  if (b.weight_chunk) {
+    b.tile_pitch = uncrowded(round_up(b.weight_chunk, lanes), item);
+    b.point_pitch = odd_lines(b.block_tiles() * b.tile_pitch, item);
+  }
+  b.shared_inputs =
+      inputs_fit && b.panels > 1 && (b.weight_chunk > 0 || (threads > 1 && b.blocks() * p.groups < 4 * threads));
   b.channel_chunk = p.channels, b.panel_chunk = b.panels;
-  if (b.shared_inputs) {
+  if (b.shared_inputs && threads > 1) {
     const int64_t tasks = ceil_div(4 * threads, b.blocks() * p.groups);
     // The last vector of a source's channels reaches into the next source's, which must then be written later.
     if (sources == 1 || p.channels % lanes == 0)
@@ -43,6 +68,7 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
     b.panel_chunk = ceil_div(b.panels, std::min(tasks, b.panels));
     b.panel_group = std::min(b.panel_group, b.panel_chunk);
   }
+  if (b.weight_chunk) b.channel_chunk = b.weight_chunk, b.panel_chunk = 1;
   return b;
 }
 
@@ -67,10 +93,15 @@ double winograd_cost(const ConvProblem& problem, int form) {
   const double multiply = tiles * (depth * load + 3 * points) * out_vectors;
   const double transforms = tiles * points * n * (in_vectors + out_vectors);
   // Weights stream past once a block; a core hides half of that behind the multiplications.
-  const double weight_bytes = points * double(b.channels) * double(p.outputs) * double(dtype_size(problem.dtype));
-  const double stream = groups * stream_cost(weight_bytes);
-  const double prepare = problem.weights_ready ? 0 : groups * double(b.channels) * out_vectors * points * 3.5 + stream;
-  return groups * (multiply + transforms) + prepare + stream / 2 * double(b.blocks());
+  const double item = double(dtype_size(problem.dtype)), filters = double(b.channels) * double(p.outputs);
+  const double prepare = groups * double(b.channels) * out_vectors * points * 3.5;
+  const double sum = groups * (multiply + transforms);
+  if (b.weight_chunk)
+    return sum + prepare +
+           groups * (stream_cost(filters * double(p.taps.size()) * item) +
+                     stream_cost(tiles * points * double(b.channels) * item) * double(b.panels) / 2);
+  const double stream = groups * stream_cost(points * filters * item);
+  return sum + (problem.weights_ready ? 0 : prepare + stream) + stream / 2 * double(b.blocks());
 }
 
 }  // namespace konv

@@ -5,6 +5,8 @@
 
 namespace konv {
 
+constexpr int64_t kWinogradWeightChannels = 16;  // whose weights are transposed at a time
+
 struct WinogradBlocking : WinogradTiles {
   int64_t channels = 0;                        // of all sources
   int64_t tile_pitch = 0, point_pitch = 0;     // elements between the transformed inputs of tiles, and of points
@@ -12,6 +14,9 @@ struct WinogradBlocking : WinogradTiles {
   int64_t panel_group = 0, sums_pitch = 0;     // panels that a pass over the points multiplies; between points of sums
   bool shared_inputs = false;                  // inputs of all blocks are transformed first, for all panels' tasks
   int64_t channel_chunk = 0, panel_chunk = 0;  // channels of a transforming task, panels of a multiplying one
+  // Channels whose weights a task transforms at a time, just before it multiplies them with all tiles, whose inputs
+  // then lie chunk by chunk; 0: weights are transformed beforehand.
+  int64_t weight_chunk = 0;
 };
 
 WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int form, int lanes, int gemm_rows);

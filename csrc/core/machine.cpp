@@ -1,8 +1,7 @@
 #include "core/machine.h"
 
-#if defined(__unix__)
-#  include <unistd.h>
-#endif
+#include <fstream>
+#include <string>
 
 namespace konv {
 
@@ -13,26 +12,32 @@ namespace {
 // a cycle have about twice the bandwidth too, narrower vectors do as many multiply-adds a cycle or twice as many.
 constexpr double kL3Bytes = 15, kMemoryBytes = 5.5;
 
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-int64_t cache_size(int name, int64_t otherwise) {
-  const long n = sysconf(name);
-  return n > 0 ? int64_t(n) : otherwise;
+// Of the first core's cache of a level, as Linux lists them (sysconf adds up those of several sockets); else
+// `otherwise`.
+int64_t cache_size(int level, int64_t otherwise) {
+  const std::string caches = "/sys/devices/system/cpu/cpu0/cache/index";
+  for (int i = 0; i < 8; i++) {
+    const std::string cache = caches + std::to_string(i);
+    int found = 0;
+    int64_t kilobytes = 0;
+    std::string type;
+    std::ifstream(cache + "/level") >> found;
+    std::ifstream(cache + "/type") >> type;
+    if (found == level && type != "Instruction" && std::ifstream(cache + "/size") >> kilobytes && kilobytes > 0)
+      return kilobytes << 10;
+  }
+  return otherwise;
 }
-constexpr int kL2 = _SC_LEVEL2_CACHE_SIZE, kL3 = _SC_LEVEL3_CACHE_SIZE;
-#else
-int64_t cache_size(int, int64_t otherwise) { return otherwise; }
-constexpr int kL2 = 0, kL3 = 0;
-#endif
 
 }  // namespace
 
 int64_t l2_cache_bytes() {
-  static const int64_t bytes = cache_size(kL2, int64_t(512) << 10);
+  static const int64_t bytes = cache_size(2, int64_t(512) << 10);
   return bytes;
 }
 
 int64_t l3_cache_bytes() {
-  static const int64_t bytes = cache_size(kL3, int64_t(8) << 20);
+  static const int64_t bytes = cache_size(3, int64_t(8) << 20);
   return bytes;
 }
 

@@ -14,7 +14,7 @@ namespace konv {
 
 constexpr int kMaxGemmRows = 14;
 constexpr int kMaxGemmVectors = 2;
-constexpr int kGemmPrefetch = 8;  // rows of B ahead; the offset tables hold as many entries past the last in use
+constexpr int kGemmPrefetch = 16;  // rows of B ahead; the offset tables hold as many entries past the last in use
 
 enum class TileStart : int32_t { zero, load, lane_bias, row_bias };
 
