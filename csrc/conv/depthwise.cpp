@@ -1,15 +1,17 @@
-// Depthwise forward and input gradient, in three forms. Rows: planar data and the usual square kernels with steps
-// of 2, read where they lie, the borders by masked loads. Pixels: channels last, with channels in the lanes; only
-// pixels at the border look at each tap. Packed: everything else; a band of one plane at a time is packed (padded,
-// split by phase) into scratch.
+// Depthwise forward and input gradient, in three forms. Planes: planar data and the usual square kernels with steps of
+// 1 or 2, many planes a task, read where they lie, the borders by masked loads. Pixels: channels last, with channels in
+// the lanes; only pixels at the border look at each tap. Packed: everything else; a band of one plane at a time is
+// packed (padded, split by phase) into scratch.
 #include "conv/depthwise.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "conv/epilogue.h"
+#include "conv/few_channels.h"
 #include "conv/grouped_pixels.h"
 #include "conv/packing.h"
+#include "conv/separable.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 
@@ -19,29 +21,30 @@ namespace {
 
 constexpr int64_t kMaxPixelTaps = 256;    // pointers on the stack in the pixels form
 constexpr int64_t kBandBytes = 24 << 10;  // of packed input
-constexpr int64_t kRowsBand = 64;         // output rows of a task in the rows form
+constexpr int64_t kTaskBytes = 64 << 10;  // of input planes, in the planes form
 constexpr int64_t kUnfinished = 4096;     // elements, at least a row, that wait for their epilogue
 
-enum class Form { rows, pixels, packed };
+enum class Form { planes, pixels, packed };
 
 template <class T>
 struct Stage {
   TapProblem p;
   Form form = Form::packed;
   int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a packed band
+  int64_t planes, bands, band;               // of the planes form: groups of a task, bands of rows, rows of a band
   InputPacking<T> packing;
   int64_t low = 0, high = 0;  // outputs of a row whose taps all lie inside
   int64_t weight_base = 0, tasks = 0;
   int64_t unfinished = 0;  // output rows, or pixels, that wait at a time for an epilogue beyond registers
   bool weights_in_place;   // the caller's are [group][output][tap] already
 
-  Stage(TapProblem problem, int lanes) : p(std::move(problem)) {
+  Stage(TapProblem problem, int lanes, int64_t threads) : p(std::move(problem)) {
     sort_taps(p);
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && 2 * p.groups >= lanes &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
-    else if (is_square() && p.in_stride[2] == 1 && p.out_stride[2] == 1)
-      form = Form::rows;
+    else if (is_square() && p.in_stride[2] == 1 && (p.out_stride[2] == 1 || p.channels == 1))
+      form = Form::planes;
     tile_w = std::min<int64_t>(p.out[2], 512);
     const int64_t cols = round_up(tile_w, lanes);
     const InputPacking<T> shape(p, true, 1, 1, 1, lanes);
@@ -62,16 +65,26 @@ struct Stage {
     unfinished = std::max<int64_t>(1, kUnfinished / (form == Form::pixels ? p.groups : cols));
     if (form == Form::pixels)
       tasks = p.n * p.out[0] * p.out[1];
-    else if (form == Form::rows)
-      tasks = p.n * p.groups * p.out[0] * ceil_div(p.out[1], kRowsBand);
+    else if (form == Form::planes)
+      tasks = share_planes(threads);
     else
       tasks = p.n * p.groups * p.out[0] * tiles_h * tiles_w;
   }
 
-  // A 3x3, 5x5 or 7x7 kernel on consecutive rows and columns, with steps of 2.
+  // Tasks of several small planes or, where there are few planes, of parts of one.
+  int64_t share_planes(int64_t threads) {
+    const int64_t slices = p.n * p.out[0], bytes = p.channels * p.in[1] * p.in[2] * int64_t(sizeof(T));
+    const int64_t wanted = threads == 1 ? 1 : ceil_div(8 * threads, std::max<int64_t>(1, slices));
+    planes = std::clamp<int64_t>(kTaskBytes / std::max<int64_t>(1, bytes), 1, ceil_div(p.groups, wanted));
+    bands = std::clamp<int64_t>(ceil_div(p.out[1], 16), 1, ceil_div(wanted, p.groups));
+    band = round_up(std::max<int64_t>(1, ceil_div(p.out[1], bands)), 8), bands = ceil_div(p.out[1], band);
+    return slices * ceil_div(p.groups, planes) * bands;
+  }
+
+  // A 3x3, 5x5 or 7x7 kernel on consecutive rows and columns, with equal steps of 1 or 2.
   bool is_square() const {
     const int64_t n = int64_t(p.taps.size()), size = n == 9 ? 3 : n == 25 ? 5 : n == 49 ? 7 : 0;
-    if (!size || p.step[1] != 2 || p.step[2] != 2) return false;
+    if (!size || p.step[1] != p.step[2] || p.step[1] > 2) return false;
     for (int64_t i = 0; i < n; i++) {
       const int64_t *a = p.taps[size_t(i)].at, *first = p.taps[0].at;
       if (a[0] != first[0] || a[1] != first[1] + i / size || a[2] != first[2] + i % size) return false;
@@ -85,7 +98,7 @@ class DepthwisePlan final : public ConvPlan {
  public:
   explicit DepthwisePlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
-    for (TapProblem& p : tap_problems(problem)) stages_.emplace_back(std::move(p), kernel_.lanes);
+    for (TapProblem& p : tap_problems(problem)) stages_.emplace_back(std::move(p), kernel_.lanes, threads);
     gaps_ = leaves_gaps(problem, stages_.size());
     int64_t weights = 0, mine = 0;
     for (Stage<T>& s : stages_) {
@@ -98,7 +111,7 @@ class DepthwisePlan final : public ConvPlan {
         packed_key.push_back(v);
       if (s.form == Form::packed)
         mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
-      else if (!problem.ends_in_registers())
+      else if (!problem.ends_in_registers() || s.p.out_stride[2] != 1)
         mine = std::max(mine, s.unfinished * (s.form == Form::pixels ? s.p.groups : s.p.out[2]));
     }
     prepared_bytes = weights * int64_t(sizeof(T));
@@ -128,8 +141,8 @@ class DepthwisePlan final : public ConvPlan {
           const Run r{in, out, w, bias, epilogue, reinterpret_cast<T*>(ws.of(thread))};
           if (s.form == Form::pixels)
             run_pixels(s, task, r);
-          else if (s.form == Form::rows)
-            run_rows(s, task, r);
+          else if (s.form == Form::planes)
+            run_planes(s, task, r);
           else
             run_packed(s, task, r);
         }
@@ -159,45 +172,57 @@ class DepthwisePlan final : public ConvPlan {
           }
   }
 
-  void run_rows(const Stage<T>& s, int64_t task, const Run& run) const {
+  void run_planes(const Stage<T>& s, int64_t task, const Run& run) const {
     const TapProblem& p = s.p;
-    const int64_t bands = ceil_div(p.out[1], kRowsBand), taps = int64_t(p.taps.size());
-    const int64_t h0 = task % bands * kRowsBand, z = (task /= bands) % p.out[0];
-    const int64_t group = (task /= p.out[0]) % p.groups, n = task / p.groups;
-    DepthwiseRows<T> d{};
-    d.size = taps == 9 ? 3 : taps == 25 ? 5 : 7;
-    d.width = p.in[2], d.first = p.taps[0].at[2];
-    d.rows = std::min(kRowsBand, p.out[1] - h0), d.cols = p.out[2], d.out_pitch = p.out_stride[1];
-    const T* row[2 * kRowsBand + 7];
-    d.row = row;
+    const int64_t parts = ceil_div(p.groups, s.planes), taps = int64_t(p.taps.size());
+    const int64_t h0 = task % s.bands * s.band, group = (task /= s.bands) % parts * s.planes;
+    const int64_t z = (task /= parts) % p.out[0], n = task / p.out[0];
     const int64_t iz = z * p.step[0] + p.taps[0].at[0];
-    for (int64_t c = 0; c < p.channels; c++) {
-      const T* plane = run.in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
-      for (int64_t i = 0; i < 2 * (d.rows - 1) + d.size; i++) {
-        const int64_t iy = 2 * h0 + p.taps[0].at[1] + i;
-        row[i] = iz >= 0 && iz < p.in[0] && iy >= 0 && iy < p.in[1] ? plane + iy * p.in_stride[1] : nullptr;
-      }
-      for (int64_t o = 0; o < p.outputs; o++) {
+    DepthwisePlanes<T> d{};
+    d.size = taps == 9 ? 3 : taps == 25 ? 5 : 7, d.step = int(p.step[1]);
+    d.in_plane = p.channels * p.in_c, d.in_pitch = p.in_stride[1];
+    d.height = iz >= 0 && iz < p.in[0] ? p.in[1] : 0, d.width = p.in[2];
+    d.first_row = d.step * h0 + p.taps[0].at[1], d.first_col = p.taps[0].at[2];
+    d.w_plane = p.outputs * p.channels * taps, d.bias_plane = p.outputs;
+    d.out_plane = p.outputs * p.out_c, d.out_pitch = p.out_stride[1];
+    d.planes = std::min(s.planes, p.groups - group), d.rows = std::min(s.band, p.out[1] - h0), d.cols = p.out[2];
+    for (int64_t o = 0; o < p.outputs; o++)
+      for (int64_t c = 0; c < p.channels; c++) {
         const int64_t k = group * p.outputs + o;
+        d.in = run.in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
         d.w = run.weights + (k * p.channels + c) * taps;
-        T* const dst = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
-        d.out = dst;
-        d.bias = run.bias ? run.bias[k] : T(0);
+        d.bias = run.bias ? run.bias + k : nullptr;
+        d.out = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
         d.relu = problem_.relu_in_registers() && c + 1 == p.channels;
         d.accumulate = c > 0;
-        if (run.epilogue.in_registers()) {
-          kernel_.depthwise_rows(d);
-          continue;
-        }
-        DepthwiseRows<T> part = d;
-        part.out = run.scratch, part.out_pitch = d.cols;
-        for (int64_t r = 0; r < d.rows; r += s.unfinished) {
-          part.row = row + 2 * r, part.rows = std::min(s.unfinished, d.rows - r);
-          kernel_.depthwise_rows(part);
-          run.epilogue.finish(run.scratch, d.cols, part.rows, d.cols, dst + r * d.out_pitch, d.out_pitch);
-        }
+        if (run.epilogue.in_registers() && p.out_stride[2] == 1)
+          kernel_.depthwise_planes(d);
+        else
+          run_unfinished(s, d, run);
       }
-    }
+  }
+
+  // For results that are not just stored: some planes, or some rows of one, at a time, finished while in the cache.
+  void run_unfinished(const Stage<T>& s, const DepthwisePlanes<T>& all, const Run& run) const {
+    const int64_t rows = std::min(s.unfinished, all.rows), planes = rows < all.rows ? 1 : s.unfinished / rows;
+    DepthwisePlanes<T> d = all;
+    d.out = run.scratch, d.out_pitch = d.cols;
+    for (int64_t k = 0; k < all.planes; k += planes)
+      for (int64_t r = 0; r < all.rows; r += rows) {
+        d.in = all.in + k * all.in_plane, d.w = all.w + k * all.w_plane;
+        d.bias = all.bias ? all.bias + k * all.bias_plane : nullptr;
+        d.first_row = all.first_row + d.step * r;
+        d.planes = std::min(planes, all.planes - k), d.rows = std::min(rows, all.rows - r);
+        d.out_plane = d.rows * d.cols;
+        kernel_.depthwise_planes(d);
+        T* const dst = all.out + k * all.out_plane + r * all.out_pitch;
+        if (all.out_pitch == d.cols && s.p.out_stride[2] == 1)
+          run.epilogue.finish(run.scratch, d.out_plane, d.planes, d.out_plane, dst, all.out_plane);
+        else
+          for (int64_t i = 0; i < d.planes; i++)
+            run.epilogue.store_rows(run.scratch + i * d.out_plane, d.cols, d.rows, d.cols, dst + i * all.out_plane,
+                                    all.out_pitch, s.p.out_stride[2]);
+      }
   }
 
   void run_packed(const Stage<T>& s, int64_t task, const Run& run) const {
@@ -285,15 +310,8 @@ class DepthwisePlan final : public ConvPlan {
   bool gaps_;
 };
 
-std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
-  if (p.xs[1] == 1 && fits_grouped_pixels(p)) return make_grouped_pixels_plan(p);
-  if (auto plan = make_depthwise_spread_plan(p)) return plan;
-  if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
-  if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);
-  return std::make_unique<DepthwisePlan<double>>(p);
-}
-
-// A load for each multiplication, half of it hidden; filling bands, pixel by pixel where they are not contiguous.
+// In planes a multiplication a cycle, loads beside it and more of them where columns are taken apart. Otherwise a load
+// for each multiplication, half of it hidden; filling bands, pixel by pixel where they are not contiguous.
 template <class T>
 double depthwise_cost(const ConvProblem& conv, int lanes) {
   if (conv.direction == Direction::weight_gradient) {
@@ -304,7 +322,7 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
   }
   double cost = 0;
   for (TapProblem& problem : tap_problems(conv)) {
-    const Stage<T> s(std::move(problem), lanes);
+    const Stage<T> s(std::move(problem), lanes, 1);
     const TapProblem& p = s.p;
     const double planes = double(p.n * p.out[0]), rows = double(p.out[1]);
     if (s.form == Form::pixels) {
@@ -312,15 +330,41 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
       continue;
     }
     const double row = double(ceil_div(p.out[2], lanes) * p.channels * p.groups) * planes;
-    cost += row * rows * double(p.outputs) * (1.5 * double(p.taps.size()) + (s.form == Form::packed ? 12 : 0));
-    if (s.form == Form::packed) cost += (p.in_stride[2] == 1 ? 3 : 3 * lanes) * row * double(p.in[1]);
+    if (s.form == Form::planes) {
+      const double size = double(p.grid[2]), loads = p.step[2] == 1 ? 4.5 : 5.5 * size;
+      cost += row * rows * double(p.outputs) * (size * size + loads);
+      continue;
+    }
+    cost += row * rows * double(p.outputs) * (1.5 * double(p.taps.size()) + 12);
+    cost += (p.in_stride[2] == 1 ? 3 : 3 * lanes) * row * double(p.in[1]);
   }
   return cost;
 }
-double depthwise_cost(const ConvProblem& p) {
-  if (p.xs[1] == 1 && fits_grouped_pixels(p)) return grouped_pixels_cost(p);
+double own_cost(const ConvProblem& p) {
   const KernelTable& table = kernel_table(Isa(p.isa));
-  return p.dtype == DType::f32 ? depthwise_cost<float>(p, table.f32.lanes) : depthwise_cost<double>(p, table.f64.lanes);
+  const double cost =
+      p.dtype == DType::f32 ? depthwise_cost<float>(p, table.f32.lanes) : depthwise_cost<double>(p, table.f64.lanes);
+  // Filters of images are often products of a column and a row, which the direct algorithm finds out.
+  const bool image = p.xs[4] == 1 && p.c <= kMaxInterleaved && worth_separating(p.kernel[1], p.kernel[2]);
+  return image ? 1.25 * cost : cost;
+}
+
+// Whether channels become the lanes: on channels-last data, and on planes so small that their rows leave lanes empty.
+bool by_pixels(const ConvProblem& p) {
+  if (!fits_grouped_pixels(p)) return false;
+  if (p.xs[1] == 1) return true;
+  const bool phases = p.direction == Direction::input_gradient && p.stride[2] > 1;
+  return p.direction != Direction::weight_gradient && !phases && grouped_pixels_cost(p) < own_cost(p);
+}
+
+double depthwise_cost(const ConvProblem& p) { return by_pixels(p) ? grouped_pixels_cost(p) : own_cost(p); }
+
+std::unique_ptr<ConvPlan> make_depthwise_plan(const ConvProblem& p) {
+  if (by_pixels(p)) return make_grouped_pixels_plan(p);
+  if (auto plan = make_depthwise_spread_plan(p)) return plan;
+  if (p.direction == Direction::weight_gradient) return make_depthwise_weight_gradient_plan(p);
+  if (p.dtype == DType::f32) return std::make_unique<DepthwisePlan<float>>(p);
+  return std::make_unique<DepthwisePlan<double>>(p);
 }
 
 }  // namespace

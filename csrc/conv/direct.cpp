@@ -366,7 +366,7 @@ std::string direct_refusal(const ConvProblem& problem) {
 }
 
 // A multiplication a vector and cycle, where a strip has all of its rows and vectors; triangles of rows at the ends of
-// each column of the kernel; moving input and output.
+// each column of the kernel; pointers to all rows; moving input and output.
 double direct_cost(const ConvProblem& problem) {
   const KernelTable& table = kernel_table(Isa(problem.isa));
   const int64_t lanes = problem.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
@@ -376,6 +376,7 @@ double direct_cost(const ConvProblem& problem) {
     const double vectors = double(p.out[1] * ceil_div(p.out[2], lanes));
     const double columns = double(p.channels * p.grid[0] * p.grid[2]);
     cost += outputs * vectors * (columns * (double(p.grid[1]) + 0.8) + 3);
+    cost += double(p.n * p.groups * p.channels * p.out[0]) * (80 + 8 * double(p.out[1]));
     const double move[] = {0, 4, 3 * double(lanes)};  // a vector of each Lie
     const double moved = move[int(input_lie(p))] * double(p.channels) +
                          (p.out_stride[2] == 2 ? 4 : move[int(output_lie(p))]) * double(p.outputs);

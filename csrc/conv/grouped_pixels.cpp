@@ -1,6 +1,7 @@
 // Narrow groups with output channels in the lanes: forward and input gradient. Depthwise problems on channels-last data
 // are read and written where they lie. With several channels a group each pixel is read once for each of them: rows are
-// packed first, channels-last ones into aligned vectors that do not crowd into few cache sets, planes transposed.
+// packed first, channels-last ones into aligned vectors that do not crowd into few cache sets. Planes are transposed,
+// by rows or, where they are small, whole.
 #include "conv/grouped_pixels.h"
 
 #include "conv/epilogue.h"
@@ -10,7 +11,7 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kBandRows = 8;  // output rows of a task
+constexpr int64_t kBandRows = 8;  // output rows of a task, where it does not take whole planes
 
 // Offset of each kernel element's tap in the packed weights of one channel, or -1 for an element without one; empty
 // where the elements of a kernel do not lie in one piece.
@@ -91,8 +92,9 @@ class GroupedPixelsPlan final : public ConvPlan {
     prepared_bytes = weights * int64_t(sizeof(T));
     reads_weights = problem.has_bias;
     packed_ = packs_ ? round_up(packed, 16) : 0;
-    workspace.per_thread = (packed_ + (in_place_ ? 0 : 2 * width_ * kernel_.lanes)) * int64_t(sizeof(T));
-    bands_ = ceil_div(rows, kBandRows);
+    if (packs_ && rows * width_ <= kWholePlane) tile_rows_ = band_rows_ = round_up(rows, 2);
+    workspace.per_thread = (packed_ + (in_place_ ? 0 : tile_rows_ * width_ * kernel_.lanes)) * int64_t(sizeof(T));
+    bands_ = ceil_div(rows, band_rows_);
     // The last block may write channels of the one before it, and stays with it.
     const int64_t apart = std::max<int64_t>(1, blocks_ - 1);
     block_parts_ = threads == 1 ? 1 : std::min(apart, ceil_div(4 * threads, problem.n * depth_ * bands_));
@@ -119,7 +121,7 @@ class GroupedPixelsPlan final : public ConvPlan {
       const int64_t z = (task /= bands_) % depth_, n = task / depth_;
       for (const auto& phase : phases_)
         if (z < phase[0].p.out[0])
-          run_band(phase, r, n, z, band * kBandRows, part, reinterpret_cast<T*>(ws.of(thread)));
+          run_band(phase, r, n, z, band * band_rows_, part, reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
@@ -137,26 +139,52 @@ class GroupedPixelsPlan final : public ConvPlan {
     const ChannelBlocks& blocks = phase[0].blocks;
     const int64_t apart = std::max<int64_t>(1, blocks_ - 1), end = apart * (part + 1) / block_parts_;
     const int64_t first = apart * part / block_parts_, last = end == apart ? blocks_ : end;
-    const int64_t h1 = std::min(p.out[1], h0 + kBandRows);
+    const int64_t h1 = std::min(p.out[1], h0 + band_rows_);
     BlockRows<T> rows(kernel_, p, blocks, 2, packs_ ? scratch : nullptr);
     T* tile = scratch + packed_;
     if (packs_) {  // packed rows of one block serve the whole band
       for (int64_t b = first; b < last; b++) {
         rows.start(run.in, n, z, b);
-        for (int64_t h = h0; h < h1; h += 2) run_rows(phase, run, n, z, h, b, rows, tile);
+        for (int64_t h = h0; h < h1; h += tile_rows_)
+          run_tile(phase, run, n, z, h, std::min(h1, h + tile_rows_), b, b + 1, rows, tile);
       }
       return;
     }
+    const int64_t together = in_place_ ? last - first : 1;
     for (int64_t h = h0; h < h1; h += 2)
-      for (int64_t b = first; b < last; b++) {
+      for (int64_t b = first; b < last; b += together) {
         rows.start(run.in, n, z, b);
-        run_rows(phase, run, n, z, h, b, rows, tile);
+        run_tile(phase, run, n, z, h, std::min(h1, h + 2), b, b + together, rows, tile);
       }
   }
 
-  // Output rows h and h + 1 of one block.
-  void run_rows(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, BlockRows<T>& rows,
-                T* tile) const {
+  T* output(const Run& run, const TapProblem& p, int64_t n, int64_t z, int64_t h, int64_t channel) const {
+    return run.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + channel * p.out_c;
+  }
+
+  // Output rows [h, h1) of blocks [block, end), which may be several where all is in place.
+  void run_tile(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t h1, int64_t block,
+                int64_t end, BlockRows<T>& rows, T* tile) const {
+    const ChannelBlocks& blocks = phase[0].blocks;
+    const TapProblem& p = phase[0].p;
+    const int64_t L = blocks.lanes, k0 = blocks.first(block);
+    if (!in_place_ && int64_t(phase.size()) < std::min(pixel_step_, width_))
+      std::fill_n(tile, tile_rows_ * width_ * L, T(0));
+    for (int64_t i = h; i < h1; i += 2) run_rows(phase, run, n, z, i, block, end, rows, tile + (i - h) * width_ * L);
+    if (in_place_) return;
+    const int64_t again = block * L - k0;  // lanes that the block before has written
+    const int64_t pixel = p.out_stride[2] / pixel_step_;
+    T* const dst = output(run, p, n, z, h, k0 + again) - p.phase[2] * pixel;
+    const bool joined = p.out_stride[1] == width_ * pixel;
+    const int64_t pixels = joined ? (h1 - h) * width_ : width_, step = joined ? h1 - h : 1;
+    for (int64_t r = 0; r < h1 - h; r += step)
+      run.epilogue.store(tile + r * width_ * L + again, L, pixels, L - again, dst + r * p.out_stride[1], pixel,
+                         p.out_c);
+  }
+
+  // Output rows h and h + 1 of these blocks.
+  void run_rows(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, int64_t end,
+                BlockRows<T>& rows, T* tile) const {
     const ChannelBlocks& blocks = phase[0].blocks;
     const int64_t L = blocks.lanes, k0 = blocks.first(block);
     const TapProblem& q = phase[0].p;
@@ -164,37 +192,28 @@ class GroupedPixelsPlan final : public ConvPlan {
     GroupedPixels<T> d{};
     d.row = row;
     d.width = q.in[2], d.pixel = rows.pixel();
+    d.channels = blocks.first(end - 1) + L - k0;
     d.depth = q.channels, d.tap_rows = q.grid[1], d.row_step = q.step[1], d.rows = std::min<int64_t>(2, q.out[1] - h);
     d.lane = blocks.lane(block), d.wide = blocks.width > L;
     d.bias = run.bias ? run.bias + k0 : nullptr;
     d.relu = problem_.relu_in_registers();
     rows.find(h, d.tap_rows + (d.rows - 1) * d.row_step, row);
-    const auto output = [&](const TapProblem& p) {
-      return run.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + k0 * p.out_c;
-    };
-    if (!in_place_ && int64_t(phase.size()) < std::min(pixel_step_, width_)) std::fill_n(tile, 2 * width_ * L, T(0));
     for (const Stage<T>& s : phase) {
       d.taps = int(s.p.grid[2]), d.step = int(s.p.step[2]), d.first = s.p.taps[0].at[2];
-      d.w = run.weights + s.weight_base + block * s.block_weights;
+      d.w = run.weights + s.weight_base + block * s.block_weights, d.block_weights = s.block_weights;
       d.cols = s.p.out[2];
-      d.out = in_place_ ? output(s.p) : tile + s.p.phase[2] * L;
+      d.out = in_place_ ? output(run, s.p, n, z, h, k0) : tile + s.p.phase[2] * L;
       d.out_pixel = in_place_ ? s.p.out_stride[2] : pixel_step_ * L;
       d.out_row = in_place_ ? s.p.out_stride[1] : width_ * L;
       kernel_.grouped_pixels(d);
     }
-    if (in_place_) return;
-    const int64_t again = block * L - k0;  // lanes that the block before has written
-    const int64_t pixel = q.out_stride[2] / pixel_step_;
-    T* const dst = output(q) - q.phase[2] * pixel + again * q.out_c;
-    for (int64_t r = 0; r < d.rows; r++)
-      run.epilogue.store(tile + r * width_ * L + again, L, width_, L - again, dst + r * q.out_stride[1], pixel,
-                         q.out_c);
   }
 
   ConvProblem problem_;
   const Kernels<T>& kernel_;
   std::vector<Phase> phases_;
   bool gaps_, packs_ = false, in_place_ = true;
+  int64_t tile_rows_ = 2, band_rows_ = kBandRows;  // output rows that are stored together, and of a task
   int64_t width_, pixel_step_, packed_ = 0, depth_ = 1, bands_, blocks_ = 1, block_parts_;
 };
 
@@ -212,7 +231,7 @@ bool fits(TapProblem p, int lanes, bool weight) {
       if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1 ? int64_t(i) / cols : a == 2 ? int64_t(i) % cols : 0))
         return false;
   const ChannelBlocks blocks(p, lanes);
-  return blocks.identity ? p.in_c == 1 : blocks.span <= lanes && cols <= 3;
+  return blocks.identity ? !weight || p.in_c == 1 : blocks.span <= lanes && cols <= 3;
 }
 
 }  // namespace
@@ -252,7 +271,7 @@ double grouped_pixels_cost(const ConvProblem& p) {
   const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
   const double in = double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) / lanes;
   const double out = double(p.n) * double(p.k) * double(p.out_pixels()) / lanes;
-  const double move = p.xs[1] == 1 ? 2 : 3;
+  const double move = p.xs[1] == 1 ? 2.5 : 11;
   return (p.stride[2] == 1 ? 1.1 : 1.3) * p.flops() / 2 / lanes + move * (in + out);
 }
 

@@ -33,6 +33,9 @@ struct ChannelBlocks {
 
 constexpr int64_t kMaxTapRows = 32, kMaxRowStep = 4;
 
+// Pixels of planes that are transposed whole, not row by row: squares of lanes are mostly full then.
+constexpr int64_t kWholePlane = 400;
+
 // The input rows that one block of lanes reads: where they lie, or packed into scratch as pixels of the block's
 // channels. Packed rows are kept while they follow one another.
 template <class T>
@@ -41,12 +44,16 @@ class BlockRows {
   // The most rows that are in use at a time.
   static int64_t ring(const TapProblem& p, int64_t rows) { return p.grid[1] + (rows - 1) * p.step[1]; }
   static int64_t pitch(const ChannelBlocks& b) { return round_up(b.width, b.lanes); }
+  static bool takes_planes(const TapProblem& p) {
+    return p.in_c != 1 && p.in_stride[1] == p.in[2] && p.in[1] * p.in[2] <= kWholePlane;
+  }
+  static int64_t kept(const TapProblem& p, int64_t rows) { return takes_planes(p) ? p.in[1] : ring(p, rows); }
   static int64_t scratch_size(const TapProblem& p, const ChannelBlocks& b, int64_t rows) {
-    return ring(p, rows) * p.in[2] * pitch(b) + pitch(b);  // the last channels' vectors reach further
+    return kept(p, rows) * p.in[2] * pitch(b) + pitch(b);  // the last channels' vectors reach further
   }
 
   BlockRows(const Kernels<T>& kernel, const TapProblem& p, const ChannelBlocks& blocks, int64_t rows, T* scratch)
-      : kernel_(kernel), p_(p), blocks_(blocks), ring_(ring(p, rows)), scratch_(scratch) {}
+      : kernel_(kernel), p_(p), blocks_(blocks), kept_(kept(p, rows)), scratch_(scratch) {}
 
   void start(const T* in, int64_t n, int64_t z, int64_t block) {
     const int64_t iz = z * p_.step[0] + p_.taps[0].at[0];
@@ -65,11 +72,13 @@ class BlockRows {
 
  private:
   const T* packed(int64_t y) {
-    T* dst = scratch_ + y % ring_ * p_.in[2] * pitch(blocks_);
+    T* dst = scratch_ + (y < kept_ ? y : y % kept_) * p_.in[2] * pitch(blocks_);
     if (y <= packed_) return dst;
-    packed_ = y;
+    packed_ = takes_planes(p_) ? p_.in[1] : y;
     const T* src = slice_ + y * p_.in_stride[1];
-    if (p_.in_c == 1)
+    if (packed_ > y)
+      kernel_.transpose(slice_, p_.in_c, channels_, p_.in[1] * p_.in[2], scratch_, pitch(blocks_));
+    else if (p_.in_c == 1)
       kernel_.copy_rows(src, p_.in_stride[2], p_.in[2], channels_, dst, pitch(blocks_));
     else
       kernel_.transpose(src, p_.in_c, channels_, p_.in[2], dst, pitch(blocks_));
@@ -79,7 +88,7 @@ class BlockRows {
   const Kernels<T>& kernel_;
   const TapProblem& p_;
   const ChannelBlocks& blocks_;
-  int64_t ring_, channels_ = 0, packed_ = -1;
+  int64_t kept_, channels_ = 0, packed_ = -1;
   T* scratch_;
   const T* slice_ = nullptr;
 };

@@ -59,9 +59,18 @@ double packing_cost(const ConvProblem& p) {
   return elements * item / 16 + 2 * stream_cost(elements * item);
 }
 
+// Narrow groups are packed and stored one by one, a few channels at a time: cycles a vector of both.
+double narrow_groups_cost(const ConvProblem& p) {
+  if (p.groups == 1 || p.c / p.groups > 16) return 0;
+  const KernelTable& table = kernel_table(Isa(p.isa));
+  const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
+  const double in = double(p.c) * double(p.in[0] * p.in[1] * p.in[2]), out = double(p.k) * double(p.out_pixels());
+  return 10 * double(p.n) * (in + out) / lanes;
+}
 double implicit_gemm_cost(const ConvProblem& p) {
-  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p)
-                                                   : dense_cost(p, input_of(p)) + packing_cost(p);
+  return p.direction == Direction::weight_gradient
+             ? weight_gradient_cost(p)
+             : dense_cost(p, input_of(p)) + packing_cost(p) + narrow_groups_cost(p);
 }
 
 std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {

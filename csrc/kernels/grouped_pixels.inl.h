@@ -55,20 +55,19 @@ KONV_INLINE void pixel_row(const T* row, int64_t pixel, int64_t low, int64_t hig
 }
 
 template <class T, int Taps, int Step, int Pixels, class Loader>
-KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& loader) {
+KONV_INLINE void pixel_block(const GroupedPixels<T>& p, int64_t j, const Loader& loader, int64_t c, const T* w) {
   constexpr int L = kLanes<T>;
   Vec<T> acc[2][Pixels];
-  const Vec<T> bias = p.bias ? load(p.bias) : Vec<T>{};
+  const Vec<T> bias = p.bias ? load(p.bias + c) : Vec<T>{};
   KONV_UNROLL
   for (int i = 0; i < Pixels; i++) acc[0][i] = acc[1][i] = bias;
   const int64_t at = j * Step + p.first, low = -at, high = p.width - at;
   const int64_t last = p.tap_rows + (p.rows - 1) * p.row_step;
-  const T* w = p.w;
   for (int64_t i = 0; i < p.depth; i++, w += p.tap_rows * Taps * L) {
     const Loader get = loader.later(p.wide ? 0 : i);
     for (int64_t q = 0; q < last; q++) {
       if (!p.row[q]) continue;
-      const T *row = p.row[q] + at * p.pixel + (p.wide ? i : 0), *w0 = w + q * Taps * L,
+      const T *row = p.row[q] + at * p.pixel + c + (p.wide ? i : 0), *w0 = w + q * Taps * L,
               *w1 = w0 - p.row_step * Taps * L;
       const bool first = q < p.tap_rows, second = p.rows == 2 && q >= p.row_step;
       if (first && second)
@@ -80,13 +79,24 @@ KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const Loader& 
     }
   }
   for (int64_t r = 0; r < p.rows; r++) {
-    T* out = p.out + r * p.out_row + j * p.out_pixel;
+    T* out = p.out + r * p.out_row + j * p.out_pixel + c;
     KONV_UNROLL
     for (int i = 0; i < Pixels; i++) {
       const Vec<T> v = r ? acc[1][i] : acc[0][i];
       store(out + i * p.out_pixel, p.relu ? relu<T>(v) : v);
     }
   }
+}
+
+// All blocks of channels, one after another: pixels are read from end to end. What the last block computes again comes
+// out the same.
+template <class T, int Taps, int Step, int Pixels, bool Permuted>
+KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const PixelLoader<T, Permuted>& loader) {
+  constexpr int L = kLanes<T>;
+  if constexpr (Permuted) return pixel_block<T, Taps, Step, Pixels>(p, j, loader, 0, p.w);
+  const T* w = p.w;
+  for (int64_t c = 0; c < p.channels; c += L, w += p.block_weights)
+    pixel_block<T, Taps, Step, Pixels>(p, j, loader, c + L <= p.channels ? c : p.channels - L, w);
 }
 
 // A row's last tile is moved left to end with the row: what it computes again comes out the same.

@@ -77,18 +77,23 @@ struct DepthwisePlane {
   bool relu, accumulate;
 };
 
-// The same from rows where they lie, for square kernels of 3, 5 and 7 and steps of 2:
-// out[r][j] = start + sum over i, s of w[i * size + s] * row[2 * r + i][2 * j + first + s],
-// where a null row, and columns outside [0, width), read as zero.
+// The same for many planes where they lie, for square kernels of 3, 5 and 7 and steps of 1 or 2:
+// out[k][r][j] = start + sum over i, s of
+//   w[k][i * size + s] * in[k][r * step + first_row + i][j * step + first_col + s]
+// where rows outside [0, height) and columns outside [0, width) read as zero. Plane k of each array lies k times its
+// `_plane` further; start is the plane's bias, or what out holds.
 template <class T>
-struct DepthwiseRows {
-  const T* const* row;
-  int64_t width, first;
-  int size;
+struct DepthwisePlanes {
+  const T* in;
+  int64_t in_plane, in_pitch, height, width;
+  int64_t first_row, first_col;
+  int size, step;
   const T* w;
+  int64_t w_plane;
+  const T* bias;  // may be null
+  int64_t bias_plane;
   T* out;
-  int64_t rows, cols, out_pitch;
-  T bias;
+  int64_t out_plane, out_pitch, planes, rows, cols;
   bool relu, accumulate;
 };
 
@@ -158,7 +163,9 @@ struct DepthwiseSums {
   T* sums;
 };
 
-// Narrow groups, channels last: one or two output rows, one block of output channels in the lanes.
+// Narrow groups, channels last: one or two output rows, output channels in the lanes. Of one block of lanes, to which
+// the following applies, or with a null lane of `channels` channels: l is then a channel, and blocks have weights of
+// their own, the last of them those of the last channels.
 // out[r][j][l] = bias[l] + sum over i < depth, tap rows t and taps s of
 //   w[((i * tap_rows + t) * taps + s) * lanes + l] * row[r * row_step + t][(j * step + first + s) * pixel + lane[l] +
 //   i]
@@ -167,6 +174,7 @@ struct DepthwiseSums {
 // most 3.
 template <class T>
 struct GroupedPixels {
+  int64_t channels;  // `lanes` or more
   const T* const* row;
   int64_t width, first, pixel;
   int64_t depth, tap_rows, row_step, rows;
@@ -174,6 +182,7 @@ struct GroupedPixels {
   const int32_t* lane;
   bool wide;  // lane[l] + i may exceed a vector
   const T* w;
+  int64_t block_weights;
   T* out;
   int64_t cols, out_row, out_pixel;
   const T* bias;  // may be null

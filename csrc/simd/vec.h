@@ -139,7 +139,7 @@ template <class T>
 KONV_INLINE Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
   return odd_<T>(a, b, std::make_integer_sequence<int, kLanes<T>>{});
 }
-// Lanes 1, 2, ... of v, then s.
+// Lanes 1, 2, ... of v, then s, or lane 0 of s.
 template <class T, int... I>
 KONV_INLINE Vec<T> shift_in_(Vec<T> v, Vec<T> s, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(v, s, (I + 1)...);
@@ -147,6 +147,10 @@ KONV_INLINE Vec<T> shift_in_(Vec<T> v, Vec<T> s, std::integer_sequence<int, I...
 template <class T>
 KONV_INLINE Vec<T> shift_in(Vec<T> v, T s) {
   return shift_in_<T>(v, splat(s), std::make_integer_sequence<int, kLanes<T>>{});
+}
+template <class T>
+KONV_INLINE Vec<T> shift_in_vector(Vec<T> v, Vec<T> s) {
+  return shift_in_<T>(v, s, std::make_integer_sequence<int, kLanes<T>>{});
 }
 
 // Lanes First, First, First + 1, First + 1, ... of v.
