@@ -62,9 +62,10 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   t.lanes = outputs_cost <= pixels_cost ? Lanes::outputs : Lanes::pixels;
   t.direct = input == DenseInput::in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
   t.cost = std::min(outputs_cost, pixels_cost);
+  const int64_t steps = p.step[0] * p.step[1] * p.step[2];
   if (!t.direct)  // a copy of the input, once a tile
-    t.cost += 0.25 * double(p.n) * double(p.groups) * double(single.channels) * double(p.out[0] * p.out[1] * p.out[2]) *
-              double(p.step[0] * p.step[1] * p.step[2]);
+    t.cost += (steps == 1 ? 0.25 : 1.0) * double(p.n) * double(p.groups) * double(single.channels) *
+              double(p.out[0] * p.out[1] * p.out[2]) * double(steps);
   t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || single.channels == 1;
 
   if (t.lanes == Lanes::outputs) {

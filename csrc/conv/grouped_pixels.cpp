@@ -271,7 +271,7 @@ double grouped_pixels_cost(const ConvProblem& p) {
   const double lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
   const double in = double(p.n) * double(p.c) * double(p.in[0] * p.in[1] * p.in[2]) / lanes;
   const double out = double(p.n) * double(p.k) * double(p.out_pixels()) / lanes;
-  const double move = p.xs[1] == 1 ? 2.5 : 11;
+  const double move = p.xs[1] == 1 ? 2.5 : 6;
   return (p.stride[2] == 1 ? 1.1 : 1.3) * p.flops() / 2 / lanes + move * (in + out);
 }
 

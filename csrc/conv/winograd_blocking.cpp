@@ -12,14 +12,14 @@ namespace {
 
 // Transforming weights takes about as long as reading the transformed ones from the third-level cache, and a third of
 // the time that they take from memory. It pays to do it on the way where they would be written and read once or twice,
-// and in every run where one block of tiles would read them from memory.
-int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, const TapProblem& p) {
-  const int64_t item = dtype_size(problem.dtype), l2 = l2_cache_bytes();
-  const int64_t weights = p.groups * b.points() * b.channels * b.panels * b.width * item;
-  const int64_t inputs = b.blocks() * b.points() * b.point_pitch * item;
+// and in every run where a block of `most` tiles would read them from memory.
+int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, const TapProblem& p, int64_t most) {
+  const int64_t item = dtype_size(problem.dtype), l2 = l2_cache_bytes(), point = p.groups * b.points() * item;
+  const int64_t weights = point * b.channels * b.panels * b.width, inputs = point * b.all_tiles() * b.tile_pitch;
   if (b.sources.size() != 1 || b.panels < 2 || weights < 4 * inputs) return 0;
-  if (problem.weights_ready ? b.blocks() > 1 || weights < l3_cache_bytes() / 2 : weights < 2 * l2) return 0;
-  const int64_t sums = b.blocks() * b.points() * b.sums_pitch * item, channel = b.points() * b.width * item;
+  if (inputs > problem.threads * (problem.max_workspace * 5 / 8)) return 0;
+  if (problem.weights_ready ? b.all_tiles() > most || weights < l3_cache_bytes() * 5 / 8 : weights < 2 * l2) return 0;
+  const int64_t sums = 2 * b.points() * b.all_tiles() * b.width * item, channel = b.points() * b.width * item;
   const int64_t chunk = std::min(l2 * 3 / 8, problem.max_workspace / 2) / channel / kWinogradWeightChannels;
   if (chunk < 1 || sums > problem.max_workspace / 4) return 0;
   return std::min(chunk * kWinogradWeightChannels, p.channels);
@@ -42,9 +42,17 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
   const int64_t tile_bytes = points * b.tile_pitch * item,
                 budget = std::min(problem.max_workspace / 3, l2_cache_bytes() / 3);
   int64_t tiles = std::clamp<int64_t>(budget / tile_bytes, gemm_rows, 2 * gemm_rows);
+  // Weights that come from memory for each block had better meet many tiles.
+  if (points * b.channels * b.panels * b.width * item > l3_cache_bytes() * 5 / 8) tiles = 4 * gemm_rows;
   while (tiles > 1 && 2 * tiles * tile_bytes > problem.max_workspace) tiles--;
+  b.weight_chunk = weight_chunk(b, problem, p, 2 * gemm_rows);
+  if (b.weight_chunk) {
+    b.tile_pitch = uncrowded(round_up(b.weight_chunk, lanes), item);
+    tiles = 2 * gemm_rows;
+  }
   b.cut(tiles);
-  while (threads > 1 && tiles > gemm_rows && b.blocks() * p.groups < 4 * threads && b.all_tiles() > threads)
+  while (!b.weight_chunk && threads > 1 && tiles > gemm_rows && b.blocks() * p.groups < 4 * threads &&
+         b.all_tiles() > threads)
     b.cut(--tiles);
   b.point_pitch = odd_lines(b.block_tiles() * b.tile_pitch, item);
   b.sums_pitch = odd_lines(b.block_tiles() * b.width, item);
@@ -52,13 +60,8 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
 
   const int64_t all_inputs = p.groups * b.blocks() * points * b.point_pitch * item;
   const bool inputs_fit = all_inputs <= threads * (problem.max_workspace / 2);
-  if (inputs_fit) b.weight_chunk = weight_chunk(b, problem, p);
-  if (b.weight_chunk) {
-    b.tile_pitch = uncrowded(round_up(b.weight_chunk, lanes), item);
-    b.point_pitch = odd_lines(b.block_tiles() * b.tile_pitch, item);
-  }
   b.shared_inputs =
-      inputs_fit && b.panels > 1 && (b.weight_chunk > 0 || (threads > 1 && b.blocks() * p.groups < 4 * threads));
+      b.weight_chunk || (inputs_fit && b.panels > 1 && threads > 1 && b.blocks() * p.groups < 4 * threads);
   b.channel_chunk = p.channels, b.panel_chunk = b.panels;
   if (b.shared_inputs && threads > 1) {
     const int64_t tasks = ceil_div(4 * threads, b.blocks() * p.groups);
@@ -89,16 +92,18 @@ double winograd_cost(const ConvProblem& problem, int form) {
   // One vector a row cannot hide the broadcasts behind multiplications, nor can few rows hide the loads of weights;
   // each product stores its sums.
   const double micro_rows = double(b.block_tiles()) / double(ceil_div(b.block_tiles(), rows));
-  const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 2 / micro_rows);
+  const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 0.5 / micro_rows);
   const double multiply = tiles * (depth * load + 3 * points) * out_vectors;
   const double transforms = tiles * points * n * (in_vectors + out_vectors);
   // Weights stream past once a block; a core hides half of that behind the multiplications.
   const double item = double(dtype_size(problem.dtype)), filters = double(b.channels) * double(p.outputs);
-  const double prepare = groups * double(b.channels) * out_vectors * points * 3.5;
+  // Turning weights costs a cycle for 8 bytes.
+  const double prepare = groups * (double(b.channels) * out_vectors * points * 3.5 +
+                                   double(p.channels * p.outputs) * double(p.taps.size()) * item / 8);
   const double sum = groups * (multiply + transforms);
   if (b.weight_chunk)
     return sum + prepare +
-           groups * (stream_cost(filters * double(p.taps.size()) * item) +
+           groups * (stream_cost(double(p.channels * p.outputs) * double(p.taps.size()) * item) +
                      stream_cost(tiles * points * double(b.channels) * item) * double(b.panels) / 2);
   const double stream = groups * stream_cost(points * filters * item);
   return sum + (problem.weights_ready ? 0 : prepare + stream) + stream / 2 * double(b.blocks());
