@@ -163,21 +163,26 @@ class Case:
 
     def compare(self, direction: str, out: Array, truth: Array, magnitude: Array, **call: Any) -> None:
         algorithm = call.get("algorithm", "auto")
+        candidates = {algorithm}
         if algorithm == "auto":
-            algorithm = self.chosen(direction, str(out.dtype), call.get("layout", "NCHW"))
-        if algorithm in SPREADING:
-            magnitude = np.full_like(magnitude, SPREADING[algorithm] / 2 * magnitude.max(initial=0))
+            candidates = self.candidates(direction, str(out.dtype), call.get("layout", "NCHW"))
+        spreading = max(SPREADING.get(name, 0.0) for name in candidates)
+        if spreading:
+            magnitude = np.full_like(magnitude, spreading / 2 * magnitude.max(initial=0))
             reference.assert_accurate(out, truth, magnitude, 2)
         else:
             reference.assert_accurate(out, truth, magnitude, self.length(direction))
 
-    def chosen(self, direction: str, dtype: str, layout: str) -> str:
-        """The algorithm that runs where none is asked for."""
+    def candidates(self, direction: str, dtype: str, layout: str) -> set[str]:
+        """The algorithm that runs where none is asked for; all that may where `explain` does not know the strides."""
         op = "conv2d" if direction == "forward" else f"conv2d_{direction}"
         n, c, h, w = self.input_shape
         shape = (n, c, h, w) if layout == "NCHW" else (n, h, w, c)
         options = {**self.options, "dtype": dtype, "layout": "NCHW" if layout == "NCHW" else "NHWC"}
-        return konv.explain(op, input_shape=shape, weight_shape=self.weight_shape, **options).chosen
+        explanation = konv.explain(op, input_shape=shape, weight_shape=self.weight_shape, **options)
+        if layout == "NCHW-last":
+            return {c.algorithm for c in explanation.candidates if not c.reason}
+        return {explanation.chosen}
 
     def supported_by(self, algorithm: str, direction: str) -> bool:
         """Whether the algorithm must be able to run the case; otherwise it may refuse."""
