@@ -5,11 +5,14 @@
 #include <cstdarg>
 #include <cstdlib>
 
+#include "core/buffer.h"
 #include "core/config.h"
 
 namespace konv {
 
 namespace {
+
+constexpr int64_t kAlignedResult = 64 << 10;  // bytes from which results lie on cache lines
 
 void set_error(PyObject* type, const char* format, va_list args) {
   PyErr_FormatV(type, format, args);
@@ -300,14 +303,34 @@ int64_t max_workspace_arg(PyObject* object) {
   return int_arg(object, "max_workspace", 0);
 }
 
+Ref contiguous_array(int n, const npy_intp* dims, int type_number) {
+  int64_t bytes = type_number == NPY_FLOAT ? 4 : 8;
+  bool too_large = false;
+  for (int i = 0; i < n; i++) too_large |= __builtin_mul_overflow(bytes, int64_t(dims[i]), &bytes);
+  if (too_large || bytes < kAlignedResult) {  // the one for NumPy to refuse
+    Ref array(PyArray_SimpleNew(n, const_cast<npy_intp*>(dims), type_number));
+    if (!array.get()) throw PythonError();
+    return array;
+  }
+  AlignedBuffer buffer(bytes);
+  Ref array(PyArray_SimpleNewFromData(n, const_cast<npy_intp*>(dims), type_number, buffer.data()));
+  if (!array.get()) throw PythonError();
+  PyObject* owner = PyCapsule_New(buffer.data(), nullptr, [](PyObject* capsule) {
+    AlignedBuffer::free(static_cast<char*>(PyCapsule_GetPointer(capsule, nullptr)));
+  });
+  if (!owner) throw PythonError();
+  buffer.release();
+  if (PyArray_SetBaseObject(array.array(), owner) < 0) throw PythonError();
+  return array;
+}
+
 Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory) {
   npy_intp dims[5];
   const Layout memory{layout.spatial, layout.channels_last || channels_last_memory};
   const int n = layout.spatial + 1 + batched;
   for (int i = 0; i < 5; i++)
     if (int p = memory.position(i, batched); p >= 0) dims[p] = npy_intp(shape[i]);
-  Ref array(PyArray_SimpleNew(n, dims, type_number));
-  if (!array.get()) throw PythonError();
+  Ref array = contiguous_array(n, dims, type_number);
   if (memory.channels_last == layout.channels_last) return array;
   npy_intp order[5];
   PyArray_Dims permute{order, n};

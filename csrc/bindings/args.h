@@ -109,6 +109,9 @@ bool bool_arg(PyObject* object, const char* name);
 int64_t threads_arg(PyObject* object);        // None: the configuration's
 int64_t max_workspace_arg(PyObject* object);  // None: the configuration's
 
+// Allocates a contiguous array. NumPy's own large arrays lie 16 bytes past a line, where every vector takes two
+// accesses.
+Ref contiguous_array(int n, const npy_intp* dims, int type_number);
 // Allocates an array for `shape`; `channels_last_memory` keeps channels innermost in memory under a channels-first
 // shape, as PyTorch's channels_last does.
 Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory);

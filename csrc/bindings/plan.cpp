@@ -144,9 +144,7 @@ Ref new_result(const Plan& plan, const Entry& e) {
     }
     return new_array(type, shape, plan.common.layout, plan.size.batched, true);
   }
-  Ref y(PyArray_SimpleNew(e.y.ndim, const_cast<npy_intp*>(e.y.shape), type));
-  if (!y.get()) throw PythonError();
-  return y;
+  return contiguous_array(e.y.ndim, e.y.shape, type);
 }
 
 // Null where the arguments are not like those of an earlier call.

@@ -342,6 +342,8 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
 }
 double own_cost(const ConvProblem& p) {
   const KernelTable& table = kernel_table(Isa(p.isa));
+  if (fits_depthwise_spread(p))
+    return depthwise_spread_cost(p, p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes);
   const double cost =
       p.dtype == DType::f32 ? depthwise_cost<float>(p, table.f32.lanes) : depthwise_cost<double>(p, table.f64.lanes);
   // Filters of images are often products of a column and a row, which the direct algorithm finds out.

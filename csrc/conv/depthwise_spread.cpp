@@ -112,21 +112,36 @@ class DepthwiseSpreadPlan final : public ConvPlan {
   int64_t bands_;
 };
 
-}  // namespace
-
-std::unique_ptr<ConvPlan> make_depthwise_spread_plan(const ConvProblem& p) {
+// Empty where the problem is not of this kind.
+std::vector<Pair> pairs_of(const ConvProblem& p) {
   if (p.direction != Direction::input_gradient || p.stride[2] != 2 || p.k != p.groups || p.in[0] != 1 || p.xs[4] != 1 ||
       p.ys[4] != 1 || p.in[2] < 2)
-    return nullptr;
+    return {};
   std::vector<TapProblem> phases = tap_problems(p);
-  if (phases.empty() || phases.size() % 2) return nullptr;
+  if (phases.size() % 2) return {};
   std::vector<Pair> pairs;
   for (size_t i = 0; i < phases.size(); i += 2) {
     sort_taps(phases[i]), sort_taps(phases[i + 1]);
-    if (phases[i + 1].out_base != phases[i].out_base + 1) return nullptr;
+    if (phases[i + 1].out_base != phases[i].out_base + 1) return {};
     pairs.push_back({std::move(phases[i]), std::move(phases[i + 1]), 0, {}});
-    if (!fits(pairs.back())) return nullptr;
+    if (!fits(pairs.back())) return {};
   }
+  return pairs;
+}
+
+}  // namespace
+
+bool fits_depthwise_spread(const ConvProblem& p) { return !pairs_of(p).empty(); }
+
+// Measured: 8 cycles for each vector of the result beside the multiply-adds.
+double depthwise_spread_cost(const ConvProblem& p, int64_t lanes) {
+  const double vectors = double(p.n * p.c) * double(p.in[1] * ceil_div(p.in[2], lanes));
+  return vectors * (double(p.taps()) / double(p.stride[1] * p.stride[2]) + 8);
+}
+
+std::unique_ptr<ConvPlan> make_depthwise_spread_plan(const ConvProblem& p) {
+  std::vector<Pair> pairs = pairs_of(p);
+  if (pairs.empty()) return nullptr;
   if (p.dtype == DType::f32) return std::make_unique<DepthwiseSpreadPlan<float>>(p, std::move(pairs));
   return std::make_unique<DepthwiseSpreadPlan<double>>(p, std::move(pairs));
 }

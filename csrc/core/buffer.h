@@ -5,7 +5,22 @@
 #include <new>
 #include <utility>
 
+#if defined(__linux__)
+#  include <sys/mman.h>
+#endif
+
 namespace konv {
+
+// Asks for huge pages where they can hold most of the memory: fewer page faults, and fewer misses of the page tables'
+// cache while it streams. The system may decline.
+inline void prefer_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] int64_t bytes) {
+#if defined(__linux__)
+  constexpr uintptr_t kPage = 4096;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + kPage - 1) / kPage * kPage;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + uintptr_t(bytes)) / kPage * kPage;
+  if (bytes >= int64_t(4) << 20) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
 
 class AlignedBuffer {
  public:
@@ -15,6 +30,7 @@ class AlignedBuffer {
     if (size_ == 0) return;
     data_ = static_cast<char*>(std::aligned_alloc(size_t(alignment), size_t(size_)));
     if (!data_) throw std::bad_alloc();
+    prefer_huge_pages(data_, size_);
   }
   AlignedBuffer(AlignedBuffer&& o) noexcept
       : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
@@ -22,7 +38,10 @@ class AlignedBuffer {
     std::swap(data_, o.data_), std::swap(size_, o.size_);
     return *this;
   }
-  ~AlignedBuffer() { std::free(data_); }
+  ~AlignedBuffer() { free(data_); }
+  // Gives the memory away; free() takes it back.
+  char* release() { return size_ = 0, std::exchange(data_, nullptr); }
+  static void free(char* data) { std::free(data); }
   char* data() const { return data_; }
   int64_t size() const { return size_; }
 
