@@ -12,13 +12,15 @@ namespace {
 
 // Transforming weights takes about as long as reading the transformed ones from the third-level cache, and a third of
 // the time that they take from memory. It pays to do it on the way where they would be written and read once or twice,
-// and in every run where a block of `most` tiles would read them from memory.
+// and in every run where one block of `most` tiles, or several threads, would read them from memory.
 int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, const TapProblem& p, int64_t most) {
   const int64_t item = dtype_size(problem.dtype), l2 = l2_cache_bytes(), point = p.groups * b.points() * item;
   const int64_t weights = point * b.channels * b.panels * b.width, inputs = point * b.all_tiles() * b.tile_pitch;
   if (b.sources.size() != 1 || b.panels < 2 || weights < 4 * inputs) return 0;
   if (inputs > problem.threads * (problem.max_workspace * 5 / 8)) return 0;
-  if (problem.weights_ready ? b.all_tiles() > most || weights < l3_cache_bytes() * 5 / 8 : weights < 2 * l2) return 0;
+  const bool beforehand =
+      problem.weights_ready && (weights < l3_cache_bytes() * 5 / 8 || (problem.threads == 1 && b.all_tiles() > most));
+  if (beforehand || weights < 2 * l2) return 0;
   const int64_t sums = 2 * b.points() * b.all_tiles() * b.width * item, channel = b.points() * b.width * item;
   const int64_t chunk = std::min(l2 * 3 / 8, problem.max_workspace / 2) / channel / kWinogradWeightChannels;
   if (chunk < 1 || sums > problem.max_workspace / 4) return 0;
