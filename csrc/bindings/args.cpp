@@ -5,14 +5,17 @@
 #include <cstdarg>
 #include <cstdlib>
 
-#include "core/buffer.h"
+#include "bindings/result_memory.h"
 #include "core/config.h"
 
 namespace konv {
 
 namespace {
 
-constexpr int64_t kAlignedResult = 64 << 10;  // bytes from which results lie on cache lines
+void give_back(PyObject* capsule) {
+  give_result_memory(static_cast<char*>(PyCapsule_GetPointer(capsule, nullptr)),
+                     int64_t(reinterpret_cast<intptr_t>(PyCapsule_GetContext(capsule))));
+}
 
 void set_error(PyObject* type, const char* format, va_list args) {
   PyErr_FormatV(type, format, args);
@@ -307,19 +310,19 @@ Ref contiguous_array(int n, const npy_intp* dims, int type_number) {
   int64_t bytes = type_number == NPY_FLOAT ? 4 : 8;
   bool too_large = false;
   for (int i = 0; i < n; i++) too_large |= __builtin_mul_overflow(bytes, int64_t(dims[i]), &bytes);
-  if (too_large || bytes < kAlignedResult) {  // the one for NumPy to refuse
+  if (too_large || bytes < kLargeResult) {  // the one for NumPy to refuse
     Ref array(PyArray_SimpleNew(n, const_cast<npy_intp*>(dims), type_number));
     if (!array.get()) throw PythonError();
     return array;
   }
-  AlignedBuffer buffer(bytes);
-  Ref array(PyArray_SimpleNewFromData(n, const_cast<npy_intp*>(dims), type_number, buffer.data()));
-  if (!array.get()) throw PythonError();
-  PyObject* owner = PyCapsule_New(buffer.data(), nullptr, [](PyObject* capsule) {
-    AlignedBuffer::free(static_cast<char*>(PyCapsule_GetPointer(capsule, nullptr)));
-  });
-  if (!owner) throw PythonError();
-  buffer.release();
+  char* const memory = take_result_memory(bytes);
+  Ref array(PyArray_SimpleNewFromData(n, const_cast<npy_intp*>(dims), type_number, memory));
+  PyObject* owner = array.get() ? PyCapsule_New(memory, nullptr, give_back) : nullptr;
+  if (!owner) {
+    give_result_memory(memory, bytes);
+    throw PythonError();
+  }
+  PyCapsule_SetContext(owner, reinterpret_cast<void*>(intptr_t(bytes)));
   if (PyArray_SetBaseObject(array.array(), owner) < 0) throw PythonError();
   return array;
 }

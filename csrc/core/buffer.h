@@ -25,8 +25,7 @@ inline void prefer_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] in
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(int64_t bytes, int64_t alignment = 64)
-      : size_((bytes + alignment - 1) / alignment * alignment) {
+  explicit AlignedBuffer(int64_t bytes, int64_t alignment = kLine) : size_(rounded(bytes, alignment)) {
     if (size_ == 0) return;
     data_ = static_cast<char*>(std::aligned_alloc(size_t(alignment), size_t(size_)));
     if (!data_) throw std::bad_alloc();
@@ -38,14 +37,22 @@ class AlignedBuffer {
     std::swap(data_, o.data_), std::swap(size_, o.size_);
     return *this;
   }
-  ~AlignedBuffer() { free(data_); }
-  // Gives the memory away; free() takes it back.
+  ~AlignedBuffer() { std::free(data_); }
+  // Gives the memory away; adopt() takes it back.
   char* release() { return size_ = 0, std::exchange(data_, nullptr); }
-  static void free(char* data) { std::free(data); }
+  static AlignedBuffer adopt(char* data, int64_t bytes) {
+    AlignedBuffer b;
+    b.data_ = data, b.size_ = rounded(bytes);
+    return b;
+  }
+  static int64_t rounded(int64_t bytes, int64_t alignment = kLine) {
+    return (bytes + alignment - 1) / alignment * alignment;
+  }
   char* data() const { return data_; }
   int64_t size() const { return size_; }
 
  private:
+  static constexpr int64_t kLine = 64;
   char* data_ = nullptr;
   int64_t size_ = 0;
 };
