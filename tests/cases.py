@@ -199,15 +199,18 @@ class Case:
             few = self.c * self.k <= 16 * self.groups**2
             return few and self.stride == (1, 1) and direction != "weight"
         if algorithm in ("winograd", "winograd_2x2"):
-            size, stride = self.kernel[0], self.stride[0]
-            if self.kernel != (size, size) or self.stride != (stride, stride):
-                return False
-            forms = {"forward": [(3, 1), (5, 1), *((n, 2) for n in range(3, 9))], "input": [(3, 1), (5, 1)]}
+            (height, width), (down, right) = self.kernel, self.stride
+            size, stride = max(self.kernel), max(self.stride)
+            square = height == width <= 8 and down == right
+            line = size <= 16 and ((height == 1 and down == 1) or (width == 1 and right == 1))
+            known = (square or line) and stride <= 2 and size > stride and self.groups < self.c
+            if direction == "weight":
+                known = known and square and (size, stride) == (3, 1) and algorithm == "winograd"
             if algorithm == "winograd_2x2":
-                forms = {"forward": [(3, 1), (5, 2), (6, 2)], "input": [(3, 1)], "weight": []}
-            known = self.groups < self.c and (size, stride) in forms.get(direction, [(3, 1)])
-            every_tap_sees_the_image = max(map(max, self.pads)) <= 2 and min(self.size) >= size
-            return known and every_tap_sees_the_image and (stride == 1 or self.dilation == (1, 1))
+                known = known and square and -(-size // stride) == 3
+            spans = [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation)]
+            sees_the_image = max(map(max, self.pads)) <= 2 and all(n >= k for n, k in zip(self.size, spans))
+            return known and sees_the_image and (stride == 1 or self.dilation == (1, 1))
         return True
 
 

@@ -31,11 +31,17 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
+// For one thread, so that any number of threads takes the same algorithm and has the same results.
+double cost_of(int algorithm, ConvProblem p) {
+  p.threads = 1;
+  return kAlgorithms[algorithm]->cost(p);
+}
+
 // Those that compute the problem, the cheapest first; the reference only where there is no other.
 std::vector<int> candidates(const ConvProblem& p) {
   std::vector<std::pair<double, int>> found;
   for (int i = 0; i < kCount - 1; i++)
-    if (kAlgorithms[i]->supports(p).empty()) found.emplace_back(kAlgorithms[i]->cost(p), i);
+    if (kAlgorithms[i]->supports(p).empty()) found.emplace_back(cost_of(i, p), i);
   std::sort(found.begin(), found.end());
   std::vector<int> r;
   for (const auto& [cost, i] : found) r.push_back(i);
@@ -196,7 +202,7 @@ std::vector<Explanation> explain_conv(const ConvProblem& p) {
   if (const std::vector<int> all = candidates(p); p.autotune && all.size() > 1) times = algorithm_times(p, all);
   for (int i = 0; i < kCount; i++) {
     std::string reason = kAlgorithms[i]->supports(p);
-    const double cost = reason.empty() ? kAlgorithms[i]->cost(p) : 0;
+    const double cost = reason.empty() ? cost_of(i, p) : 0;
     Explanation e{kAlgorithms[i]->name, std::move(reason), cost, 0, i == chosen};
     for (const TimedAlgorithm& t : times)
       if (t.name == e.name) e.seconds = t.seconds;

@@ -1,4 +1,4 @@
-// Winograd's minimal filtering of square kernels with strides 1 and 2: forward, and input gradient with stride 1.
+// Winograd's minimal filtering of square kernels with strides 1 and 2: forward and input gradient.
 //
 // One pass a block of tiles: its input is packed to channels-last order and transformed; for each
 // point the GEMM micro-kernel multiplies all tiles by a panel of transformed weights; the sums are transformed back
@@ -7,6 +7,7 @@
 
 #include "conv/epilogue.h"
 #include "conv/packing.h"
+#include "conv/plan_sequence.h"
 #include "conv/prefetch.h"
 #include "conv/weights.h"
 #include "conv/winograd_blocking.h"
@@ -18,15 +19,15 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kMaxKernel = 64;  // elements of a kernel
+constexpr int64_t kMaxKernel = std::max(kMaxWinogradSide * kMaxWinogradSide, kMaxWinogradLength);
 
 template <class T>
 class WinogradPlan final : public ConvPlan {
  public:
-  WinogradPlan(const ConvProblem& problem, int form)
+  WinogradPlan(const ConvProblem& problem, TapProblem p, int form)
       : problem_(problem),
         kernel_(kernels<T>(Isa(problem.isa))),
-        p_(std::move(tap_problems(problem)[0])),
+        p_(std::move(p)),
         b_(winograd_blocking(problem, p_, form, kernel_.lanes, kernel_.gemm_rows)) {
     threads = int(problem.threads);
     const int64_t line = 64 / int64_t(sizeof(T)), item = sizeof(T);
@@ -45,14 +46,13 @@ class WinogradPlan final : public ConvPlan {
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     chunk_inputs_ = b_.points() * b_.point_pitch;
     inputs_ = b_.weight_chunk ? ceil_div(p_.channels, b_.weight_chunk) * chunk_inputs_ : chunk_inputs_;
-    const int64_t halo = b_.r - 1;
-    packed_ = round_up((b_.h * b_.m + halo) * (b_.w * b_.m + halo) * pixel_pitch_ + 4 * kernel_.lanes, line);
+    packed_ = round_up(region(0, b_.h) * region(1, b_.w) * pixel_pitch_ + 4 * kernel_.lanes, line);
     sums_ = (b_.weight_chunk ? b_.blocks() : b_.panel_group) * b_.points() * b_.sums_pitch;
     weights_ = b_.weight_chunk ? b_.points() * weight_point_ : 0;
     const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
     const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
     streams_ = double(p_.n * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
-    const int64_t multiply = sums_ + weights_ + round_up(b_.h * b_.m * b_.w * b_.m * b_.width, line);
+    const int64_t multiply = sums_ + weights_ + round_up(b_.h * b_.m[0] * b_.w * b_.m[1] * b_.width, line);
     workspace.shared = b_.shared_inputs ? p_.groups * b_.blocks() * inputs_ * item : 0;
     workspace.per_thread = (b_.shared_inputs ? std::max(packed_, multiply) : inputs_ + packed_ + multiply) * item;
   }
@@ -121,10 +121,13 @@ class WinogradPlan final : public ConvPlan {
     int64_t group;
   };
 
+  // Pixels along an axis that so many tiles read.
+  int64_t region(int axis, int64_t tiles) const { return tiles * b_.m[axis] + b_.r[axis] - 1; }
   Block block_at(int64_t task) const { return {b_.block(task % b_.blocks()), task / b_.blocks()}; }
 
   // The channels that a point sums over, as offsets in transformed inputs and in weights.
   struct Summed {
+    int64_t count;
     std::vector<int64_t> a_off, b_off;
   };
   Summed summed_channels(int64_t point) const {
@@ -132,7 +135,8 @@ class WinogradPlan final : public ConvPlan {
     for (size_t i = 0; i < b_.sources.size(); i++)
       for (int64_t c = 0; meets(b_.sources[i], b_, point) && c < p_.channels; c++)
         s.a_off.push_back(int64_t(i) * p_.channels + c);
-    for (int i = 0; i < kGemmPrefetch; i++) s.a_off.push_back(s.a_off.back());
+    s.count = int64_t(s.a_off.size());
+    for (int i = 0; i < kGemmPrefetch; i++) s.a_off.push_back(s.count ? s.a_off.back() : 0);
     for (int64_t c : s.a_off) s.b_off.push_back(c * b_.width);
     return s;
   }
@@ -157,15 +161,15 @@ class WinogradPlan final : public ConvPlan {
   }
 
   void transform_inputs(const Run& run, const Block& k, int64_t channel, T* inputs, T* packed) const {
-    const int64_t channels = std::min(b_.channel_chunk, p_.channels - channel), m = b_.m, halo = b_.r - 1;
+    const int64_t channels = std::min(b_.channel_chunk, p_.channels - channel);
     inputs += b_.weight_chunk ? channel / b_.weight_chunk * chunk_inputs_ : channel;
     // Sources in their order: the last vector of one reaches into the channels of the next.
     for (size_t source = 0; source < b_.sources.size(); source++)
       for (int64_t i = 0; i < k.n; i++) {
         const WinogradView& v = b_.view(k.image + i, source);
         const ChannelsLast<T> pixels(kernel_, run.in + v.in + (k.group * p_.channels + channel) * p_.in_c, channels,
-                                     p_.in_c, b_.in_stride, v.size, v.first[0] + k.row * m, k.h * m + halo,
-                                     v.first[1] + k.col * m, k.w * m + halo, packed, pixel_pitch_);
+                                     p_.in_c, b_.in_stride, v.size, v.first[0] + k.row * b_.m[0], region(0, k.h),
+                                     v.first[1] + k.col * b_.m[1], region(1, k.w), packed, pixel_pitch_);
         kernel_.winograd_input[b_.form]({pixels.src, pixels.row_pitch, pixels.pixel_pitch, k.h, k.w, channels,
                                          inputs + i * k.h * k.w * b_.tile_pitch + int64_t(source) * p_.channels,
                                          b_.point_pitch, b_.tile_pitch});
@@ -190,18 +194,18 @@ class WinogradPlan final : public ConvPlan {
   // Of the first image of a block: blocks of several images are small.
   RowsAhead inputs_ahead(const Run& run, const Block& k) const {
     const WinogradView& v = b_.view(k.image, 0);
-    const int64_t step = p_.step[1], halo = b_.r - 1;
-    const int64_t stride[2] = {b_.in_stride[0] / step, b_.in_stride[1] / step};
-    const int64_t size[2] = {v.size[0] * step, v.size[1] * step};
+    const int64_t *step = p_.step + 1, *m = b_.m;
+    const int64_t stride[2] = {b_.in_stride[0] / step[0], b_.in_stride[1] / step[1]};
+    const int64_t size[2] = {v.size[0] * step[0], v.size[1] * step[1]};
     return rows_ahead(run.in + v.in + k.group * p_.channels * p_.in_c, stride, size, p_.channels, p_.in_c,
-                      (v.first[0] + k.row * b_.m) * step, (k.h * b_.m + halo) * step,
-                      (v.first[1] + k.col * b_.m) * step, (k.w * b_.m + halo) * step);
+                      (v.first[0] + k.row * m[0]) * step[0], region(0, k.h) * step[0],
+                      (v.first[1] + k.col * m[1]) * step[1], region(1, k.w) * step[1]);
   }
   RowsAhead outputs_ahead(const Run& run, const Block& k, int64_t first, int64_t last) const {
     const WinogradImage& image = b_.images[size_t(k.image)];
     const int64_t channel = first * b_.width, channels = std::min(p_.outputs, last * b_.width) - channel;
     return rows_ahead(run.out + image.out + (k.group * p_.outputs + channel) * p_.out_c, b_.out_stride, image.size,
-                      channels, p_.out_c, k.row * b_.m, k.h * b_.m, k.col * b_.m, k.w * b_.m);
+                      channels, p_.out_c, k.row * b_.m[0], k.h * b_.m[0], k.col * b_.m[1], k.w * b_.m[1]);
   }
 
   // While panels [first, last) are multiplied, `ahead` is requested: the input of the block to come.
@@ -230,7 +234,7 @@ class WinogradPlan final : public ConvPlan {
   void multiply_point(const Run& run, const Block& k, int64_t panel, int64_t point, const T* inputs, T* sums) const {
     const Summed& summed = summed_[size_t(point)];
     GemmTile<T> g{};
-    g.kc = int64_t(summed.a_off.size()) - kGemmPrefetch;
+    g.kc = summed.count;
     g.a_off = summed.a_off.data(), g.b_off = summed.b_off.data();
     g.b = run.packed + ((k.group * b_.panels + panel) * b_.points() + point) * weight_point_;
     g.start = TileStart::zero;
@@ -275,7 +279,8 @@ class WinogradPlan final : public ConvPlan {
   }
 
   void transform_outputs(const Run& run, const Block& k, int64_t panel, const T* sums, T* pixels) const {
-    const int64_t first = panel * b_.width, outputs = std::min(b_.width, p_.outputs - first), m = b_.m;
+    const int64_t first = panel * b_.width, outputs = std::min(b_.width, p_.outputs - first);
+    const int64_t* m = b_.m;
     WinogradOutput<T> t{};
     t.point_pitch = b_.sums_pitch, t.tile_pitch = b_.width;
     t.rows = k.h, t.cols = k.w, t.vectors = vectors(panel);
@@ -283,17 +288,17 @@ class WinogradPlan final : public ConvPlan {
     t.relu = problem_.relu_in_registers();
     for (int64_t i = 0; i < k.n; i++) {
       const WinogradImage& image = b_.images[size_t(k.image + i)];
-      const int64_t rows = std::min(k.h * m, image.size[0] - k.row * m);
-      const int64_t cols = std::min(k.w * m, image.size[1] - k.col * m);
+      const int64_t rows = std::min(k.h * m[0], image.size[0] - k.row * m[0]);
+      const int64_t cols = std::min(k.w * m[1], image.size[1] - k.col * m[1]);
       if (rows <= 0 || cols <= 0) continue;
-      T* dst = run.out + image.out + (k.group * p_.outputs + first) * p_.out_c + k.row * m * b_.out_stride[0] +
-               k.col * m * b_.out_stride[1];
+      T* dst = run.out + image.out + (k.group * p_.outputs + first) * p_.out_c + k.row * m[0] * b_.out_stride[0] +
+               k.col * m[1] * b_.out_stride[1];
       t.src = sums + i * k.h * k.w * b_.width;
-      const bool in_place = p_.out_c == 1 && outputs == t.vectors * kernel_.lanes && rows == k.h * m &&
-                            cols == k.w * m && run.epilogue.in_registers();
+      const bool in_place = p_.out_c == 1 && outputs == t.vectors * kernel_.lanes && rows == k.h * m[0] &&
+                            cols == k.w * m[1] && run.epilogue.in_registers();
       t.dst = in_place ? dst : pixels;
       t.pixel_pitch = in_place ? b_.out_stride[1] : b_.width;
-      t.row_pitch = in_place ? b_.out_stride[0] : k.w * m * b_.width;
+      t.row_pitch = in_place ? b_.out_stride[0] : k.w * m[1] * b_.width;
       kernel_.winograd_output[b_.form](t);
       if (!in_place) store_pixels(run.epilogue, pixels, t.row_pitch, rows, cols, outputs, dst);
     }
@@ -319,36 +324,51 @@ class WinogradPlan final : public ConvPlan {
   bool streams_;                                             // tensors are larger than the cache
 };
 
-std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& p, int m) {
-  if (p.direction == Direction::weight_gradient) return make_winograd_weight_gradient_plan(p);
-  const int form = winograd_form(p, m);
-  if (p.dtype == DType::f32) return std::make_unique<WinogradPlan<float>>(p, form);
-  return std::make_unique<WinogradPlan<double>>(p, form);
-}
-
-std::string supports_2x2(const ConvProblem& p) {
-  if (p.direction == Direction::weight_gradient) return "computes the forward direction and the input gradient";
-  const std::string reason = winograd_supports(p);
-  if (!reason.empty()) return reason;
-  return winograd_form(p, 2) == winograd_form(p, 0) || winograd_form(p, 2) < 0
-             ? "'winograd' computes this kernel with the smallest tiles there are"
-             : "";
+// With one form for all phases, or with the best one for each where `form` is negative.
+std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& problem, int form) {
+  std::vector<std::unique_ptr<ConvPlan>> phases;
+  for (TapProblem& p : tap_problems(problem)) {
+    const int chosen = form < 0 ? winograd_form(problem, p) : form;
+    if (problem.dtype == DType::f32)
+      phases.push_back(std::make_unique<WinogradPlan<float>>(problem, std::move(p), chosen));
+    else
+      phases.push_back(std::make_unique<WinogradPlan<double>>(problem, std::move(p), chosen));
+  }
+  if (phases.size() == 1) return std::move(phases[0]);
+  return std::make_unique<PlanSequence>(std::move(phases));
 }
 
 }  // namespace
 
 extern const Algorithm winograd_algorithm;
 const Algorithm winograd_algorithm = {"winograd", winograd_supports,
-                                      [](const ConvProblem& p) {
-                                        return p.direction == Direction::weight_gradient
-                                                   ? winograd_weight_gradient_cost(p)
-                                                   : winograd_cost(p, winograd_form(p, 0));
+                                      [](const ConvProblem& problem) {
+                                        if (problem.direction == Direction::weight_gradient)
+                                          return winograd_weight_gradient_cost(problem);
+                                        double cost = 0;
+                                        for (const TapProblem& p : tap_problems(problem))
+                                          cost += winograd_cost(problem, p, winograd_form(problem, p));
+                                        return cost;
                                       },
-                                      [](const ConvProblem& p) { return make_winograd(p, 0); }};
+                                      [](const ConvProblem& problem) {
+                                        return problem.direction == Direction::weight_gradient
+                                                   ? make_winograd_weight_gradient_plan(problem)
+                                                   : make_winograd(problem, -1);
+                                      }};
 
 extern const Algorithm winograd_2x2_algorithm;
-const Algorithm winograd_2x2_algorithm = {"winograd_2x2", supports_2x2,
-                                          [](const ConvProblem& p) { return winograd_cost(p, winograd_form(p, 2)); },
-                                          [](const ConvProblem& p) { return make_winograd(p, 2); }};
+const Algorithm winograd_2x2_algorithm = {
+    "winograd_2x2",
+    [](const ConvProblem& problem) {
+      const std::string reason = winograd_supports(problem);
+      return reason.empty() && !has_winograd_2x2(problem) ? "its tiles need 3x3 taps forward or of an input gradient"
+                                                          : reason;
+    },
+    [](const ConvProblem& problem) {
+      double cost = 0;
+      for (const TapProblem& p : tap_problems(problem)) cost += winograd_cost(problem, p, kWinograd2x2);
+      return cost;
+    },
+    [](const ConvProblem& problem) { return make_winograd(problem, kWinograd2x2); }};
 
 }  // namespace konv

@@ -77,15 +77,14 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
   return b;
 }
 
-double winograd_cost(const ConvProblem& problem, int form) {
+double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form) {
   const KernelTable& table = kernel_table(Isa(problem.isa));
   const bool single = problem.dtype == DType::f32;
   const int lanes = single ? table.f32.lanes : table.f64.lanes;
   const int rows = single ? table.f32.gemm_rows : table.f64.gemm_rows;
-  const TapProblem p = std::move(tap_problems(problem)[0]);
   const WinogradBlocking b = winograd_blocking(problem, p, form, lanes, rows);
   const double points = double(b.points()), groups = double(p.groups), tiles = double(b.all_tiles());
-  const double sources = double(b.sources.size()), n = double(b.m + b.r - 1);
+  const double sources = double(b.sources.size()), n = double(b.m[0] + b.r[0] + b.m[1] + b.r[1] - 2) / 2;
   const double in_vectors = sources * double(ceil_div(p.channels, lanes));
   const double out_vectors = double(ceil_div(p.outputs, lanes));
   double depth = 0;  // of all points' products
@@ -97,18 +96,33 @@ double winograd_cost(const ConvProblem& problem, int form) {
   const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 0.5 / micro_rows);
   const double multiply = tiles * (depth * load + 3 * points) * out_vectors;
   const double transforms = tiles * points * n * (in_vectors + out_vectors);
-  // Weights stream past once a block; a core hides half of that behind the multiplications.
+  // Planes are transposed into vectors of channels and back; each phase of a step of 2 reads all lines.
+  const double pixels_in = double(p.n * p.in[1] * p.in[2]), pixels_out = double(p.n * p.out[1] * p.out[2]);
+  const double turn = (p.in_c == 1 ? 0 : pixels_in * in_vectors / sources * (p.step[2] == 2 ? 1.8 : 0.3)) +
+                      (p.out_c == 1 ? 0 : pixels_out * out_vectors * (p.out_stride[2] == 1 ? 0.3 : 0.6));
+  // Weights stream past once a block; a core hides most of that behind the multiplications.
   const double item = double(dtype_size(problem.dtype)), filters = double(b.channels) * double(p.outputs);
   // Turning weights costs a cycle for 8 bytes.
   const double prepare = groups * (double(b.channels) * out_vectors * points * 3.5 +
                                    double(p.channels * p.outputs) * double(p.taps.size()) * item / 8);
-  const double sum = groups * (multiply + transforms);
+  const double sum = groups * (multiply + transforms + turn * double(lanes));
   if (b.weight_chunk)
     return sum + prepare +
            groups * (stream_cost(double(p.channels * p.outputs) * double(p.taps.size()) * item) +
                      stream_cost(tiles * points * double(b.channels) * item) * double(b.panels) / 2);
-  const double stream = groups * stream_cost(points * filters * item);
-  return sum + (problem.weights_ready ? 0 : prepare + stream) + stream / 2 * double(b.blocks());
+  const double stream = groups * stream_cost(points * filters * item), streams = stream * double(b.blocks());
+  return sum + (problem.weights_ready ? 0 : prepare + stream) + streams - 0.85 * std::min(streams, groups * multiply);
+}
+
+int winograd_form(ConvProblem problem, const TapProblem& p) {
+  problem.threads = 1, problem.max_workspace = int64_t(8) << 20;
+  int best = -1;
+  double least = 0;
+  for (int form : winograd_forms(p)) {
+    const double cost = winograd_cost(problem, p, form);
+    if (best < 0 || cost < least) best = form, least = cost;
+  }
+  return best;
 }
 
 }  // namespace konv

@@ -22,9 +22,12 @@ struct WinogradBlocking : WinogradTiles {
 WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem& p, int form, int lanes, int gemm_rows);
 // Whether a source takes part in the products of a point: with fewer taps than r, it is zero at infinity.
 inline bool meets(const WinogradSource& s, const WinogradTiles& t, int64_t point) {
-  const int64_t n = t.m + t.r - 1;
-  return (s.whole[0] || point / n != n - 1) && (s.whole[1] || point % n != n - 1);
+  const int64_t rows = t.m[0] + t.r[0] - 1, cols = t.m[1] + t.r[1] - 1;
+  return (s.whole[0] || point / cols != rows - 1) && (s.whole[1] || point % cols != cols - 1);
 }
-double winograd_cost(const ConvProblem& problem, int form);
+double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form);
+// The form that costs least, but for kWinograd2x2. It decides the result, and so depends on neither threads nor
+// max_workspace.
+int winograd_form(ConvProblem problem, const TapProblem& p);
 
 }  // namespace konv

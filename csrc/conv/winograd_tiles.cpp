@@ -11,75 +11,79 @@ namespace {
 
 int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
 
-// Every `step`-th element along one axis of the input, read from index `first` on, for outputs from `out` on.
-struct Part {
-  int64_t in, size, first, out, out_size;
-  std::vector<int64_t> taps;  // positions in the problem's grid, in the order of the input
-};
+// Along one axis: images start at some offset in input and output, and take every in_step-th and out_step-th element;
+// sources have some of the taps, and start at the offset of the first.
 struct Axis {
-  std::vector<Part> parts;
-  bool are_images;  // else sources of one image
+  struct Image {
+    int64_t in, out, out_size;
+  };
+  struct Source {
+    int64_t in;
+    std::vector<int64_t> taps;  // positions in the problem's grid, in the order of the input
+  };
+  std::vector<Image> images;
+  std::vector<Source> sources;
   int64_t in_step, out_step;
 };
 
-Axis axis_of(const TapProblem& p, int axis) {
-  const int64_t count = p.grid[axis], between = axis == 2 ? 1 : p.grid[2];
+Axis axis_of(const TapProblem& p, int axis, int64_t r) {
+  const int64_t count = p.grid[axis], between = axis == 2 ? 1 : p.grid[2], step = p.step[axis];
   const auto at = [&](int64_t i) { return p.taps[size_t(i * between)].at[axis]; };
-  const int64_t distance = std::llabs(at(1) - at(0)), lowest = std::min(at(0), at(count - 1)), step = p.step[axis];
-  std::vector<int64_t> order;
-  for (int64_t i = 0; i < count; i++) order.push_back(at(1) > at(0) ? i : count - 1 - i);
-  Axis a{{}, step == 1, std::max(distance, step), step == 1 ? distance : 1};
-  const auto part = [&](int64_t position, int64_t out, std::vector<int64_t> taps) {
-    const int64_t first = floor_div(position, a.in_step), in = position - first * a.in_step;
-    a.parts.push_back({in, std::max<int64_t>(0, ceil_div(p.in[axis] - in, a.in_step)), first, out,
-                       ceil_div(p.out[axis] - out, a.out_step), std::move(taps)});
-  };
-  if (a.are_images) {
-    for (int64_t phase = 0; phase < std::min(distance, p.out[axis]); phase++) part(phase + lowest, phase, order);
-  } else {
-    for (int64_t phase = 0; phase < std::min(step, count); phase++) {
+  const bool rising = at(count - 1) > at(0);
+  const int64_t distance = count > 1 ? std::llabs(at(1) - at(0)) : 1, lowest = rising ? at(0) : at(count - 1);
+  Axis a{{}, {}, std::max(distance, step), step == 1 ? distance : 1};
+  for (int64_t phase = 0; phase < std::min(a.out_step, p.out[axis]); phase++)
+    a.images.push_back({phase, phase, ceil_div(p.out[axis] - phase, a.out_step)});
+  for (int64_t phase = 0; phase < std::min(step, count); phase++)
+    for (int64_t first = phase; first < count; first += step * r) {
       std::vector<int64_t> taps;
-      for (int64_t i = phase; i < count; i += step) taps.push_back(order[size_t(i)]);
-      part(lowest + phase, 0, std::move(taps));
+      for (int64_t i = first; i < std::min(count, first + step * r); i += step)
+        taps.push_back(rising ? i : count - 1 - i);
+      a.sources.push_back({lowest + first * distance, std::move(taps)});
     }
-  }
   return a;
 }
 
 int64_t even_part(int64_t total, int64_t most) { return ceil_div(total, ceil_div(total, std::max<int64_t>(1, most))); }
 
-// Taps along an axis of each source.
-int64_t taps_of_source(const ConvProblem& p) { return ceil_div(p.kernel[2], p.stride[2]); }
-
 }  // namespace
 
 WinogradTiles::WinogradTiles(const TapProblem& p, int index)
-    : form(index), m(kWinogradForms[index].m), r(kWinogradForms[index].r) {
-  const Axis ys = axis_of(p, 1), xs = axis_of(p, 2);
+    : form(index),
+      m{kWinogradForms[index].m[0], kWinogradForms[index].m[1]},
+      r{kWinogradForms[index].r[0], kWinogradForms[index].r[1]} {
+  const Axis ys = axis_of(p, 1, r[0]), xs = axis_of(p, 2, r[1]);
   in_stride[0] = p.in_stride[1] * ys.in_step, in_stride[1] = p.in_stride[2] * xs.in_step;
   out_stride[0] = p.out_stride[1] * ys.out_step, out_stride[1] = p.out_stride[2] * xs.out_step;
-  int64_t height = 0, width = 0;
-  for (int64_t image = 0; image < p.n; image++)
-    for (const Part& y : ys.parts)
-      for (const Part& x : xs.parts) {
-        views.push_back(
-            {image * p.in_n + y.in * p.in_stride[1] + x.in * p.in_stride[2], {y.size, x.size}, {y.first, x.first}});
-        if (!ys.are_images && (&y != &ys.parts[0] || &x != &xs.parts[0])) continue;
-        images.push_back({p.out_base + image * p.out_n + y.out * p.out_stride[1] + x.out * p.out_stride[2],
-                          {y.out_size, x.out_size}});
-        height = std::max(height, y.out_size), width = std::max(width, x.out_size);
-      }
-  for (const Part& y : ys.parts)
-    for (const Part& x : xs.parts) {
-      if (ys.are_images && !sources.empty()) continue;
+  for (const Axis::Source& y : ys.sources)
+    for (const Axis::Source& x : xs.sources) {
       WinogradSource s{};
       std::fill_n(s.tap, kMaxWinogradTaps, -1);
       for (size_t i = 0; i < y.taps.size(); i++)
-        for (size_t j = 0; j < x.taps.size(); j++) s.tap[i * size_t(r) + j] = y.taps[i] * p.grid[2] + x.taps[j];
-      s.whole[0] = int64_t(y.taps.size()) == r, s.whole[1] = int64_t(x.taps.size()) == r;
+        for (size_t j = 0; j < x.taps.size(); j++) s.tap[i * size_t(r[1]) + j] = y.taps[i] * p.grid[2] + x.taps[j];
+      s.whole[0] = int64_t(y.taps.size()) == r[0], s.whole[1] = int64_t(x.taps.size()) == r[1];
       sources.push_back(s);
     }
-  tiles_h = ceil_div(height, m), tiles_w = ceil_div(width, m);
+  struct Start {
+    int64_t in, size, first;  // the offset of the first element, their number, and the first that an output reads
+  };
+  const auto start = [&p](int axis, int64_t step, int64_t position) {
+    const int64_t first = floor_div(position, step), in = position - first * step;
+    return Start{in, std::max<int64_t>(0, ceil_div(p.in[axis] - in, step)), first};
+  };
+  for (int64_t n = 0; n < p.n; n++)
+    for (const Axis::Image& i : ys.images)
+      for (const Axis::Image& j : xs.images) {
+        images.push_back(
+            {p.out_base + n * p.out_n + i.out * p.out_stride[1] + j.out * p.out_stride[2], {i.out_size, j.out_size}});
+        for (const Axis::Source& k : ys.sources)
+          for (const Axis::Source& l : xs.sources) {
+            const Start y = start(1, ys.in_step, i.in + k.in), x = start(2, xs.in_step, j.in + l.in);
+            views.push_back(
+                {n * p.in_n + y.in * p.in_stride[1] + x.in * p.in_stride[2], {y.size, x.size}, {y.first, x.first}});
+          }
+      }
+  tiles_h = ceil_div(images[0].size[0], m[0]), tiles_w = ceil_div(images[0].size[1], m[1]);
 }
 
 void WinogradTiles::cut(int64_t tiles) {
@@ -111,29 +115,46 @@ WinogradBlock WinogradTiles::block(int64_t index) const {
 std::string winograd_supports(const ConvProblem& p) {
   if (p.precision == Precision::strict)
     return "its error is larger than the direct convolution's, which precision 'strict' excludes";
-  const int64_t stride = p.stride[2], size = p.kernel[2];
-  const bool square = p.kernel[0] == 1 && p.kernel[1] == size && p.stride[1] == stride;
-  const bool known = stride == 1 ? size == 3 || size == 5 : stride == 2 && size >= 3 && size <= 8;
-  if (!square || !known) return "the kernel is not 3x3 or 5x5 with stride 1, nor 3x3 to 8x8 with stride 2";
-  if (p.direction == Direction::weight_gradient && (stride != 1 || size != 3))
+  const int64_t height = p.kernel[1], width = p.kernel[2];
+  const bool square = height == width && p.stride[1] == p.stride[2];
+  const bool row = height == 1 && p.stride[1] == 1, column = width == 1 && p.stride[2] == 1;
+  const int64_t size = std::max(height, width), stride = std::max(p.stride[1], p.stride[2]);
+  const int64_t most = square ? kMaxWinogradSide : kMaxWinogradLength;
+  if (p.kernel[0] != 1 || !(square || row || column) || stride > 2 || size <= stride || size > most)
+    return "the kernel is not square, a row or a column, with stride 1 or 2 and more taps along it";
+  if (p.direction == Direction::weight_gradient && (!square || stride != 1 || size != 3))
     return "computes the weight gradient of 3x3 kernels with stride 1 alone";
-  if (p.direction == Direction::input_gradient && stride != 1) return "computes no input gradient of stride 2";
   if (stride != 1 && (p.dilation[1] != 1 || p.dilation[2] != 1)) return "the kernel is dilated and the stride is not 1";
   if (p.in[0] != 1 || p.out[0] != 1 || p.stride[0] != 1) return "the input has depth";
   if (p.n == 0) return "the batch is empty";
   if (p.is_depthwise()) return "each group has a single channel";
   ConvProblem q = p;  // the weight gradient has the forward direction's taps
   if (q.direction == Direction::weight_gradient) q.direction = Direction::forward;
-  const std::vector<TapProblem> taps = tap_problems(q);
-  if (taps.size() != 1 || int64_t(taps[0].taps.size()) != p.taps())
-    return "part of the kernel sees nothing but padding";
+  int64_t taps = 0;
+  for (const TapProblem& phase : tap_problems(q)) taps += int64_t(phase.taps.size());
+  if (taps != p.taps()) return "part of the kernel sees nothing but padding";
   return "";
 }
 
-int winograd_form(const ConvProblem& p, int m) {
-  for (int i = 0; i < kWinogradFormCount; i++)
-    if (kWinogradForms[i].r == taps_of_source(p) && (m == 0 || kWinogradForms[i].m == m)) return i;
-  return -1;
+// Forms with more taps than the problem would have the error of their number. Along an axis with a single tap neither
+// outputs nor taps are grouped, but for a phase of a gradient with few taps.
+std::vector<int> winograd_forms(const TapProblem& p) {
+  std::vector<int> forms;
+  const int64_t taps[2] = {ceil_div(p.grid[1], p.step[1]), ceil_div(p.grid[2], p.step[2])};
+  const bool few = std::max(taps[0], taps[1]) <= 2;
+  for (int i = 0; i < kWinogradFormCount; i++) {
+    const auto suits = [&](int axis) {
+      const int64_t r = kWinogradForms[i].r[axis];
+      return r == 1 ? taps[axis] == 1 && !few : taps[axis] >= r || (r == 2 && few);
+    };
+    if (i != kWinograd2x2 && suits(0) && suits(1)) forms.push_back(i);
+  }
+  return forms;
+}
+
+bool has_winograd_2x2(const ConvProblem& p) {
+  const int64_t taps = ceil_div(p.kernel[1], p.stride[1]);
+  return taps == 3 && p.kernel[2] == p.kernel[1] && p.direction != Direction::weight_gradient;
 }
 
 int64_t uncrowded(int64_t elements, int64_t item) { return elements * item % 1024 ? elements : elements + 64 / item; }

@@ -2,7 +2,9 @@
 //
 // A convolution with dilation d is d * d convolutions without, on every d-th row and column: its phases are images of
 // their own. One with stride 2 is a sum of convolutions with unit stride, each on every second row and column with half
-// of the taps: its phases are sources, which the products sum up as they do channels.
+// of the taps, and one with more taps along an axis than the form has is a sum over parts of them: both are sources,
+// which the products sum up as they do channels. The input gradient of stride 2 is a problem of unit stride for each
+// phase.
 #pragma once
 #include <string>
 #include <vector>
@@ -22,7 +24,7 @@ struct WinogradImage {
   int64_t size[2];
 };
 struct WinogradSource {
-  int64_t tap[kMaxWinogradTaps];  // of the problem, for each (y, x); -1 where it has none
+  int64_t tap[kMaxWinogradTaps];  // of the problem, for each (y, x) of the form; -1 where it has none
   bool whole[2];                  // whether there are r taps along the axis: with fewer, the point at infinity is zero
 };
 
@@ -33,8 +35,8 @@ struct WinogradBlock {
 };
 
 struct WinogradTiles {
-  int form;  // index into kWinogradForms
-  int m, r;
+  int form;            // index into kWinogradForms
+  int64_t m[2], r[2];  // of the form
   std::vector<WinogradImage> images;
   std::vector<WinogradSource> sources;
   std::vector<WinogradView> views;      // of each source of each image
@@ -47,7 +49,7 @@ struct WinogradTiles {
   // Cuts into blocks of about `tiles` tiles: several images, whole rows of tiles, or parts of two rows.
   void cut(int64_t tiles);
 
-  int64_t points() const { return (m + r - 1) * (m + r - 1); }
+  int64_t points() const { return kWinogradForms[form].points(); }
   int64_t blocks() const { return blocks_n * blocks_h * blocks_w; }
   int64_t block_tiles() const { return n * h * w; }
   int64_t all_tiles() const { return int64_t(images.size()) * tiles_h * tiles_w; }
@@ -57,10 +59,15 @@ struct WinogradTiles {
   }
 };
 
+constexpr int64_t kMaxWinogradSide = 8, kMaxWinogradLength = 16;  // taps of a square kernel, and of a row or column
+constexpr int kWinograd4x4 = 0, kWinograd2x2 = 1;                 // forms for 3x3 taps
+
 // Empty if Winograd's algorithm computes the problem, else the reason why not.
 std::string winograd_supports(const ConvProblem& problem);
-// The form for tiles of m x m outputs, of the largest such tiles where m is 0, or -1 if there is none.
-int winograd_form(const ConvProblem& problem, int m);
+// The forms that compute the problem, or one phase of it.
+std::vector<int> winograd_forms(const TapProblem& p);
+// Whether each source of every phase has 3x3 taps, which the form of 2x2 outputs computes.
+bool has_winograd_2x2(const ConvProblem& problem);
 
 // Elements between vectors that are used together: not a multiple of a kilobyte, since those would crowd into few sets
 // of the cache.

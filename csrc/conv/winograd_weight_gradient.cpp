@@ -34,8 +34,7 @@ struct Cuts {
   int64_t parts;
   int64_t blocks;  // of channels, over all groups
 
-  Cuts(const ConvProblem& problem, const TapProblem& p, int lanes, int gemm_rows)
-      : tiles(p, winograd_form(problem, 4)) {
+  Cuts(const ConvProblem& problem, const TapProblem& p, int lanes, int gemm_rows) : tiles(p, kWinograd4x4) {
     const int64_t item = dtype_size(problem.dtype);
     width = p.outputs > lanes ? 2 * lanes : lanes;
     c_blocks = ceil_div(p.channels, kBlock), c_block = ceil_div(p.channels, c_blocks);

@@ -299,9 +299,56 @@ static void gather_taps(const T* src, int64_t step, const int64_t* off, int64_t 
     for (int64_t i = 0; i < runs; i++) copy_run(src + off[i], dst + i * run, run);
 }
 
+// Both phases of the columns of a step of 2: even[j] = row[2 * j], odd[j] = row[2 * j + 1] for j in [0, n), zero where
+// the elements are outside [begin, end).
+template <class T>
+KONV_INLINE void pack_phases(const T* row, int64_t begin, int64_t end, T* even, T* odd, int64_t n) {
+  constexpr int L = kLanes<T>;
+  const auto clamp = [](int64_t i) { return int(i < 0 ? 0 : i < L ? i : L); };
+  for (int64_t j = 0; j < n; j += L) {
+    const int64_t at = 2 * j;
+    Vec<T> a, b;
+    if (at >= begin && at + 2 * L <= end) {
+      a = load(row + at), b = load(row + at + L);
+    } else {
+      a = load_between(row + at, clamp(begin - at), clamp(end - at));
+      b = load_between(row + at + L, clamp(begin - at - L), clamp(end - at - L));
+    }
+    const int left = int(n - j < L ? n - j : L);
+    store_n(even + j, even_lanes<T>(a, b), left);
+    store_n(odd + j, odd_lanes<T>(a, b), left);
+  }
+}
+template <class T>
+static void pack_planes_of_phases(const PackRegion<T>& p) {
+  const int64_t first = p.x.first + (p.x.phase[0] < p.x.phase[1] ? p.x.phase[0] : p.x.phase[1]);
+  const int64_t plane = p.y.count * p.x_pitch, swapped = p.x.phase[0] < p.x.phase[1] ? 0 : 1;
+  for (int64_t c = 0; c < p.channels; c++) {
+    const T* channel = p.src + c * p.channel_stride;
+    T* dst = p.dst + c * p.channel_pitch;
+    for (int64_t pz = 0; pz < p.z.phases; pz++) {
+      const PackSpan sz = pack_span(p.z, pz);
+      for (int64_t z = 0; z < p.z.count; z++) {
+        const bool z_inside = z >= sz.begin && z < sz.end;
+        const T* slice = channel + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+        for (int64_t py = 0; py < p.y.phases; py++, dst += 2 * plane) {
+          const PackSpan sy = pack_span(p.y, py);
+          T *even = dst + swapped * plane, *odd = dst + (1 - swapped) * plane;
+          for (int64_t y = 0; y < p.y.count; y++, even += p.x_pitch, odd += p.x_pitch) {
+            const bool inside = z_inside && y >= sy.begin && y < sy.end;
+            const T* row = slice + (inside ? (sy.start + y * p.y.step) * p.y.stride : 0) + first;
+            pack_phases(row, -first, inside ? p.x.size - first : -first, even, odd, p.x_pitch);
+          }
+        }
+      }
+    }
+  }
+}
+
 template <class T>
 static void pack_planes(const PackRegion<T>& p) {
   if (p.channel_stride == 1 && p.channels >= 4 && p.x.stride != 1) return pack_pixels_as_planes(p);
+  if (p.x.stride == 1 && p.x.step == 2 && p.x.phases == 2) return pack_planes_of_phases(p);
   pack_planes_by(p, 1, [](int64_t, const T* row, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
     pack_row(row, step, dst, begin, end, n);
   });

@@ -13,6 +13,11 @@ namespace konv::KONV_ISA_LEVEL_NAME {
 template <int N>
 struct WinogradPoints;
 template <>
+struct WinogradPoints<1> {
+  static constexpr double at[] = {0};
+  static constexpr int pairs = 0;
+};
+template <>
 struct WinogradPoints<4> {
   static constexpr double at[] = {0, 1, -1};
   static constexpr int pairs = 1;
@@ -142,71 +147,70 @@ KONV_INLINE void multiply_by_transpose(const Vec<T>* m, Vec<T>* o) {
   multiply_paired<T, Matrix>(p, o);
 }
 
-// Patches of Size x Size pixels, M apart, times Matrix from both sides.
-template <class T, class Matrix, int M>
+// Patches of pixels, MY rows and MX columns apart, times a matrix from each side.
+template <class T, class MatrixY, class MatrixX, int MY, int MX>
 KONV_INLINE void transform_patches(const WinogradInput<T>& w) {
-  constexpr int L = kLanes<T>, Size = Matrix::cols, N = Matrix::rows;
+  constexpr int L = kLanes<T>, NY = MatrixY::rows, NX = MatrixX::rows, Height = MatrixY::cols, Width = MatrixX::cols;
   for (int64_t i = 0, tile = 0; i < w.rows; i++)
     for (int64_t j = 0; j < w.cols; j++, tile++) {
-      const T* src = w.src + i * M * w.row_pitch + j * M * w.pixel_pitch;
+      const T* src = w.src + i * MY * w.row_pitch + j * MX * w.pixel_pitch;
       T* dst = w.dst + tile * w.tile_pitch;
       for (int64_t c = 0; c < w.channels; c += L) {
-        Vec<T> t[Size][N];
+        Vec<T> t[Width][NY];
         KONV_UNROLL
-        for (int x = 0; x < Size; x++) {
-          Vec<T> d[Size];
+        for (int x = 0; x < Width; x++) {
+          Vec<T> d[Height];
           KONV_UNROLL
-          for (int y = 0; y < Size; y++) d[y] = load(src + y * w.row_pitch + x * w.pixel_pitch + c);
-          multiply_by<T, Matrix>(d, t[x]);
+          for (int y = 0; y < Height; y++) d[y] = load(src + y * w.row_pitch + x * w.pixel_pitch + c);
+          multiply_by<T, MatrixY>(d, t[x]);
         }
         KONV_UNROLL
-        for (int y = 0; y < N; y++) {
-          Vec<T> d[Size], o[N];
+        for (int y = 0; y < NY; y++) {
+          Vec<T> d[Width], o[NX];
           KONV_UNROLL
-          for (int x = 0; x < Size; x++) d[x] = t[x][y];
-          multiply_by<T, Matrix>(d, o);
+          for (int x = 0; x < Width; x++) d[x] = t[x][y];
+          multiply_by<T, MatrixX>(d, o);
           KONV_UNROLL
-          for (int x = 0; x < N; x++) store(dst + (y * N + x) * w.point_pitch + c, o[x]);
+          for (int x = 0; x < NX; x++) store(dst + (y * NX + x) * w.point_pitch + c, o[x]);
         }
       }
     }
 }
 
-template <class T, int M, int R>
+template <class T, int MY, int MX, int RY, int RX>
 static void winograd_input(const WinogradInput<T>& w) {
-  transform_patches<T, WinogradInputMatrix<M + R - 1>, M>(w);
+  transform_patches<T, WinogradInputMatrix<MY + RY - 1>, WinogradInputMatrix<MX + RX - 1>, MY, MX>(w);
 }
 template <class T>
 static void winograd_gradient(const WinogradInput<T>& w) {
-  transform_patches<T, WinogradEvaluation<6, 4>, 4>(w);
+  transform_patches<T, WinogradEvaluation<6, 4>, WinogradEvaluation<6, 4>, 4, 4>(w);
 }
 
-template <class T, int M, int R>
+template <class T, int MY, int MX, int RY, int RX>
 static void winograd_output(const WinogradOutput<T>& w) {
-  constexpr int L = kLanes<T>, N = M + R - 1;
-  using Matrix = WinogradEvaluation<N, M>;
+  constexpr int L = kLanes<T>, NY = MY + RY - 1, NX = MX + RX - 1;
   for (int64_t i = 0, tile = 0; i < w.rows; i++)
     for (int64_t j = 0; j < w.cols; j++, tile++)
       for (int v = 0; v < w.vectors; v++) {
         const T* src = w.src + tile * w.tile_pitch + v * L;
-        T* dst = w.dst + i * M * w.row_pitch + j * M * w.pixel_pitch + v * L;
+        T* dst = w.dst + i * MY * w.row_pitch + j * MX * w.pixel_pitch + v * L;
         const Vec<T> bias = w.bias ? load(w.bias + v * L) : Vec<T>{};
-        Vec<T> t[N][M];
+        Vec<T> t[NX][MY];
         KONV_UNROLL
-        for (int x = 0; x < N; x++) {
-          Vec<T> m[N];
+        for (int x = 0; x < NX; x++) {
+          Vec<T> m[NY];
           KONV_UNROLL
-          for (int y = 0; y < N; y++) m[y] = load(src + (y * N + x) * w.point_pitch);
-          multiply_by_transpose<T, Matrix>(m, t[x]);
+          for (int y = 0; y < NY; y++) m[y] = load(src + (y * NX + x) * w.point_pitch);
+          multiply_by_transpose<T, WinogradEvaluation<NY, MY>>(m, t[x]);
         }
         KONV_UNROLL
-        for (int y = 0; y < M; y++) {
-          Vec<T> m[N], o[M];
+        for (int y = 0; y < MY; y++) {
+          Vec<T> m[NX], o[MX];
           KONV_UNROLL
-          for (int x = 0; x < N; x++) m[x] = t[x][y];
-          multiply_by_transpose<T, Matrix>(m, o);
+          for (int x = 0; x < NX; x++) m[x] = t[x][y];
+          multiply_by_transpose<T, WinogradEvaluation<NX, MX>>(m, o);
           KONV_UNROLL
-          for (int x = 0; x < M; x++) {
+          for (int x = 0; x < MX; x++) {
             const Vec<T> sum = o[x] + bias;
             store(dst + y * w.row_pitch + x * w.pixel_pitch, w.relu ? relu<T>(sum) : sum);
           }
@@ -214,30 +218,29 @@ static void winograd_output(const WinogradOutput<T>& w) {
       }
 }
 
-template <class T, int M, int R>
+template <class T, int MY, int MX, int RY, int RX>
 static void winograd_weights(const WinogradWeights<T>& w) {
-  constexpr int L = kLanes<T>, N = M + R - 1;
-  using Matrix = WinogradWeightMatrix<N, R>;
+  constexpr int L = kLanes<T>, NY = MY + RY - 1, NX = MX + RX - 1;
   for (int64_t c = 0; c < w.channels; c++)
     for (int v = 0; v < w.vectors; v++) {
       const T* src = w.src + c * w.src_channel + v * L;
       T* dst = w.dst + c * w.channel_pitch + v * L;
-      Vec<T> t[R][N];
+      Vec<T> t[RX][NY];
       KONV_UNROLL
-      for (int x = 0; x < R; x++) {
-        Vec<T> g[R];
+      for (int x = 0; x < RX; x++) {
+        Vec<T> g[RY];
         KONV_UNROLL
-        for (int y = 0; y < R; y++) g[y] = w.tap[y * R + x] < 0 ? Vec<T>{} : load(src + w.tap[y * R + x]);
-        multiply_by<T, Matrix>(g, t[x]);
+        for (int y = 0; y < RY; y++) g[y] = w.tap[y * RX + x] < 0 ? Vec<T>{} : load(src + w.tap[y * RX + x]);
+        multiply_by<T, WinogradWeightMatrix<NY, RY>>(g, t[x]);
       }
       KONV_UNROLL
-      for (int y = 0; y < N; y++) {
-        Vec<T> g[R], o[N];
+      for (int y = 0; y < NY; y++) {
+        Vec<T> g[RX], o[NX];
         KONV_UNROLL
-        for (int x = 0; x < R; x++) g[x] = t[x][y];
-        multiply_by<T, Matrix>(g, o);
+        for (int x = 0; x < RX; x++) g[x] = t[x][y];
+        multiply_by<T, WinogradWeightMatrix<NX, RX>>(g, o);
         KONV_UNROLL
-        for (int x = 0; x < N; x++) store(dst + (y * N + x) * w.point_pitch, o[x]);
+        for (int x = 0; x < NX; x++) store(dst + (y * NX + x) * w.point_pitch, o[x]);
       }
     }
 }
@@ -273,10 +276,10 @@ static void winograd_taps(const WinogradTaps<T>& w) {
 template <class T>
 constexpr void fill_winograd(Kernels<T>& k) {
   int i = 0;
-#define KONV_WINOGRAD_FORM(m, r)                   \
-  k.winograd_input[i] = winograd_input<T, m, r>;   \
-  k.winograd_output[i] = winograd_output<T, m, r>; \
-  k.winograd_weights[i++] = winograd_weights<T, m, r>;
+#define KONV_WINOGRAD_FORM(my, mx, ry, rx)                   \
+  k.winograd_input[i] = winograd_input<T, my, mx, ry, rx>;   \
+  k.winograd_output[i] = winograd_output<T, my, mx, ry, rx>; \
+  k.winograd_weights[i++] = winograd_weights<T, my, mx, ry, rx>;
   KONV_WINOGRAD_FORMS(KONV_WINOGRAD_FORM)
 #undef KONV_WINOGRAD_FORM
 }

@@ -89,7 +89,9 @@ def test_explain_refuses(options: dict[str, Any], message: str) -> None:
     ("case", "expected"),
     [
         (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1))), "winograd"),
-        (Case(1, 64, (28, 28), 64, (7, 7), padding=((3, 3), (3, 3))), "implicit_gemm"),
+        (Case(1, 64, (28, 28), 64, (7, 7), padding=((3, 3), (3, 3))), "winograd"),
+        (Case(1, 64, (28, 28), 64, (3, 5), padding=((1, 1), (2, 2))), "implicit_gemm"),
+        (Case(1, 64, (28, 28), 64, (1, 7), padding=((0, 0), (3, 3))), "winograd"),
         (Case(1, 64, (28, 28), 64, (1, 1)), "pointwise"),
         (Case(1, 64, (28, 28), 64, padding=((1, 1), (1, 1)), stride=(2, 2), groups=64), "depthwise"),
     ],

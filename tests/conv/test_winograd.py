@@ -27,6 +27,9 @@ LAYERS = [
     Case(1, 128, (56, 56), 128, stride=(2, 2), padding=ONE),
     Case(1, 64, (40, 40), 96, (5, 5), (2, 2), ((1, 2), (1, 2))),
     Case(1, 3, (112, 112), 64, (7, 7), (2, 2), ((3, 3), (3, 3))),
+    Case(1, 64, (28, 28), 64, (7, 7), padding=((3, 3), (3, 3))),
+    Case(1, 160, (17, 17), 192, (1, 7), padding=((0, 0), (3, 3))),
+    Case(1, 192, (17, 17), 160, (7, 1), padding=((3, 3), (0, 0))),
 ]
 
 
@@ -46,12 +49,18 @@ def test_error_on_networks_layers(case: Case, algorithm: str, direction: str) ->
 
 CASES = st.builds(
     lambda kernel_and_stride, dilation, **sizes: Case(
-        kernel=(kernel_and_stride[0],) * 2,
-        stride=(kernel_and_stride[1],) * 2,
-        dilation=dilation if kernel_and_stride[1] == 1 else (1, 1),
+        kernel=kernel_and_stride[0],
+        stride=kernel_and_stride[1],
+        dilation=dilation if kernel_and_stride[1] == (1, 1) else (1, 1),
         **sizes,
     ),
-    kernel_and_stride=st.sampled_from([(3, 1), (3, 1), (5, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2), (8, 2)]),
+    kernel_and_stride=st.one_of(
+        st.sampled_from([((3, 3), (1, 1)), ((5, 5), (1, 1)), ((3, 3), (2, 2))]),
+        st.tuples(st.integers(2, 8), st.integers(1, 2))
+        .filter(lambda pair: pair[0] > pair[1])
+        .map(lambda pair: ((pair[0], pair[0]), (pair[1], pair[1]))),
+        st.sampled_from([((1, 3), (1, 1)), ((3, 1), (1, 1)), ((1, 7), (1, 1)), ((9, 1), (1, 1)), ((1, 5), (1, 2))]),
+    ),
     n=st.integers(1, 3),
     c=st.sampled_from([2, 4, 6, 16, 34, 50]),
     size=st.tuples(st.integers(9, 23), st.integers(9, 23)),
