@@ -208,8 +208,10 @@ class Case:
                 known = known and square and (size, stride) == (3, 1) and algorithm == "winograd"
             if algorithm == "winograd_2x2":
                 known = known and square and -(-size // stride) == 3
-            spans = [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation)]
-            sees_the_image = max(map(max, self.pads)) <= 2 and all(n >= k for n, k in zip(self.size, spans))
+            spans = [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
+            sees_the_image = max(map(max, self.pads)) <= 2 and all(
+                n >= k for n, k in zip(self.size, spans, strict=True)
+            )
             return known and sees_the_image and (stride == 1 or self.dilation == (1, 1))
         return True
 
