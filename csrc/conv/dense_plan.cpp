@@ -193,6 +193,7 @@ class DensePlan final : public ConvPlan {
     T* sums;
     int64_t first_panel, last_panel;
     bool first, last;  // channel block
+    bool in_place;     // src is the original input
     int64_t elements;  // of channels, in this block
     const T* weights;  // panel 0 of this group and channel block
     const T* bias;
@@ -227,7 +228,8 @@ class DensePlan final : public ConvPlan {
       tile.weights = s.weights_in_place
                          ? w + tile.group * p.w_group + c0 * p.w_channel
                          : packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
-      if (t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels)) {
+      tile.in_place = t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels);
+      if (tile.in_place) {
         tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] + tile.h0 * p.step[1] * p.in_stride[1] +
                    tile.w0 * p.step[2] * p.in_stride[2];
         tile.off = s.direct_off[tile.last].data();
@@ -345,6 +347,8 @@ class DensePlan final : public ConvPlan {
       g.a0 = tile.weights + panel * s.weight_panel, g.a1 = g.a0 + half;
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::row_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
+      // Hardware does not follow as many streams as there are channels.
+      g.ahead = tile.in_place && panel == tile.first_panel ? 2 * t.width : 0;
       for (int64_t row = 0; row < tile.h; row++) {
         sum_rows(g, s, tile, s.tap_rows[size_t(tile.h0 + row)], s.weight_off[tile.last].data(), tile.off);
         for (int64_t col = 0; col < tile.w; col += t.width) {

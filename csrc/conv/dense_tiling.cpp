@@ -12,6 +12,8 @@ namespace {
 // Products of one panel row stay below this, so that a weight panel streams from the L2 cache.
 constexpr int64_t kMaxDepth = 2560;
 
+constexpr int64_t kStreamedOutputs = 4, kStreamedChannels = 8, kStreamedPixels = 2048;
+
 // Cycles a vector spends beside its multiplications when its tile is stored: transposing costs about 7 vector
 // operations for each vector, copying through a stack tile 2.
 constexpr double kTransposeStore = 8, kCopyStore = 3, kDirectStore = 1;
@@ -79,7 +81,12 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
     t.panels = ceil_div(p.outputs, t.rows);
   }
 
+  // With few outputs the input streams past: better some long rows at a time than a few pixels of all channels, which are
+  // more streams than hardware follows.
+  const bool streams = t.direct && t.lanes == Lanes::pixels && t.rows <= kStreamedOutputs &&
+                       item * p.channels * p.n * p.out[1] * p.out[2] > l2_cache_bytes();
   t.channel_block = std::max<int64_t>(1, std::min(p.channels, kMaxDepth / std::max<int64_t>(1, taps)));
+  if (streams) t.channel_block = std::min(t.channel_block, kStreamedChannels);
   const int64_t budget = std::min(problem.max_workspace, l2_cache_bytes() * 3 / 8);
   const InputPacking<char> shape(p, true, 1, 1, 1, 1);
   const int64_t unit = t.lanes == Lanes::outputs ? t.segment : lanes;
@@ -94,7 +101,7 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   t.channel_block = ceil_div(std::max<int64_t>(1, p.channels), t.channel_blocks);
 
   // Width first, then height, while the packed tile fits; then even tiles, and enough of them for the threads.
-  const int64_t max_pixels = 32 * std::max<int64_t>(t.rows, t.width) / 2;
+  const int64_t max_pixels = streams ? kStreamedPixels : 32 * std::max<int64_t>(t.rows, t.width) / 2;
   t.tile_w = p.out[2];
   while (t.tile_w > 2 * unit && (bytes(1, t.tile_w, t.channel_block) > budget || t.tile_w > max_pixels))
     t.tile_w = round_up(ceil_div(t.tile_w, 2), 2 * unit);

@@ -55,10 +55,13 @@ static void gemm_tile(const GemmTile<T>& g) {
 
   const int64_t *a_off = g.a_off, *b_off = g.b_off;
   const T *base0 = g.a0, *base1 = g.a1, *base_b = g.b;
+  // Rows of B are requested some steps before they are read, or the tile to come `ahead` of this one.
+  const T* base_ahead = base_b + g.ahead;
+  const int64_t* ahead_off = b_off + (g.ahead ? 0 : kGemmPrefetch);
   KONV_NO_UNROLL
   for (int64_t k = 0, kc = g.kc; k < kc; k++) {
     const T *a0 = base0 + a_off[k], *a1 = base1 + a_off[k], *row_b = base_b + b_off[k];
-    const T* ahead = base_b + b_off[k + kGemmPrefetch];
+    const T* ahead = base_ahead + ahead_off[k];
     V b[Vectors];
     KONV_UNROLL
     for (int j = 0; j < Vectors; j++) {

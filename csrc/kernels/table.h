@@ -32,6 +32,7 @@ struct GemmTile {
   int64_t a_ld;
   const T* b;
   const int64_t* b_off;
+  int64_t ahead;  // elements of B from this tile to one to come, whose rows are requested meanwhile, or 0
   T *c0, *c1;
   int64_t ldc;
   const T* bias;  // with lane_bias one value a lane, with row_bias one a row
