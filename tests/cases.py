@@ -27,6 +27,7 @@ ALGORITHMS = (
     "pointwise",
     "direct",
     "depthwise",
+    "gemv",
     "grouped",
     "spectral",
     "winograd",
@@ -193,6 +194,9 @@ class Case:
             return False
         if algorithm == "depthwise":
             return self.groups == self.c == self.k
+        if algorithm == "gemv":
+            n, _, height, width = self.output_shape
+            return direction == "forward" and n * height * width <= 4
         if algorithm == "grouped":
             return False  # what fits depends on the layout and the vectors; see test_grouped.py
         if algorithm in ("direct", "spectral"):
@@ -242,5 +246,7 @@ CASES = (
     Case(1, 3, (1, 40), 4, (1, 9), padding=((0, 0), (4, 4))),  # a signal as an image
     Case(1, 3, (40, 1), 4, (9, 1), (2, 1), ((4, 4), (0, 0))),  # and upright
     Case(2, 7, (1, 1), 9, (1, 1)),  # a matrix product
+    Case(3, 35, (1, 1), 70, (1, 1)),  # one on three vectors
+    Case(1, 12, (4, 4), 24, (4, 4), padding=((1, 0), (1, 0)), groups=3),  # a window that is all of the image
     Case(1, 256, (6, 6), 40, padding=((1, 1), (1, 1))),  # a long reduction
 )

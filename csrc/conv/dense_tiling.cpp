@@ -81,8 +81,8 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
     t.panels = ceil_div(p.outputs, t.rows);
   }
 
-  // With few outputs the input streams past: better some long rows at a time than a few pixels of all channels, which are
-  // more streams than hardware follows.
+  // With few outputs the input streams past: better some long rows at a time than a few pixels of all channels, which
+  // are more streams than hardware follows.
   const bool streams = t.direct && t.lanes == Lanes::pixels && t.rows <= kStreamedOutputs &&
                        item * p.channels * p.n * p.out[1] * p.out[2] > l2_cache_bytes();
   t.channel_block = std::max<int64_t>(1, std::min(p.channels, kMaxDepth / std::max<int64_t>(1, taps)));

@@ -1,5 +1,6 @@
 // The algorithms on the GEMM micro-kernel: implicit_gemm packs its operands and computes everything dense; pointwise
 // reads the input of a 1x1 convolution where it lies; implicit_gemm_bf16 packs operands rounded to bfloat16.
+#include <algorithm>
 #include <cstdlib>
 
 #include "conv/dense_plan.h"
@@ -52,11 +53,12 @@ std::string bf16_supports(const ConvProblem& p) {
   return "";
 }
 
-// Packing weights for a call that has them once.
-double packing_cost(const ConvProblem& p) {
-  if (p.weights_ready) return 0;
-  const double elements = double(p.k) * double(p.c / p.groups) * double(p.taps()), item = double(dtype_size(p.dtype));
-  return elements * item / 16 + 2 * stream_cost(elements * item);
+// With the weights: packed for a call that has them once, else streamed past, most of it behind the multiplications if
+// there are enough of them.
+double cost_with_weights(const ConvProblem& p, DenseInput input) {
+  const double bytes = double(p.k * (p.c / p.groups) * p.taps() * dtype_size(p.dtype)), stream = stream_cost(bytes);
+  const double cost = dense_cost(p, input), hidden = p.n * p.out_pixels() <= 4 ? 0.5 : 0.85;
+  return p.weights_ready ? cost + stream - hidden * std::min(stream, cost) : cost + bytes / 16 + 2 * stream;
 }
 
 // Narrow groups are packed and stored one by one, a few channels at a time: cycles a vector of both.
@@ -68,9 +70,8 @@ double narrow_groups_cost(const ConvProblem& p) {
   return 10 * double(p.n) * (in + out) / lanes;
 }
 double implicit_gemm_cost(const ConvProblem& p) {
-  return p.direction == Direction::weight_gradient
-             ? weight_gradient_cost(p)
-             : dense_cost(p, input_of(p)) + packing_cost(p) + narrow_groups_cost(p);
+  return p.direction == Direction::weight_gradient ? weight_gradient_cost(p)
+                                                   : cost_with_weights(p, input_of(p)) + narrow_groups_cost(p);
 }
 
 std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
@@ -80,15 +81,14 @@ std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
 }  // namespace
 
 extern const Algorithm pointwise_algorithm;
-const Algorithm pointwise_algorithm = {
-    "pointwise", pointwise_supports,
-    [](const ConvProblem& p) { return dense_cost(p, DenseInput::in_place) + packing_cost(p); },
-    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::in_place); }};
+const Algorithm pointwise_algorithm = {"pointwise", pointwise_supports,
+                                       [](const ConvProblem& p) { return cost_with_weights(p, DenseInput::in_place); },
+                                       [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::in_place); }};
 
 extern const Algorithm implicit_gemm_bf16_algorithm;
 const Algorithm implicit_gemm_bf16_algorithm = {
     "implicit_gemm_bf16", bf16_supports,
-    [](const ConvProblem& p) { return kFavourFloat32 * (dense_cost(p, DenseInput::pairs) + packing_cost(p)); },
+    [](const ConvProblem& p) { return kFavourFloat32 * cost_with_weights(p, DenseInput::pairs); },
     [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }};
 
 extern const Algorithm implicit_gemm_algorithm;

@@ -115,7 +115,7 @@ double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form) 
 }
 
 int winograd_form(ConvProblem problem, const TapProblem& p) {
-  problem.threads = 1, problem.max_workspace = int64_t(8) << 20;
+  problem.threads = 1, problem.max_workspace = int64_t(8) << 20, problem.weights_ready = 0;
   int best = -1;
   double least = 0;
   for (int form : winograd_forms(p)) {

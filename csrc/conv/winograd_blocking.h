@@ -26,8 +26,7 @@ inline bool meets(const WinogradSource& s, const WinogradTiles& t, int64_t point
   return (s.whole[0] || point / cols != rows - 1) && (s.whole[1] || point % cols != cols - 1);
 }
 double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form);
-// The form that costs least, but for kWinograd2x2. It decides the result, and so depends on neither threads nor
-// max_workspace.
+// The form that costs least, but for kWinograd2x2. It decides the result, and so depends on the convolution alone.
 int winograd_form(ConvProblem problem, const TapProblem& p);
 
 }  // namespace konv

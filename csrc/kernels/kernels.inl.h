@@ -10,6 +10,7 @@
 #include "kernels/filter.inl.h"
 #include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/gemv.inl.h"
 #include "kernels/grouped_pixels.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"

@@ -40,6 +40,19 @@ struct GemmTile {
   bool relu;
 };
 
+// out[r * out_ld + k] = bias[k] + sum of w[k * w_ld + i] * x[r * x_ld + i] for i in [0, length), then relu if asked.
+template <class T>
+struct Gemv {
+  const T* w;
+  int64_t w_ld, outputs;
+  const T* x;
+  int64_t x_ld, rows, length;
+  const T* bias;  // may be null
+  bool relu;
+  T* out;
+  int64_t out_ld;
+};
+
 // One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside
 // [0, size) read as zero.
 struct PackAxis {
