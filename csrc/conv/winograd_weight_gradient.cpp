@@ -26,13 +26,21 @@ TapProblem forward_taps(ConvProblem problem) {
   return std::move(tap_problems(problem)[0]);
 }
 
-// Cuts depend on the problem and the ISA alone: they decide the order of sums.
+// Cuts of tiles depend on the problem and the ISA alone: they decide the order of sums. Cuts of channels do not.
 struct Cuts {
   WinogradTiles tiles;
   int64_t width;  // lanes of a micro-tile: output channels
   int64_t c_block, c_blocks, k_block, k_blocks;
   int64_t parts;
   int64_t blocks;  // of channels, over all groups
+
+  // Whether smaller blocks, of whole `units`, are possible.
+  static bool cut_in_two(int64_t& block, int64_t& blocks, int64_t channels, int64_t unit) {
+    if (block <= unit) return false;
+    block = round_up(ceil_div(block, 2), unit);
+    blocks = ceil_div(channels, block);
+    return true;
+  }
 
   Cuts(const ConvProblem& problem, const TapProblem& p, int lanes, int gemm_rows) : tiles(p, kWinograd4x4) {
     const int64_t item = dtype_size(problem.dtype);
@@ -48,6 +56,10 @@ struct Cuts {
     parts = std::min(
         {ceil_div(kWantedTasks, blocks), tiles.all_tiles() / kPartTiles, kPartsBytes / results, tiles.blocks()});
     parts = std::max<int64_t>(1, parts);
+    for (bool more = true; more && problem.threads > 1 && blocks * parts < 2 * problem.threads;) {
+      more = cut_in_two(k_block, k_blocks, p.outputs, width) || cut_in_two(c_block, c_blocks, p.channels, lanes);
+      blocks = p.groups * c_blocks * k_blocks;
+    }
   }
 };
 
