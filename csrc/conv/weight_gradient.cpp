@@ -38,6 +38,8 @@ class WeightGradientPlan final : public ConvPlan {
     flatten_pixels(p_);
     taps_ = int64_t(p_.taps.size());
     if (taps_ == 0) return;  // all padding: the gradient is zero
+    width_ = p_.outputs > kernel_.lanes ? 2 * kernel_.lanes : kernel_.lanes;
+    parts_ = most_parts();
     cut_outputs();
     cut_pixels();
     layout();
@@ -55,8 +57,8 @@ class WeightGradientPlan final : public ConvPlan {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
       const int64_t part = task / blocks, block = task % blocks;
       T* sums = parts_ > 1 ? parts + task * sums_size_ : scratch + packing_.size + gathered_ + packed_y_;
-      run_part(block, part, x, dy, sums, scratch);
-      if (parts_ == 1) store_block(block, sums, dw);
+      run_part(block, part, x, dy, sums_stay_ ? sums_in(block, dw) : sums, scratch);
+      if (parts_ == 1 && !sums_stay_) store_block(block, sums, dw);
     });
     if (parts_ == 1) return;
     parallel_for(blocks, threads, [&](int64_t block, int) {
@@ -84,11 +86,19 @@ class WeightGradientPlan final : public ConvPlan {
     exchanged_ = true;
   }
 
+  // Each has enough pixels to pay for adding its sums. They cut the sums, and so depend on the problem alone.
+  int64_t most_parts() const {
+    const int64_t pixels = p_.n * p_.out[0] * p_.out[1] * p_.out[2];
+    const int64_t blocks = p_.groups * ceil_div(p_.outputs, 64) * ceil_div(p_.channels, 64);
+    const int64_t all_sums = p_.groups * (p_.outputs + width_) * p_.channels * taps_ * int64_t(sizeof(T));
+    return std::max<int64_t>(1,
+                             std::min({ceil_div(kWantedTasks, blocks), pixels / kPartPixels, kPartsBytes / all_sums}));
+  }
+
   // Blocks of output and input channels whose sums fit kSumsBytes; smaller ones where threads would go idle. Cutting
   // outputs does not change any sum.
   void cut_outputs() {
-    const int64_t item = sizeof(T), L = kernel_.lanes;
-    width_ = p_.outputs > L ? 2 * L : L;
+    const int64_t item = sizeof(T);
     k_block_ = std::min(ceil_div(p_.outputs, width_), std::max<int64_t>(1, 256 / width_)) * width_;
     c_block_ = std::min<int64_t>(p_.channels, 256);
     const auto halve = [&] {
@@ -100,7 +110,7 @@ class WeightGradientPlan final : public ConvPlan {
     while (k_block_ * c_block_ * taps_ * item > kSumsBytes && k_block_ * c_block_ > width_) halve();
     band_k_ = k_block_, band_c_ = c_block_;
     const auto tasks = [&] { return p_.groups * ceil_div(p_.outputs, k_block_) * ceil_div(p_.channels, c_block_); };
-    while (threads > 1 && tasks() < 4 * threads && k_block_ * c_block_ > 32 * 64) halve();
+    while (threads > 1 && tasks() * parts_ < 2 * threads && k_block_ * c_block_ > 32 * 64) halve();
     k_blocks_ = ceil_div(p_.outputs, k_block_);
     k_block_ = round_up(ceil_div(p_.outputs, k_blocks_), width_);
     k_blocks_ = ceil_div(p_.outputs, k_block_);
@@ -110,45 +120,44 @@ class WeightGradientPlan final : public ConvPlan {
     sums_size_ = round_up(c_block_ * taps_ * k_block_, 16);
   }
 
-  // Bands of output rows, and parts of the images: cuts of the sums, and so by the problem alone.
+  // Bands of output rows, by the problem alone.
   void cut_pixels() {
-    const int64_t item = sizeof(T);
-    // A part has enough pixels to pay for adding its sums.
-    const int64_t rows = p_.n * p_.out[0] * p_.out[1];
-    const int64_t blocks = p_.groups * ceil_div(p_.outputs, 64) * ceil_div(p_.channels, 64);
-    const int64_t all_sums = p_.groups * (p_.outputs + width_) * p_.channels * taps_ * item;
-    const int64_t parts = std::max<int64_t>(
-        1, std::min({ceil_div(kWantedTasks, blocks), rows, rows * p_.out[2] / kPartPixels, kPartsBytes / all_sums}));
+    const int64_t item = sizeof(T), rows = p_.n * p_.out[0] * p_.out[1];
     gathers_ = gather_pays();
     planes_ = p_.in_c != 1;
+    // Single elements are read, of planes that do not crowd into few sets of the cache.
+    reads_in_place_ = taps_ == 1 && can_read_in_place(p_) && (p_.in_c * item % 2048 != 0 || p_.channels <= 8);
     const int64_t pixel = (band_k_ + (gathers_ ? band_c_ * taps_ : 0)) * item;
     const InputPacking<T> shape(p_, true, 1, 1, 1, 1);
     const auto bytes = [&](int64_t h, int64_t w) { return band_c_ * packed_bytes(shape, h, w) + h * w * pixel; };
     const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
-    band_w_ = p_.out[2];
+    band_w_ = rows >= parts_ ? p_.out[2] : ceil_div(rows * p_.out[2], parts_);
     while (band_w_ > 16 && bytes(1, band_w_) > budget) band_w_ = ceil_div(band_w_, 2);
     band_h_ = 1;
-    const int64_t most = std::max<int64_t>(1, std::min(p_.out[1], rows / parts));
+    const int64_t most = std::max<int64_t>(1, std::min(p_.out[1], rows / parts_));
     while (band_h_ < most && (band_h_ + 1) * band_w_ <= 1024 && bytes(band_h_ + 1, band_w_) <= budget) band_h_++;
     bands_h_ = ceil_div(p_.out[1], band_h_);
     band_h_ = ceil_div(p_.out[1], bands_h_);
     bands_w_ = ceil_div(p_.out[2], band_w_);
     bands_ = p_.n * p_.out[0] * bands_h_ * bands_w_;
-    parts_ = std::min(parts, bands_);
+    parts_ = std::min(parts_, bands_);
   }
 
   void layout() {
     if (gathers_)
       plan_gather();
-    else
+    else if (!reads_in_place_)
       packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
     packed_y_ = round_up(band_h_ * band_w_ * k_block_, 16);
     const int64_t cols = p_.grid[2];
     rows_along_taps_ = p_.channels <= 4 && cols > 1 && cols <= kernel_.gemm_rows && p_.grid[0] == 1 && p_.step[2] == 1;
-    tap_step_ = cols > 1 ? packing_.tap_off[1] - packing_.tap_off[0] : 0;
+    sums_stay_ = parts_ == 1 && p_.w_output == 1 && p_.outputs % kernel_.lanes == 0 && !gathers_ && !rows_along_taps_;
+    tap_step_ = cols > 1 && !reads_in_place_ ? packing_.tap_off[1] - packing_.tap_off[0] : 0;
     for (int64_t h = 0; h < band_h_; h++)
       for (int64_t w = 0; w < band_w_; w++)
-        x_off_.push_back(gathers_ ? (h * band_w_ + w) * gather_ld_ : h * packing_.row + w * packing_.pixel);
+        x_off_.push_back(gathers_          ? (h * band_w_ + w) * gather_ld_
+                         : reads_in_place_ ? h * p_.step[1] * p_.in_stride[1] + w * p_.step[2] * p_.in_stride[2]
+                                           : h * packing_.row + w * packing_.pixel);
     for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
     y_off_.resize(y_off_.size() + kGemmPrefetch, y_off_.back());
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
@@ -170,13 +179,20 @@ class WeightGradientPlan final : public ConvPlan {
       const T* image = x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c;
       if (gathers_)
         gather(image, channels, z, h0, h, w0, w, packed_x, gathered);
-      else
+      else if (!reads_in_place_)
         (planes_ ? kernel_.pack_planes
                  : kernel_.pack_pixels)(packing_.region(p_, image, channels, z, h0, w0, packed_x));
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
                  w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
-      multiply(channels, outputs, h0, h, w, gathers_ ? gathered : packed_x, packed_y, sums, band == first);
+      const T* in_place = image + (z * p_.step[0] + p_.taps[0].at[0]) * p_.in_stride[0] +
+                          (h0 * p_.step[1] + p_.taps[0].at[1]) * p_.in_stride[1] +
+                          (w0 * p_.step[2] + p_.taps[0].at[2]) * p_.in_stride[2];
+      multiply(channels, outputs, h0, h, w,
+               gathers_          ? gathered
+               : reads_in_place_ ? in_place
+                                 : packed_x,
+               packed_y, sums, band == first);
     }
   }
 
@@ -209,8 +225,9 @@ class WeightGradientPlan final : public ConvPlan {
   // Rows of the micro-tile are input channels, one tap at a time.
   void channel_tiles(GemmTile<T> g, int64_t channels, int64_t h0, int64_t h, int64_t w, int64_t runs, const T* x,
                      T* sums, Gemm gemm) const {
-    g.a_ld = packing_.channel;
-    g.ldc = taps_ * k_block_;
+    g.a_ld = reads_in_place_ ? p_.in_c : packing_.channel;
+    const int64_t channel_ld = sums_stay_ ? p_.w_channel : taps_ * k_block_;
+    g.ldc = channel_ld;
     for (int64_t c = 0; c < channels; c += rows_) {
       const int64_t rows = std::min(rows_, channels - c), half = (rows + 1) / 2;
       for (int64_t t = 0; t < taps_; t++) {
@@ -218,9 +235,9 @@ class WeightGradientPlan final : public ConvPlan {
         g.a_off = x_off_.data() + inside.first * band_w_;
         g.b_off = y_off_.data() + inside.first * band_w_;
         g.kc = (inside.last - inside.first) * w;
-        g.a0 = x + packing_.tap_off[size_t(t)] + c * packing_.channel;
+        g.a0 = x + (reads_in_place_ ? 0 : packing_.tap_off[size_t(t)]) + c * g.a_ld;
         g.a1 = g.a0 + half * g.a_ld;
-        g.c0 = sums + (c * taps_ + t) * k_block_;
+        g.c0 = sums + c * channel_ld + (sums_stay_ ? p_.taps[size_t(t)].weight : t * k_block_);
         g.c1 = g.c0 + half * g.ldc;
         gemm[g.a_ld == 1][rows](g);
       }
@@ -333,6 +350,12 @@ class WeightGradientPlan final : public ConvPlan {
     }
   }
 
+  // Where a block's sums lie in dw itself.
+  T* sums_in(int64_t block, T* dw) const {
+    const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
+    return dw + group * p_.w_group + kb * k_block_ * p_.w_output + cb * c_block_ * p_.w_channel;
+  }
+
   // sums is [channel][tap][output channel].
   void store_block(int64_t block, const T* sums, T* dw) const {
     const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
@@ -364,7 +387,9 @@ class WeightGradientPlan final : public ConvPlan {
   int64_t band_k_, band_c_;  // channels for which a band fits the cache
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
   bool planes_, exchanged_ = false, rows_along_taps_ = false;
-  int64_t tap_step_ = 0;  // between the taps of a kernel row, in the packed input
+  bool reads_in_place_ = false;  // x has no packed copy
+  bool sums_stay_ = false;       // sums are formed in dw
+  int64_t tap_step_ = 0;         // between the taps of a kernel row, in the packed input
   // Where x is gathered for all taps of each pixel:
   bool gathers_ = false;
   TapProblem padded_;
