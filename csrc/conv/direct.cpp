@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "conv/direct_weight_gradient.h"
 #include "conv/epilogue.h"
 #include "conv/few_channels.h"
 #include "conv/packing.h"
@@ -347,12 +348,13 @@ class DirectPlan final : public DirectFilterPlan {
 };
 
 std::unique_ptr<ConvPlan> make_direct_plan(const ConvProblem& p) {
+  if (p.direction == Direction::weight_gradient) return make_direct_weight_gradient_plan(p);
   if (p.dtype == DType::f32) return std::make_unique<DirectPlan<float>>(p);
   return std::make_unique<DirectPlan<double>>(p);
 }
 
 std::string direct_refusal(const ConvProblem& problem) {
-  if (problem.direction == Direction::weight_gradient) return "it computes no weight gradient";
+  if (problem.direction == Direction::weight_gradient) return direct_weight_gradient_refusal(problem);
   if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxFewChannels) return "a group has many channels";
   for (const TapProblem& p : tap_problems(problem)) {
     if (p.step[1] != 1 || p.step[2] != 1) return "it steps over rows or columns";
@@ -368,6 +370,7 @@ std::string direct_refusal(const ConvProblem& problem) {
 // A multiplication a vector and cycle, where a strip has all of its rows and vectors; triangles of rows at the ends of
 // each column of the kernel; pointers to all rows; moving input and output.
 double direct_cost(const ConvProblem& problem) {
+  if (problem.direction == Direction::weight_gradient) return direct_weight_gradient_cost(problem);
   const KernelTable& table = kernel_table(Isa(problem.isa));
   const int64_t lanes = problem.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
   double cost = 0;

@@ -401,11 +401,17 @@ class WeightGradientPlan final : public ConvPlan {
 
 }  // namespace
 
+double turning_cost(const ConvProblem& p, const int64_t strides[5], int64_t channels, const int64_t size[3]) {
+  const double elements = double(p.n * channels) * double(size[0] * size[1] * size[2]);
+  return strides[1] == 1 ? 0 : 0.3 * elements + stream_cost(elements * double(dtype_size(p.dtype)));
+}
+
 double weight_gradient_cost(const ConvProblem& p) {
   const KernelTable& table = kernel_table(Isa(p.isa));
   const int64_t lanes = p.dtype == DType::f32 ? table.f32.lanes : table.f64.lanes;
   const double vectors = double(p.groups * ceil_div(p.k / p.groups, lanes));
-  return double(p.n) * double(p.out_pixels()) * double(p.taps()) * double(p.c / p.groups) * vectors;
+  return double(p.n) * double(p.out_pixels()) * double(p.taps()) * double(p.c / p.groups) * vectors +
+         turning_cost(p, p.ys, p.k, p.out);
 }
 
 std::unique_ptr<ConvPlan> make_weight_gradient_plan(const ConvProblem& p) {

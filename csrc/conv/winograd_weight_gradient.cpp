@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "conv/packing.h"
+#include "conv/weight_gradient.h"
 #include "conv/winograd_tiles.h"
 #include "conv/winograd_weight_gradient.h"
 #include "core/isa.h"
@@ -225,7 +226,8 @@ double winograd_weight_gradient_cost(const ConvProblem& problem) {
   const double transforms =
       tiles * kPoints * 7 * (in_vectors * double(cut.k_blocks) + out_vectors * double(cut.c_blocks));
   const double results = double(cut.parts) * double(p.channels) * out_vectors * kPoints * 3;
-  return groups * (products + sums + transforms + results);
+  return groups * (products + sums + transforms + results) + turning_cost(problem, problem.xs, problem.c, problem.in) +
+         turning_cost(problem, problem.ys, problem.k, problem.out);
 }
 
 std::unique_ptr<ConvPlan> make_winograd_weight_gradient_plan(const ConvProblem& p) {

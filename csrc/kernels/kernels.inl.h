@@ -17,6 +17,7 @@
 #include "kernels/pool_gradient.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/spectral.inl.h"
+#include "kernels/tap_sums.inl.h"
 #include "kernels/winograd.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -27,6 +28,7 @@ constexpr Kernels<T> make_kernels() {
   k.lanes = kLanes<T>;
   k.gemm_rows = KONV_GEMM_ROWS;
   k.filter_rows_at_once = kFilterRows;
+  k.tap_sum_outputs = tap_sum_outputs;
   fill_gemm<T, Products>(k);
   fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;

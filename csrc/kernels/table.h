@@ -53,6 +53,18 @@ struct Gemv {
   int64_t out_ld;
 };
 
+// Products of `rows` x `cols` pixels of dy, of some outputs, with those of x from each of 3, 5 or 7 columns on.
+template <class T>
+struct TapSums {
+  const T* x;
+  int64_t x_row;
+  const T* dy;
+  int64_t dy_output, dy_row;
+  int64_t rows, cols;
+  int taps, outputs;
+  T* sums;
+};
+
 // One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside
 // [0, size) read as zero.
 struct PackAxis {
@@ -245,8 +257,9 @@ struct PairKernels {
 template <class T>
 struct Kernels {
   int lanes;
-  int gemm_rows;            // the largest tile has gemm_rows rows and two vectors
-  int filter_rows_at_once;  // output rows of a strip of filter_rows
+  int gemm_rows;                     // the largest tile has gemm_rows rows and two vectors
+  int filter_rows_at_once;           // output rows of a strip of filter_rows
+  int (*tap_sum_outputs)(int taps);  // that tap_sums takes at most
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
   void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);
