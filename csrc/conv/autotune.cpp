@@ -149,7 +149,7 @@ std::vector<TimedAlgorithm> measure(ConvProblem p, const std::vector<int>& indic
   std::vector<Candidate> candidates;
   for (int index : indices) {
     const Algorithm& a = algorithm_at(index);
-    if (!a.supports(p).empty() || a.cost(p) > kHopeless * algorithm_at(indices[0]).cost(p)) continue;
+    if (!a.supports(p).empty() || cost_of(index, p) > kHopeless * cost_of(indices[0], p)) continue;
     Candidate c{index, a.make_plan(p), {}};
     if (p.weights_ready) {
       c.packed = AlignedBuffer(c.plan->prepared_bytes);

@@ -31,12 +31,6 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
-// For one thread, so that any number of threads takes the same algorithm and has the same results.
-double cost_of(int algorithm, ConvProblem p) {
-  p.threads = 1;
-  return kAlgorithms[algorithm]->cost(p);
-}
-
 // Those that compute the problem, the cheapest first; the reference only where there is no other.
 std::vector<int> candidates(const ConvProblem& p) {
   std::vector<std::pair<double, int>> found;
@@ -194,6 +188,11 @@ int algorithm_index(const std::string& name) {
 bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || kAlgorithms[p.algorithm]->supports(p).empty(); }
 
 const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
+
+double cost_of(int algorithm, ConvProblem p) {
+  p.threads = 1;
+  return kAlgorithms[algorithm]->cost(p);
+}
 
 std::vector<Explanation> explain_conv(const ConvProblem& p) {
   std::vector<Explanation> r;

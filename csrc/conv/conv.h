@@ -18,6 +18,8 @@ void run_conv(const ConvProblem& problem, const ConvTensors& tensors);
 
 int algorithm_index(const std::string& name);  // -1 for "auto"; throws for an unknown name
 const Algorithm& algorithm_at(int index);
+// For one thread, so that any number of threads takes the same algorithm and has the same results.
+double cost_of(int algorithm, ConvProblem problem);
 bool supports_problem(const ConvProblem& problem);  // false where find_plan throws
 struct Explanation {
   std::string name, reason;  // the reason is empty where the algorithm computes the problem

@@ -113,6 +113,8 @@ class DensePlan final : public ConvPlan {
     problem_.threads = threads;
     for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, input);
     gaps_ = leaves_gaps(problem, stages_.size());
+    joined_ = input != DenseInput::pairs && can_join();
+    if (joined_) join_panels();
     int64_t packed = 0, mine = 0;
     for (Stage<T>& s : stages_) {
       s.weight_base = packed;
@@ -124,6 +126,7 @@ class DensePlan final : public ConvPlan {
                         s.p.taps.empty() ? 0 : s.p.taps[0].weight})
         packed_key.push_back(v);
     }
+    if (joined_) join_rows();
     prepared_bytes = packed * int64_t(sizeof(T));
     workspace.per_thread = mine * int64_t(sizeof(T));
   }
@@ -131,6 +134,7 @@ class DensePlan final : public ConvPlan {
   void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
     int64_t tasks = 0;
     for (const Stage<T>& s : stages_) tasks += s.pack_tasks;
+    if (joined_) tasks = stages_[0].pack_tasks;
     // Waking threads costs more than packing a few hundred kilobytes.
     parallel_for(tasks, prepared_bytes > kSerialPackBytes ? threads : 1, [&](int64_t task, int) {
       const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.pack_tasks; });
@@ -155,6 +159,33 @@ class DensePlan final : public ConvPlan {
   }
 
  private:
+  // Whether one pass over the weights can serve all phases of an input gradient, each element going to the panel of its
+  // phase: they cut channels and outputs alike.
+  bool can_join() const {
+    for (const Stage<T>& s : stages_) {
+      const DenseTiling &t = s.t, &first = stages_[0].t;
+      if (s.weights_in_place || s.panel_row[0].empty() || s.p.w_output == 1 || t.lanes != first.lanes ||
+          t.panels != first.panels || t.channel_block != first.channel_block || s.weight_step != stages_[0].weight_step)
+        return false;
+    }
+    return stages_.size() > 1;
+  }
+  // Panels of one size, so that those of a task lie equally far apart in all tasks.
+  void join_panels() {
+    int64_t panel = 0;
+    for (const Stage<T>& s : stages_) panel = std::max(panel, s.weight_panel);
+    for (Stage<T>& s : stages_) s.weight_panel = panel, s.weight_size = s.pack_tasks * panel;
+  }
+  void join_rows() {
+    for (int last = 0; last < 2; last++) {
+      joined_row_[last].assign(stages_[0].panel_row[last].size(), -1);
+      for (const Stage<T>& s : stages_)
+        for (size_t i = 0; i < s.panel_row[last].size(); i++)
+          if (s.panel_row[last][i] >= 0)
+            joined_row_[last][i] = s.weight_base - stages_[0].weight_base + s.panel_row[last][i];
+    }
+  }
+
   template <class Count>
   const Stage<T>& stage_of(int64_t& task, Count count) const {
     size_t i = 0;
@@ -167,13 +198,17 @@ class DensePlan final : public ConvPlan {
     const int64_t group = task / s.t.panels / s.t.channel_blocks;
     const int64_t c0 = block * s.t.channel_block * s.together, first = panel * s.weight_step;
     const int64_t outputs = std::min(s.weight_step, s.p.outputs - first);
+    const bool last = block + 1 == s.t.channel_blocks;
     WeightPanel<T> p{s.p,
                      w + group * s.p.w_group + first * s.p.w_output + c0 * s.p.w_channel,
                      outputs,
                      s.weight_step,
                      std::min(s.t.channel_block * s.together, s.p.channels - c0),
-                     s.panel_row[block + 1 == s.t.channel_blocks],
+                     joined_ ? joined_row_[last] : s.panel_row[last],
                      packed + s.weight_base + task * s.weight_panel};
+    for (size_t i = 1; joined_ && i < stages_.size(); i++)
+      zero_outputs(WeightPanel<T>{stages_[i].p, nullptr, outputs, p.width, p.channels, p.rows,
+                                  packed + stages_[i].weight_base + task * stages_[i].weight_panel});
     if constexpr (sizeof(T) == sizeof(float))
       if (dense_.pairs) pack_weight_panel(*dense_.pairs, p);
     if (!s.weights_in_place && !dense_.pairs) pack_weight_panel(kernel_, p);
@@ -374,6 +409,8 @@ class DensePlan final : public ConvPlan {
   const DenseKernels<T> dense_;
   std::vector<Stage<T>> stages_;
   bool gaps_ = false;
+  bool joined_ = false;                 // weights of all stages are packed in one pass
+  std::vector<int64_t> joined_row_[2];  // as Stage's panel_row, from the first stage's panel
 };
 
 }  // namespace

@@ -109,7 +109,7 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   t.tile_w = std::min(p.out[2], round_up(ceil_div(p.out[2], t.tiles_w), t.tiles_w > 1 ? 2 * unit : 1));
   t.tile_h = 1;
   // Rows that neighbouring tiles both pack had better be a fourth of them at most.
-  const int64_t shared_rows = t.direct ? 0 : p.grid[1] - p.step[1];
+  const int64_t shared_rows = t.direct || t.channel_blocks > 1 ? 0 : shape.y.extent(1) - 1;
   while (t.tile_h < p.out[1] && ((t.tile_h + 1) * t.tile_w <= max_pixels || t.tile_h < 4 * shared_rows) &&
          bytes(t.tile_h + 1, t.tile_w, t.channel_block) <= budget)
     t.tile_h++;

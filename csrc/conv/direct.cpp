@@ -52,8 +52,12 @@ struct Stage {
     strip = filter_rows;
     separable = p.channels == 1 && p.grid[0] == 1 && worth_separating(p.grid[1], p.grid[2]);
     // Two passes do the rows between bands twice.
-    const int64_t share = p.out[1] / (2 * conv.threads), wanted = separable ? std::min(share, 2 * taps) : 0;
-    band = round_up(std::max(kBandRows, wanted), strip);
+    const auto band_for = [&](int64_t threads) {
+      const int64_t share = p.out[1] / (2 * threads), wanted = separable ? std::min(share, 2 * taps) : 0;
+      return round_up(std::max(kBandRows, wanted), strip);
+    };
+    band = band_for(conv.threads);
+    int64_t largest = band_for(1) + taps - 1 + strip;  // decides what fits, whatever the threads
     bands = ceil_div(ceil_div(p.out[1], dy), band);
     tasks = p.n * p.out[0] * dy * bands * (p.groups / groups);
     table = band + taps - 1 + strip;
@@ -74,7 +78,9 @@ struct Stage {
     filtered_rows = strip + taps - 1;
     if (!separable) return;
     filtered_size = outputs * filtered_rows * line;
+    std::swap(table, largest);
     separable = thread_bytes() <= conv.max_workspace;
+    std::swap(table, largest);
     if (separable)
       factors = 1 + taps + p.grid[2];
     else
@@ -356,12 +362,14 @@ std::unique_ptr<ConvPlan> make_direct_plan(const ConvProblem& p) {
 std::string direct_refusal(const ConvProblem& problem) {
   if (problem.direction == Direction::weight_gradient) return direct_weight_gradient_refusal(problem);
   if ((problem.c / problem.groups) * (problem.k / problem.groups) > kMaxFewChannels) return "a group has many channels";
+  ConvProblem alone = problem;  // by one thread, which needs the most
+  alone.threads = 1;
   for (const TapProblem& p : tap_problems(problem)) {
     if (p.step[1] != 1 || p.step[2] != 1) return "it steps over rows or columns";
     const KernelTable& table = kernel_table(Isa(problem.isa));
     const int64_t bytes = problem.dtype == DType::f32
-                              ? Stage<float>(p, problem, table.f32.filter_rows_at_once).thread_bytes()
-                              : Stage<double>(p, problem, table.f64.filter_rows_at_once).thread_bytes();
+                              ? Stage<float>(p, alone, table.f32.filter_rows_at_once).thread_bytes()
+                              : Stage<double>(p, alone, table.f64.filter_rows_at_once).thread_bytes();
     if (bytes > problem.max_workspace) return "max_workspace is less than the rows of a strip";
   }
   return "";

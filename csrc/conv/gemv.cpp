@@ -13,7 +13,7 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kMaxPixels = 4, kTaskOutputs = 32;
+constexpr int64_t kMaxPixels = 4, kTaskOutputs = 32, kSmallWindows = 64 << 10;
 
 // Elements of a kernel and group: of a row of weights.
 int64_t row_length(const ConvProblem& p) { return p.c / p.groups * p.taps(); }
@@ -56,7 +56,7 @@ class GemvPlan final : public ConvPlan {
     return n * p_.ys[0] + i / area * p_.ys[2] + i / p_.out[2] % p_.out[1] * p_.ys[3] + i % p_.out[2] * p_.ys[4];
   }
 
-  // Where each kernel element of each pixel of an image reads in a plane of the input; -1 outside.
+  // Where each kernel element of each pixel of an image reads in a plane of the input, and whether it does.
   void find_taps() {
     for (int64_t i = 0; i < p_.out_pixels(); i++) {
       const int64_t out[3] = {i / (p_.out[1] * p_.out[2]), i / p_.out[2] % p_.out[1], i % p_.out[2]};
@@ -95,6 +95,8 @@ class GemvPlan final : public ConvPlan {
 std::string gemv_supports(const ConvProblem& p) {
   if (p.direction != Direction::forward) return "computes the forward direction alone";
   if (p.n * p.out_pixels() > kMaxPixels) return "there are more than " + std::to_string(kMaxPixels) + " output pixels";
+  const int64_t windows = p.n * p.out_pixels() * p.groups * row_length(p) * dtype_size(p.dtype);
+  if (windows > std::max(p.max_workspace, kSmallWindows)) return "max_workspace is less than the pixels' windows";
   int64_t step = 1;
   for (int i = 4; i >= 1; i--) {
     const int64_t size = i == 1 ? p.c / p.groups : p.kernel[i - 2];

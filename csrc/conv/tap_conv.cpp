@@ -94,6 +94,11 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
   return all;
 }
 
+TapProblem forward_problem(ConvProblem p) {
+  p.direction = Direction::forward;
+  return std::move(tap_problems(p)[0]);
+}
+
 void sort_taps(TapProblem& p) {
   std::sort(p.taps.begin(), p.taps.end(),
             [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });

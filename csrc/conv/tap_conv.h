@@ -29,6 +29,8 @@ struct TapProblem {
 // One entry for forward; for the input gradient one for each phase that some kernel element reaches. Kernel elements
 // that see only padding are left out.
 std::vector<TapProblem> tap_problems(const ConvProblem& problem);
+// The forward direction's, whose taps the weight gradient sums over.
+TapProblem forward_problem(ConvProblem problem);
 // Puts taps in the order of their offsets.
 void sort_taps(TapProblem& p);
 // Whether so many problems leave some of the input gradient unwritten, so that it must be zeroed first.

@@ -3,7 +3,8 @@
 // A GEMM whose inner dimension is pixels. A task owns a block of output channels times a block of input channels with
 // all taps, whose sums stay in the second-level cache, and walks the images in bands of rows: it packs the band of dy
 // into panels [pixel][output channel], the band of x by phase as the forward direction does, and runs the micro-kernel
-// once for each tap, group of input channels and panel. Where that gives few tasks the images are cut into parts
+// once for each tap, group of input channels and panel. Pointwise kernels read x where it lies, and sums whose outputs
+// are dw's last axis are formed in dw. Where that gives few tasks the images are cut into parts
 // besides; the cut depends on the problem alone, and the parts are added in order, so that results never depend on the
 // number of threads.
 #include "conv/weight_gradient.h"
@@ -31,9 +32,7 @@ class WeightGradientPlan final : public ConvPlan {
  public:
   explicit WeightGradientPlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 2e6 ? 1 : int(problem.threads);
-    ConvProblem forward = problem;
-    forward.direction = Direction::forward;
-    p_ = std::move(tap_problems(forward)[0]);
+    p_ = forward_problem(problem);
     if (p_.taps.size() == 1 && p_.w_channel == 1 && can_read_in_place(p_)) exchange_roles();
     flatten_pixels(p_);
     taps_ = int64_t(p_.taps.size());

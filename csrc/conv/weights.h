@@ -47,13 +47,18 @@ struct WeightPanel {
   T* dst;
 };
 
+// Zeroes the panel past its outputs.
+template <class T>
+void zero_outputs(const WeightPanel<T>& p) {
+  for (int64_t k = 0; k < p.channels * int64_t(p.problem.taps.size()); k++)
+    for (int64_t i = p.outputs; i < p.width; i++) p.dst[k * p.width + i] = 0;
+}
+
 template <class T>
 void pack_weight_panel(const Kernels<T>& kernel, const WeightPanel<T>& p) {
   const TapProblem& q = p.problem;
-  const int64_t taps = int64_t(q.taps.size()), width = p.width;
-  if (p.outputs < width)
-    for (int64_t k = 0; k < p.channels * taps; k++)
-      for (int64_t i = p.outputs; i < width; i++) p.dst[k * width + i] = 0;
+  const int64_t width = p.width;
+  zero_outputs(p);
   const int64_t elements = int64_t(p.rows.size()) / p.channels;
   if (elements > 0 && q.w_output != 1) {
     // Several channels at a time where their kernels follow one another.

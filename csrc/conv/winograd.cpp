@@ -1,4 +1,4 @@
-// Winograd's minimal filtering of square kernels with strides 1 and 2: forward and input gradient.
+// Winograd's minimal filtering of square kernels, rows and columns with strides 1 and 2: forward and input gradient.
 //
 // One pass a block of tiles: its input is packed to channels-last order and transformed; for each
 // point the GEMM micro-kernel multiplies all tiles by a panel of transformed weights; the sums are transformed back
@@ -41,7 +41,7 @@ class WinogradPlan final : public ConvPlan {
     bias_base_ = b_.weight_chunk ? 0 : p_.groups * b_.panels * b_.points() * weight_point_;
     reads_weights = b_.weight_chunk > 0;
     prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * item;
-    packed_key = {form, b_.weight_chunk};
+    packed_key = {form, b_.weight_chunk, p_.grid[1], p_.grid[2], p_.taps[0].weight};
     for (int64_t point = 0; point < b_.points(); point++) summed_.push_back(summed_channels(point));
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     chunk_inputs_ = b_.points() * b_.point_pitch;
@@ -262,13 +262,13 @@ class WinogradPlan final : public ConvPlan {
       transform_weights(run.tensors, group, panel * b_.width, c, channels, weights);
       const T* chunk = inputs + c / b_.weight_chunk * chunk_inputs_;
       GemmTile<T> g{};
-      g.kc = channels;
       g.a_off = summed_[0].a_off.data(), g.b_off = summed_[0].b_off.data();
       g.start = c ? TileStart::load : TileStart::zero;
       for (int64_t i = 0; i < blocks; i++) {
         const Block k = block_at(group * blocks + i);
         for (int64_t point = 0; point < b_.points(); point++) {
           g.b = weights + point * weight_point_;
+          g.kc = summed_[size_t(point)].count ? channels : 0;
           multiply_tiles(k, panel, g, chunk + (group * blocks + i) * inputs_ + point * b_.point_pitch,
                          scratch + (i * b_.points() + point) * b_.sums_pitch);
         }
@@ -361,7 +361,8 @@ const Algorithm winograd_2x2_algorithm = {
     "winograd_2x2",
     [](const ConvProblem& problem) {
       const std::string reason = winograd_supports(problem);
-      return reason.empty() && !has_winograd_2x2(problem) ? "its tiles need 3x3 taps forward or of an input gradient"
+      return reason.empty() && !has_winograd_2x2(problem) ? "3x3 taps are the most of a source (a kernel of 3, or of 5 "
+                                                            "or 6 with stride 2), forward or of an input gradient"
                                                           : reason;
     },
     [](const ConvProblem& problem) {

@@ -60,13 +60,15 @@ struct WinogradTiles {
 };
 
 constexpr int64_t kMaxWinogradSide = 8, kMaxWinogradLength = 16;  // taps of a square kernel, and of a row or column
-constexpr int kWinograd4x4 = 0, kWinograd2x2 = 1;                 // forms for 3x3 taps
+constexpr int kWinograd4x4 = 0, kWinograd2x2 = 1;                 // forms for 3x3 taps, by the size of their tiles
+static_assert(kWinogradForms[kWinograd4x4].m[0] == 4 && kWinogradForms[kWinograd4x4].r[0] == 3);
+static_assert(kWinogradForms[kWinograd2x2].m[0] == 2 && kWinogradForms[kWinograd2x2].r[0] == 3);
 
 // Empty if Winograd's algorithm computes the problem, else the reason why not.
 std::string winograd_supports(const ConvProblem& problem);
 // The forms that compute the problem, or one phase of it.
 std::vector<int> winograd_forms(const TapProblem& p);
-// Whether each source of every phase has 3x3 taps, which the form of 2x2 outputs computes.
+// Whether sources have up to 3x3 taps, for the form of 2x2 outputs.
 bool has_winograd_2x2(const ConvProblem& problem);
 
 // Elements between vectors that are used together: not a multiple of a kilobyte, since those would crowd into few sets

@@ -22,11 +22,6 @@ constexpr int64_t kWantedTasks = 16;
 constexpr int64_t kPartTiles = 128;  // at least, of a part: its results are 9 elements a channel pair
 constexpr int64_t kPartsBytes = int64_t(4) << 20;
 
-TapProblem forward_taps(ConvProblem problem) {
-  problem.direction = Direction::forward;
-  return std::move(tap_problems(problem)[0]);
-}
-
 // Cuts of tiles depend on the problem and the ISA alone: they decide the order of sums. Cuts of channels do not.
 struct Cuts {
   WinogradTiles tiles;
@@ -68,9 +63,8 @@ template <class T>
 class WinogradWeightGradientPlan final : public ConvPlan {
  public:
   explicit WinogradWeightGradientPlan(const ConvProblem& problem)
-      : problem_(problem),
-        kernel_(kernels<T>(Isa(problem.isa))),
-        p_(forward_taps(problem)),
+      : kernel_(kernels<T>(Isa(problem.isa))),
+        p_(forward_problem(problem)),
         cut_(problem, p_, kernel_.lanes, kernel_.gemm_rows) {
     threads = int(problem.threads);
     const int64_t item = sizeof(T), line = 64 / item, tiles = cut_.tiles.block_tiles();
@@ -199,7 +193,6 @@ class WinogradWeightGradientPlan final : public ConvPlan {
       }
   }
 
-  ConvProblem problem_;
   const Kernels<T>& kernel_;
   TapProblem p_;
   Cuts cut_;
@@ -215,7 +208,7 @@ double winograd_weight_gradient_cost(const ConvProblem& problem) {
   const bool single = problem.dtype == DType::f32;
   const int lanes = single ? table.f32.lanes : table.f64.lanes;
   const int rows = single ? table.f32.gemm_rows : table.f64.gemm_rows;
-  const TapProblem p = forward_taps(problem);
+  const TapProblem p = forward_problem(problem);
   const Cuts cut(problem, p, lanes, rows);
   const double tiles = double(cut.tiles.all_tiles()), groups = double(p.groups);
   const double in_vectors = double(ceil_div(p.channels, lanes)), out_vectors = double(ceil_div(p.outputs, lanes));

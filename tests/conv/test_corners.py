@@ -36,6 +36,26 @@ def test_reversed_kernels_of_which_the_image_meets_few_taps(
     )
 
 
+@pytest.mark.parametrize("shape", [(12, 1, 3, 3), (1, 12, 3, 3), (12, 35, 3, 3), (40, 24, 5, 3)])
+@pytest.mark.parametrize("order", ["C", "F", "channels last"])
+def test_strided_input_gradient_with_weights_in_any_order(shape: tuple[int, ...], order: str) -> None:
+    """All phases' weights are packed in one pass over some orders."""
+    w = normal(*shape)
+    if order == "channels last":
+        w = np.ascontiguousarray(w.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    elif order == "F":
+        w = np.asfortranarray(w)
+    groups = 12 if shape[1] == 1 else 1
+    size = (2, shape[1] * groups, 11, 12)
+    options = {"stride": 2, "padding": 1, "groups": groups}
+    gy = normal(*konv.conv2d(np.zeros(size, np.float32), w, **options).shape)
+    gx = konv.grad.conv2d_input(size, w, gy, algorithm="implicit_gemm", **options)
+    wide = [a.astype(np.float64) for a in (w, gy)]
+    truth = konv.grad.conv2d_input(size, *wide, algorithm="reference", **options)
+    magnitude = konv.grad.conv2d_input(size, *map(abs, wide), algorithm="reference", **options)
+    assert_accurate(gx, truth, magnitude, shape[0] * shape[2] * shape[3])
+
+
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_weight_gradient_into_channels_last_memory(kernel: int) -> None:
     x, gy = normal(2, 7, 9, 9), normal(2, 20, 10 - kernel, 10 - kernel)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 import konv
 from tests import reference, strategies
-from tests.cases import CASES, DTYPES, LAYOUTS, Case, channels_last
+from tests.cases import CASES, DTYPES, ISA_LEVELS, LAYOUTS, Case, channels_last
 
 GRADIENTS = ("input", "weight")
 
@@ -44,6 +44,35 @@ def test_against_pytorch(case: Case) -> None:
     for direction, theirs in (("input", x.grad), ("weight", w.grad)):
         ours = case.compute(direction, data)
         np.testing.assert_allclose(ours, theirs.numpy(), 1e-10, 1e-10)
+
+
+def first_layer(outputs: int, width: int, columns: int, stride: int, dilation: int, groups: int) -> Case:
+    return Case(
+        2, 2 * groups, (67, width), outputs * groups, (3, columns), (stride, 1), dilation=(dilation, 1), groups=groups
+    )
+
+
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize(
+    "case",
+    [
+        first_layer(8, 98, 3, 1, 1, 1),
+        first_layer(9, 97, 3, 2, 1, 1),
+        first_layer(37, 33, 3, 1, 2, 1),
+        first_layer(5, 116, 5, 1, 1, 2),
+        first_layer(6, 19, 5, 2, 2, 1),
+        first_layer(3, 118, 7, 1, 1, 1),
+        first_layer(1, 203, 7, 1, 1, 2),
+    ],
+    ids=str,
+)
+def test_first_layers(case: Case, isa: str) -> None:
+    data = case.data()
+    with konv.config(isa=isa):
+        one = case.check("weight", algorithm="direct", threads=1)
+        for threads in (2, 3, 16):
+            more = case.compute("weight", data, algorithm="direct", threads=threads)
+            np.testing.assert_array_equal(more, one)
 
 
 SMALL = (

@@ -27,6 +27,8 @@ SHAPES = (
     Case(1, 40, (9, 8), 40, (3, 3), (2, 2), ((1, 0), (0, 1)), groups=40),
     Case(2, 6, (9, 8), 4, (3, 2), (2, 1), ((1, 0), (0, 1)), groups=2),
     Case(1, 3, (6, 40), 37, padding=((1, 1), (1, 1))),
+    Case(2, 20, (1, 1), 37, (1, 1)),
+    Case(1, 6, (4, 3), 35, (3, 2)),
 )
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
