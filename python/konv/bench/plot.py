@@ -107,8 +107,8 @@ def _label_ratios(axes: Axes, rows: list[Row]) -> None:
 def _draw_bars(axes: Axes, rows: list[Row], ours: list[str]) -> None:
     """Draw a bar for each layer, with its spread and the name of the best peer."""
     labels, places, line = [], [], 0
-    spans = [_span(row) for row in rows]
-    lowest, highest = min(0.8, *(low for low, _ in spans)), max(1.25, *(high for _, high in spans))
+    marks = [ratio for row in rows for ratio in _marks(row)]
+    lowest, highest = min(0.8, *marks), max(1.25, *marks)
     for title, group in _groups(rows).items():
         mean = geometric_mean(_ratios(group))
         labels.append(f"{title}: {mean:.2f}x")
@@ -140,6 +140,11 @@ def _span(row: Row) -> tuple[float, float]:
     """Return the ratio to the best peer at unlike quartiles."""
     mine, theirs = row.timings["konv"], row.timings[row.best_peer or "konv"]
     return theirs.low / mine.high, theirs.high / mine.low
+
+
+def _marks(row: Row) -> tuple[float, ...]:
+    """Return all ratios that are drawn in a row."""
+    return (*_span(row), row.against_best("plan") or 1.0)
 
 
 def _draw_bar(axes: Axes, row: Row, line: int, highest: float) -> None:
