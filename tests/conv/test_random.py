@@ -57,4 +57,4 @@ def test_strange_memory(case: Case, direction: str, isa: str, dtype: str, views:
         truth, options["activation"] = np.maximum(truth, 0), "relu"
     with konv.config(isa=isa):
         case.compute(direction, strange, out=out, **options)
-    case.compare(direction, out, truth, magnitude, layout="NCHW-last")  # with strides that `explain` does not know
+        case.compare(direction, out, truth, magnitude, layout="NCHW-last")  # with strides that `explain` does not know

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -13,7 +15,7 @@ from .variable import Array, DType
 _EPSILON = 1e-7  # Keras's: how near probabilities may come to 0 and 1
 
 
-class Loss:
+class Loss(ABC):
     """A loss. Subclasses say what targets they take, and compute value and gradient.
 
     Attributes
@@ -28,10 +30,11 @@ class Loss:
     name = "loss"
     takes_logits = False
 
+    @abstractmethod
     def targets(self, y: ArrayLike, output_shape: tuple[int, ...], dtype: DType) -> Array:
         """Check and convert the targets of outputs of shape `output_shape`, batch included."""
-        raise NotImplementedError(f"{type(self).__name__} does not define targets")
 
+    @abstractmethod
     def value_and_grad(self, y: Array, prediction: Array, grad: Array | None, *, logits: bool = False) -> float:
         """Return the mean loss; writes its gradient with respect to `prediction` into `grad`.
 
@@ -46,7 +49,6 @@ class Loss:
         logits : bool
             Whether `prediction` is in front of the softmax.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define value_and_grad")
 
     def __call__(self, y_true: ArrayLike, y_pred: ArrayLike) -> float:
         """Return the mean loss of predictions.

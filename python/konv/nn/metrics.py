@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .variable import Array
 
 
-class Metric:
+class Metric(ABC):
     """A mean over samples that is fed batch by batch.
 
     Parameters
@@ -37,9 +39,9 @@ class Metric:
         """Return the mean over the samples since the last reset, 0 where there were none."""
         return self._total / self._count if self._count else 0.0
 
+    @abstractmethod
     def score(self, y_true: Array, y_pred: Array) -> Array:
         """Return one value a sample."""
-        raise NotImplementedError(f"{type(self).__name__} does not define score")
 
 
 class SparseCategoricalAccuracy(Metric):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from .training import Samples, split
 from .variable import Array, Shape, Variable
 
 
-class Model:
+class Model(ABC):
     """What trains and runs a graph of layers. Subclasses say how the layers make the graph."""
 
     def __init__(self, name: str | None = None) -> None:
@@ -50,13 +51,13 @@ class Model:
     # --- structure -------------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
-        raise NotImplementedError(f"{type(self).__name__} does not define layers")
 
+    @abstractmethod
     def graph_for(self, x: Array) -> Graph:
         """Return the graph, built for samples like `x` if it was not built before."""
-        raise NotImplementedError(f"{type(self).__name__} does not define graph_for")
 
     @property
     def built(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import sqrt
 
@@ -11,7 +12,7 @@ from .. import _core
 from .variable import Array, Variable
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Changes variables against their gradients, and keeps what it needs for each of them.
 
     Parameters
@@ -46,9 +47,9 @@ class Optimizer:
         for variable, grad in zip(trainable_variables, grads, strict=True):
             self.update(variable.value, grad, self._slots_of(variable))
 
+    @abstractmethod
     def update(self, value: Array, grad: Array, slots: list[Array]) -> None:
         """Change one array in place."""
-        raise NotImplementedError(f"{type(self).__name__} does not define update")
 
     def _slots_of(self, variable: Variable) -> list[Array]:
         if variable not in self._state:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ class SymbolicTensor(NamedTuple):
     name: str
 
 
-class Layer:
+class Layer(ABC):
     """A layer: owns variables and describes itself as nodes of a graph.
 
     Parameters
@@ -84,12 +85,12 @@ class Layer:
 
     # What a layer defines.
 
-    def build(self, input_shape: Shape) -> None:
-        """Make the variables for inputs of this shape, batch included."""
+    def build(self, input_shape: Shape) -> None:  # noqa: B027  (most layers have none)
+        """Make the variables for inputs of this shape, batch included; a layer without any leaves it out."""
 
+    @abstractmethod
     def describe(self, graph: Graph, x: int) -> int:
         """Add the layer's nodes, which read value `x`; returns the value they end in."""
-        raise NotImplementedError(f"{type(self).__name__} does not define describe")
 
     # What all layers do.
 
