@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdlib>
+#include <vector>
 
 #include "bindings/result_memory.h"
 #include "core/config.h"
@@ -24,15 +25,19 @@ void set_error(PyObject* type, const char* format, va_list args) {
 
 std::string tuple_text(const std::string& joined, int count) { return "(" + joined + (count == 1 ? ",)" : ")"); }
 
+bool has_attribute(PyObject* object, const char* name) { return PyObject_HasAttrString(object, name); }
+
 Array checked_array(PyObject* object, const char* name) {
   if (!PyArray_Check(object)) {
     PyObject* requires_grad =
-        PyObject_HasAttrString(object, "requires_grad") ? PyObject_GetAttrString(object, "requires_grad") : nullptr;
+        has_attribute(object, "requires_grad") ? PyObject_GetAttrString(object, "requires_grad") : nullptr;
     const bool tracked = requires_grad && PyObject_IsTrue(requires_grad) == 1;
     Py_XDECREF(requires_grad);
     PyErr_Clear();
-    if (tracked) type_error("%s: this tensor requires grad, which konv would lose; pass tensor.detach().numpy()", name);
-    type_error("%s: expected a numpy.ndarray, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
+    if (tracked) type_error("%s: this tensor requires grad, which konv would lose; pass tensor.detach()", name);
+    const bool shares = has_attribute(object, "__dlpack__") || has_attribute(object, "__array_interface__");
+    if (shares && !PyArray_IsScalar(object, Generic)) throw Delegate();
+    type_error("%s: expected an array, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }
   PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
   return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a)};
@@ -45,6 +50,37 @@ void check_memory(const Array& a, const char* name) {
     if (a.shape[i] > 1 && PyArray_STRIDE(a.object, i) % PyArray_ITEMSIZE(a.object))
       value_error("%s: the stride of axis %d, %zd bytes, is not a multiple of the item size; pass a copy", name, i,
                   Py_ssize_t(PyArray_STRIDE(a.object, i)));
+}
+
+int bfloat16_type = -1;  // NumPy's number for ml_dtypes.bfloat16, once it is known
+
+bool dtype_of(PyArrayObject* a, DType& dtype) {
+  const int type = PyArray_TYPE(a);
+  if (type == NPY_FLOAT) return dtype = DType::f32, true;
+  if (type == NPY_DOUBLE) return dtype = DType::f64, true;
+  if (type == NPY_HALF) return dtype = DType::f16, true;
+  if (type == NPY_BOOL) return dtype = DType::boolean, true;
+  if (PyArray_ISINTEGER(a)) {  // by size: two of C's types may be alike
+    const npy_intp bytes = PyArray_ITEMSIZE(a);
+    if (!PyArray_ISSIGNED(a)) return dtype = DType::u8, bytes == 1;
+    return dtype = bytes == 1 ? DType::i8 : bytes == 2 ? DType::i16 : bytes == 4 ? DType::i32 : DType::i64, true;
+  }
+  if (bfloat16_type < 0 && PyTypeNum_ISUSERDEF(type)) {
+    const std::string name = PyArray_DESCR(a)->typeobj->tp_name;
+    if (name == "bfloat16" || name == "ml_dtypes.bfloat16") bfloat16_type = type;
+  }
+  return dtype = DType::bf16, bfloat16_type >= 0 && type == bfloat16_type;
+}
+
+// "float32, float64 or int8"
+std::string set_text(DTypeSet set) {
+  std::string text;
+  for (int i = 0; i < kDTypes; i++) {
+    if (!(set >> i & 1)) continue;
+    const bool last = !(set >> (i + 1));
+    text += (text.empty() ? "" : last ? " or " : ", ") + std::string(dtype_text(DType(i)));
+  }
+  return text;
 }
 
 // Lowest and one past the highest byte of an array.
@@ -81,6 +117,16 @@ Ref as_tuple(PyObject* object) {
 
 }  // namespace
 
+PyObject* delegate(PyObject* function, PyObject* const* args, size_t nargsf, PyObject* names) {
+  Ref module(PyImport_ImportModule("konv._interop"));
+  Ref call(module.get() ? PyObject_GetAttrString(module.get(), "call") : nullptr);
+  if (!call.get()) throw PythonError();
+  const size_t count = size_t(PyVectorcall_NARGS(nargsf)) + (names ? size_t(PyTuple_GET_SIZE(names)) : 0);
+  std::vector<PyObject*> all{function};
+  all.insert(all.end(), args, args + count);
+  return PyObject_Vectorcall(call.get(), all.data(), size_t(PyVectorcall_NARGS(nargsf)) + 1, names);
+}
+
 bool import_numpy() { return _import_array() == 0; }
 
 void value_error(const char* format, ...) {
@@ -103,36 +149,43 @@ std::string shape_text(int ndim, const npy_intp* shape) {
   return tuple_text(s, ndim);
 }
 
-const char* dtype_text(DType dtype) { return dtype == DType::f32 ? "float32" : "float64"; }
+const char* dtype_text(DType dtype) {
+  static constexpr const char* names[kDTypes] = {"float32", "float64", "float16", "bfloat16", "int8",
+                                                 "uint8",   "int16",   "int32",   "int64",    "bool"};
+  return names[int(dtype)];
+}
+
+int type_number(DType dtype) {
+  if (dtype == DType::bf16 && bfloat16_type < 0) {
+    Ref module(PyImport_ImportModule("ml_dtypes"));
+    Ref type(module.get() ? PyObject_GetAttrString(module.get(), "bfloat16") : nullptr);
+    PyArray_Descr* descr = type.get() ? PyArray_DescrFromTypeObject(type.get()) : nullptr;
+    if (!descr) throw PythonError();
+    bfloat16_type = descr->type_num;
+    Py_DECREF(descr);
+  }
+  static constexpr int numbers[kDTypes] = {NPY_FLOAT, NPY_DOUBLE, NPY_HALF,  -1,        NPY_INT8,
+                                           NPY_UINT8, NPY_INT16,  NPY_INT32, NPY_INT64, NPY_BOOL};
+  return dtype == DType::bf16 ? bfloat16_type : numbers[int(dtype)];
+}
 
 void same_dtype(const Array& a, const char* name, DType expected, const char* like) {
   if (a.dtype != expected)
     type_error("%s: expected dtype %s like %s, got %s", name, dtype_text(expected), like, dtype_text(a.dtype));
 }
 
-Array array_arg(PyObject* object, const char* name) {
+Array array_arg(PyObject* object, const char* name, DTypeSet allowed) {
   Array a = checked_array(object, name);
-  const int type = PyArray_TYPE(a.object);
-  if (type != NPY_FLOAT && type != NPY_DOUBLE) {
+  if (!dtype_of(a.object, a.dtype) || !(allowed & set_of({a.dtype}))) {
     Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a.object))));
     if (!text.get()) throw PythonError();
-    type_error("%s: expected dtype float32 or float64, got %U", name, text.get());
+    type_error("%s: expected dtype %s, got %U", name, set_text(allowed).c_str(), text.get());
   }
-  a.dtype = type == NPY_FLOAT ? DType::f32 : DType::f64;
   check_memory(a, name);
   return a;
 }
 
-Array index_array_arg(PyObject* object, const char* name) {
-  Array a = checked_array(object, name);
-  if (!PyArray_ISINTEGER(a.object) || PyArray_ITEMSIZE(a.object) != 8 || !PyArray_ISSIGNED(a.object)) {
-    Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a.object))));
-    if (!text.get()) throw PythonError();
-    type_error("%s: expected dtype int64, got %U", name, text.get());
-  }
-  check_memory(a, name);
-  return a;
-}
+Array index_array_arg(PyObject* object, const char* name) { return array_arg(object, name, set_of({DType::i64})); }
 
 int Layout::position(int i, bool batched) const {
   const int lead = batched ? 1 : 0;
@@ -306,17 +359,18 @@ int64_t max_workspace_arg(PyObject* object) {
   return int_arg(object, "max_workspace", 0);
 }
 
-Ref contiguous_array(int n, const npy_intp* dims, int type_number) {
-  int64_t bytes = type_number == NPY_FLOAT ? 4 : 8;
+Ref contiguous_array(int n, const npy_intp* dims, DType dtype) {
+  int64_t bytes = dtype_size(dtype);
+  const int type = type_number(dtype);
   bool too_large = false;
   for (int i = 0; i < n; i++) too_large |= __builtin_mul_overflow(bytes, int64_t(dims[i]), &bytes);
   if (too_large || bytes < kLargeResult) {  // the one for NumPy to refuse
-    Ref array(PyArray_SimpleNew(n, const_cast<npy_intp*>(dims), type_number));
+    Ref array(PyArray_SimpleNew(n, const_cast<npy_intp*>(dims), type));
     if (!array.get()) throw PythonError();
     return array;
   }
   char* const memory = take_result_memory(bytes);
-  Ref array(PyArray_SimpleNewFromData(n, const_cast<npy_intp*>(dims), type_number, memory));
+  Ref array(PyArray_SimpleNewFromData(n, const_cast<npy_intp*>(dims), type, memory));
   PyObject* owner = array.get() ? PyCapsule_New(memory, nullptr, give_back) : nullptr;
   if (!owner) {
     give_result_memory(memory, bytes);
@@ -327,13 +381,13 @@ Ref contiguous_array(int n, const npy_intp* dims, int type_number) {
   return array;
 }
 
-Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory) {
+Ref new_array(DType dtype, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory) {
   npy_intp dims[5];
   const Layout memory{layout.spatial, layout.channels_last || channels_last_memory};
   const int n = layout.spatial + 1 + batched;
   for (int i = 0; i < 5; i++)
     if (int p = memory.position(i, batched); p >= 0) dims[p] = npy_intp(shape[i]);
-  Ref array = contiguous_array(n, dims, type_number);
+  Ref array = contiguous_array(n, dims, dtype);
   if (memory.channels_last == layout.channels_last) return array;
   npy_intp order[5];
   PyArray_Dims permute{order, n};
@@ -368,12 +422,9 @@ bool share_memory(PyArrayObject* out, PyObject* input) {
   return PyObject_IsTrue(result.get()) == 1;
 }
 
-Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Layout& layout, bool batched,
+Ref out_arg(PyObject* object, DType dtype, const int64_t shape[5], const Layout& layout, bool batched,
             std::initializer_list<PyObject*> inputs) {
-  const Array out = type_number == NPY_INT64 ? index_array_arg(object, "out") : array_arg(object, "out");
-  if (type_number != NPY_INT64 && PyArray_TYPE(out.object) != type_number)
-    type_error("out: expected dtype %s, got %s", type_number == NPY_FLOAT ? "float32" : "float64",
-               dtype_text(out.dtype));
+  const Array out = array_arg(object, "out", set_of({dtype}));
   bool same = out.ndim == layout.spatial + 1 + batched;
   for (int i = 0; same && i < 5; i++)
     if (int p = layout.position(i, batched); p >= 0) same = out.shape[p] == shape[i];

@@ -12,7 +12,9 @@
 #endif
 #include <numpy/arrayobject.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -24,6 +26,7 @@ namespace konv {
 bool import_numpy();  // false with the exception set
 
 struct PythonError {};  // the exception is set
+struct Delegate {};     // some argument is an array of another library, or complex: konv._interop can help
 
 [[noreturn]] void value_error(const char* format, ...);
 [[noreturn]] void type_error(const char* format, ...);
@@ -52,7 +55,17 @@ class Ref {
   PyObject* object_ = nullptr;
 };
 
-// A NumPy array that kernels may read: aligned, native byte order, float32 or float64, strides in whole elements.
+// A set of DTypes.
+using DTypeSet = unsigned;
+constexpr DTypeSet set_of(std::initializer_list<DType> types) {
+  DTypeSet set = 0;
+  for (DType t : types) set |= 1u << unsigned(t);
+  return set;
+}
+constexpr DTypeSet kWideFloats = set_of({DType::f32, DType::f64});
+constexpr DTypeSet kFloats = kWideFloats | set_of({DType::f16, DType::bf16});
+
+// A NumPy array that kernels may read: aligned, native byte order, strides in whole elements.
 struct Array {
   PyArrayObject* object;
   DType dtype;
@@ -61,11 +74,12 @@ struct Array {
   const npy_intp* shape;
   int64_t stride(int axis) const { return PyArray_STRIDE(object, axis) / PyArray_ITEMSIZE(object); }
 };
-Array array_arg(PyObject* object, const char* name);
-Array index_array_arg(PyObject* object, const char* name);  // int64; dtype is meaningless
+// Throws Delegate for what is no NumPy array but can become one.
+Array array_arg(PyObject* object, const char* name, DTypeSet allowed = kWideFloats);
+Array index_array_arg(PyObject* object, const char* name);  // int64
 std::string shape_text(int ndim, const npy_intp* shape);
 const char* dtype_text(DType dtype);
-inline int type_number(DType t) { return t == DType::f32 ? NPY_FLOAT : NPY_DOUBLE; }
+int type_number(DType dtype);  // NumPy's
 void same_dtype(const Array& a, const char* name, DType expected, const char* like);
 
 // Channels-first or channels-last arrays of `spatial` dimensions, batched or not, as (n, c, d, h, w).
@@ -111,17 +125,21 @@ int64_t max_workspace_arg(PyObject* object);  // None: the configuration's
 
 // Allocates a contiguous array. NumPy's own large arrays lie 16 bytes past a line, where every vector takes two
 // accesses.
-Ref contiguous_array(int n, const npy_intp* dims, int type_number);
+Ref contiguous_array(int n, const npy_intp* dims, DType dtype);
 // Allocates an array for `shape`; `channels_last_memory` keeps channels innermost in memory under a channels-first
 // shape, as PyTorch's channels_last does.
-Ref new_array(int type_number, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory);
+Ref new_array(DType dtype, const int64_t shape[5], const Layout& layout, bool batched, bool channels_last_memory);
 // Whether a channels-first array has channels innermost in memory.
 bool is_channels_last_memory(const View& view);
 // Whether some element of the two lies in the same memory; false where `input` is no array.
 bool share_memory(PyArrayObject* out, PyObject* input);
 // Checks the caller's `out`: type, shape, writable, no overlap with itself or with the inputs.
-Ref out_arg(PyObject* object, int type_number, const int64_t shape[5], const Layout& layout, bool batched,
+Ref out_arg(PyObject* object, DType dtype, const int64_t shape[5], const Layout& layout, bool batched,
             std::initializer_list<PyObject*> inputs);
+
+// Calls `function` again by way of konv._interop, which turns arrays of other libraries into NumPy's and the result
+// back.
+PyObject* delegate(PyObject* function, PyObject* const* args, size_t nargsf, PyObject* names);
 
 // Runs `f`, which returns a new reference, turning C++ exceptions into Python's.
 template <class F>
@@ -140,18 +158,31 @@ PyObject* guarded(F&& f) {
 }
 
 // A function of the module that takes exactly Count arguments by position: the Python layer passes them all.
-template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
-PyObject* method(PyObject*, PyObject* const* args, Py_ssize_t count) {
+template <size_t N>
+struct MethodName {
+  char text[N];
+  constexpr MethodName(const char (&s)[N]) { std::copy_n(s, N, text); }
+};
+template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*), MethodName Name>
+PyObject* method(PyObject* module, PyObject* const* args, Py_ssize_t count) {
   if (count != Count) {
     PyErr_Format(PyExc_TypeError, "expected %zd positional arguments, got %zd", Count, count);
     return nullptr;
   }
-  return guarded([&] { return Call(args); });
+  return guarded([&] {
+    try {
+      return Call(args);
+    } catch (const Delegate&) {
+    }
+    Ref function(PyObject_GetAttrString(module, Name.text));
+    if (!function.get()) throw PythonError();
+    return delegate(function.get(), args, size_t(count), nullptr);
+  });
 }
-template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*)>
-constexpr PyMethodDef entry(const char* name) {
-  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&method<Count, Call>)), METH_FASTCALL,
-          nullptr};
+template <Py_ssize_t Count, PyObject* (*Call)(PyObject* const*), MethodName Name>
+constexpr PyMethodDef entry() {
+  return {Name.text, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&method<Count, Call, Name>)),
+          METH_FASTCALL, nullptr};
 }
 
 // Lets other Python threads run while a problem of some size is computed.

@@ -70,10 +70,9 @@ PyObject* conv_input(int spatial, PyObject* const* a) {
     value_error("grad_output: expected shape %s, got %s", view_text(expected, c.layout, xv.batched).c_str(),
                 shape_text(dy.ndim, dy.shape).c_str());
   std::copy_n(yv.strides, 5, p.ys);
-  const int type = type_number(p.dtype);
-  Ref out = a[10] == Py_None ? new_array(type, xv.shape, c.layout, xv.batched,
+  Ref out = a[10] == Py_None ? new_array(p.dtype, xv.shape, c.layout, xv.batched,
                                          !c.layout.channels_last && is_channels_last_memory(yv))
-                             : out_arg(a[10], type, xv.shape, c.layout, xv.batched, {a[1], a[2]});
+                             : out_arg(a[10], p.dtype, xv.shape, c.layout, xv.batched, {a[1], a[2]});
   if (PyArray_SIZE(out.array()) == 0) return out.release();
   strides_of(out.array(), c.layout, xv.batched, p.xs);
   run(p, {PyArray_DATA(out.array()), w.data, dy.data, nullptr, nullptr});
@@ -101,9 +100,8 @@ PyObject* conv_weight(int spatial, PyObject* const* a) {
     value_error("grad_output: expected shape %s, got %s", view_text(expected, c.layout, xv.batched).c_str(),
                 shape_text(dy.ndim, dy.shape).c_str());
   std::copy_n(yv.strides, 5, p.ys);
-  const int type = type_number(p.dtype);
-  Ref out = a[10] == Py_None ? new_array(type, wv.shape, weight_layout, true, false)
-                             : out_arg(a[10], type, wv.shape, weight_layout, true, {a[0], a[2]});
+  Ref out = a[10] == Py_None ? new_array(p.dtype, wv.shape, weight_layout, true, false)
+                             : out_arg(a[10], p.dtype, wv.shape, weight_layout, true, {a[0], a[2]});
   if (p.n == 0) {
     Ref zero(PyLong_FromLong(0));
     if (PyArray_CopyObject(out.array(), zero.get()) < 0) throw PythonError();
@@ -181,11 +179,11 @@ PyObject* conv2d_weight(PyObject* const* a) { return conv_weight(2, a); }
 
 }  // namespace
 
-PyMethodDef conv_methods[] = {entry<15, conv2d>("conv2d"),
-                              entry<13, conv2d_input>("conv2d_input"),
-                              entry<13, conv2d_weight>("conv2d_weight"),
-                              entry<4, conv_bias>("conv_bias"),
-                              entry<14, explain>("explain_conv2d"),
+PyMethodDef conv_methods[] = {entry<15, conv2d, "conv2d">(),
+                              entry<13, conv2d_input, "conv2d_input">(),
+                              entry<13, conv2d_weight, "conv2d_weight">(),
+                              entry<4, conv_bias, "conv_bias">(),
+                              entry<14, explain, "explain_conv2d">(),
                               {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace konv

@@ -201,11 +201,10 @@ const void* residual_arg(PyObject* object, ConvProblem& p, PyArrayObject* y, con
 Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
                    std::initializer_list<PyObject*> inputs) {
   const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-  const int type = type_number(p.dtype);
   Result r;
   r.out = out == Py_None
-              ? new_array(type, shape, layout, view.batched, !layout.channels_last && is_channels_last_memory(view))
-              : out_arg(out, type, shape, layout, view.batched, inputs);
+              ? new_array(p.dtype, shape, layout, view.batched, !layout.channels_last && is_channels_last_memory(view))
+              : out_arg(out, p.dtype, shape, layout, view.batched, inputs);
   strides_of(r.out.array(), layout, view.batched, p.ys);
   if (residual == Py_None) return r;
   same_dtype(array_arg(residual, "residual"), "residual", p.dtype, "input");

@@ -277,19 +277,19 @@ PyObject* sgd_step(PyObject* const* a) {
 
 }  // namespace
 
-PyMethodDef elementwise_methods[] = {entry<2, sigmoid>("sigmoid"),
-                                     entry<3, sigmoid_grad>("sigmoid_grad"),
-                                     entry<2, tanh>("tanh"),
-                                     entry<3, tanh_grad>("tanh_grad"),
-                                     entry<3, relu_grad>("relu_grad"),
-                                     entry<5, clipped_relu>("clipped_relu"),
-                                     entry<6, clipped_relu_grad>("clipped_relu_grad"),
-                                     entry<2, softmax>("softmax"),
-                                     entry<3, softmax_grad>("softmax_grad"),
-                                     entry<4, softmax_cross_entropy>("softmax_cross_entropy"),
-                                     entry<4, dropout>("dropout"),
-                                     entry<8, adam_step>("adam_step"),
-                                     entry<6, sgd_step>("sgd_step"),
+PyMethodDef elementwise_methods[] = {entry<2, sigmoid, "sigmoid">(),
+                                     entry<3, sigmoid_grad, "sigmoid_grad">(),
+                                     entry<2, tanh, "tanh">(),
+                                     entry<3, tanh_grad, "tanh_grad">(),
+                                     entry<3, relu_grad, "relu_grad">(),
+                                     entry<5, clipped_relu, "clipped_relu">(),
+                                     entry<6, clipped_relu_grad, "clipped_relu_grad">(),
+                                     entry<2, softmax, "softmax">(),
+                                     entry<3, softmax_grad, "softmax_grad">(),
+                                     entry<4, softmax_cross_entropy, "softmax_cross_entropy">(),
+                                     entry<4, dropout, "dropout">(),
+                                     entry<8, adam_step, "adam_step">(),
+                                     entry<6, sgd_step, "sgd_step">(),
                                      {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace konv

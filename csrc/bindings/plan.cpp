@@ -135,16 +135,16 @@ std::shared_ptr<const Entry> use(Plan& plan, size_t i) {
 }
 
 Ref new_result(const Plan& plan, const Entry& e) {
-  const int type = type_number(plan.problem.dtype);
+  const DType dtype = plan.problem.dtype;
   if (e.channels_last_memory) {
     int64_t shape[5];
     for (int i = 0; i < 5; i++) {
       const int p = plan.common.layout.position(i, plan.size.batched);
       shape[i] = p < 0 ? 1 : e.y.shape[p];
     }
-    return new_array(type, shape, plan.common.layout, plan.size.batched, true);
+    return new_array(dtype, shape, plan.common.layout, plan.size.batched, true);
   }
-  return contiguous_array(e.y.ndim, e.y.shape, type);
+  return contiguous_array(e.y.ndim, e.y.shape, dtype);
 }
 
 // Null where the arguments are not like those of an earlier call.
@@ -224,9 +224,13 @@ PyObject* first_call(Plan& plan, const Arguments& a) {
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* names) {
   return guarded([&] {
-    const Arguments a = call_args(args, nargsf, names);
-    PyObject* result = repeated_call(plan_of(self), a);
-    return result ? result : first_call(plan_of(self), a);
+    try {
+      const Arguments a = call_args(args, nargsf, names);
+      PyObject* result = repeated_call(plan_of(self), a);
+      return result ? result : first_call(plan_of(self), a);
+    } catch (const Delegate&) {
+      return delegate(self, args, nargsf, names);
+    }
   });
 }
 
@@ -319,20 +323,29 @@ std::string weight_text(const Plan& plan) {
   return view_text(shape, {plan.common.layout.spatial, false}, true);
 }
 
-PyObject* update(PyObject* self, PyObject* args, PyObject* keywords) {
+void update(Plan& plan, PyObject* weight, PyObject* bias) {
+  const Array w = array_arg(weight, "weight");
+  const std::string expected = weight_text(plan), given = shape_text(w.ndim, w.shape);
+  if (given != expected) value_error("weight: expected shape %s, got %s", expected.c_str(), given.c_str());
+  if (plan.problem.has_bias && bias == Py_None) value_error("bias: the plan has one, got None");
+  if (!plan.problem.has_bias && bias != Py_None) value_error("bias: the plan has none, expected None");
+  set_weights(plan, w, bias);
+}
+
+PyObject* update_method(PyObject* self, PyObject* args, PyObject* keywords) {
   return guarded([&]() -> PyObject* {
     static const char* const names[] = {"weight", "bias", nullptr};
-    PyObject *weight, *bias = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:update", const_cast<char**>(names), &weight, &bias))
+    PyObject* given[2] = {nullptr, Py_None};
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:update", const_cast<char**>(names), &given[0], &given[1]))
       return nullptr;
-    Plan& plan = plan_of(self);
-    const Array w = array_arg(weight, "weight");
-    const std::string expected = weight_text(plan), given = shape_text(w.ndim, w.shape);
-    if (given != expected) value_error("weight: expected shape %s, got %s", expected.c_str(), given.c_str());
-    if (plan.problem.has_bias && bias == Py_None) value_error("bias: the plan has one, got None");
-    if (!plan.problem.has_bias && bias != Py_None) value_error("bias: the plan has none, expected None");
-    set_weights(plan, w, bias);
-    return Py_NewRef(Py_None);
+    try {
+      update(plan_of(self), given[0], given[1]);
+      return Py_NewRef(Py_None);
+    } catch (const Delegate&) {
+      Ref method(PyObject_GetAttrString(self, "update"));
+      if (!method.get()) throw PythonError();
+      return delegate(method.get(), given, 2, nullptr);
+    }
   });
 }
 
@@ -387,7 +400,8 @@ constexpr const char* kDoc =
     "``plan(input, *, residual=None, out=None)`` convolves, with the arguments of `konv.conv2d`.";
 
 PyMethodDef methods[] = {
-    {"update", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&update)), METH_VARARGS | METH_KEYWORDS,
+    {"update", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&update_method)),
+     METH_VARARGS | METH_KEYWORDS,
      "update($self, weight, bias=None)\n--\n\n"
      "Copy other weights, and another bias where the plan has one, of the shapes that it was made with.\n\n"
      "Calls that run meanwhile in other threads finish with the earlier ones."},
@@ -395,7 +409,7 @@ PyMethodDef methods[] = {
 
 }  // namespace
 
-PyMethodDef plan_methods[] = {entry<14, plan_conv2d>("plan_conv2d"), {nullptr, nullptr, 0, nullptr}};
+PyMethodDef plan_methods[] = {entry<14, plan_conv2d, "plan_conv2d">(), {nullptr, nullptr, 0, nullptr}};
 
 bool register_plan(PyObject* module) {
   static PyMemberDef members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(PlanObject, call), READONLY, nullptr},

@@ -82,9 +82,8 @@ void check_places(const PoolProblem& p) {
 
 Ref result(PyObject* out, DType dtype, const int64_t shape[5], const Layout& layout, const View& like,
            std::initializer_list<PyObject*> inputs) {
-  if (out != Py_None) return out_arg(out, type_number(dtype), shape, layout, like.batched, inputs);
-  return new_array(type_number(dtype), shape, layout, like.batched,
-                   !layout.channels_last && is_channels_last_memory(like));
+  if (out != Py_None) return out_arg(out, dtype, shape, layout, like.batched, inputs);
+  return new_array(dtype, shape, layout, like.batched, !layout.channels_last && is_channels_last_memory(like));
 }
 
 void* data_of(const Ref& array) { return PyArray_DATA(array.array()); }
@@ -108,7 +107,7 @@ PyObject* max_pool(int spatial, PyObject* const* a) {
   Ref out = result(a[9], p.dtype, shape, layout, xv, {a[0]}), indices;
   strides_of(out.array(), layout, xv.batched, p.ys);
   if (indexed) {
-    indices = new_array(NPY_INT64, shape, layout, xv.batched, !layout.channels_last && is_channels_last_memory(xv));
+    indices = new_array(DType::i64, shape, layout, xv.batched, !layout.channels_last && is_channels_last_memory(xv));
     strides_of(indices.array(), layout, xv.batched, p.indices_s);
   }
   if (p.n > 0) {
@@ -212,10 +211,10 @@ PyObject* avg_pool2d_gradient(PyObject* const* a) { return avg_pool_gradient(2, 
 
 }  // namespace
 
-PyMethodDef pool_methods[] = {entry<12, max_pool2d>("max_pool2d"),
-                              entry<12, avg_pool2d>("avg_pool2d"),
-                              entry<6, max_pool2d_gradient>("max_pool2d_grad"),
-                              entry<12, avg_pool2d_gradient>("avg_pool2d_grad"),
+PyMethodDef pool_methods[] = {entry<12, max_pool2d, "max_pool2d">(),
+                              entry<12, avg_pool2d, "avg_pool2d">(),
+                              entry<6, max_pool2d_gradient, "max_pool2d_grad">(),
+                              entry<12, avg_pool2d_gradient, "avg_pool2d_grad">(),
                               {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace konv

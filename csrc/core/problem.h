@@ -7,13 +7,18 @@
 
 namespace konv {
 
-enum class DType : int64_t { f32, f64 };
+// Of an array's elements. Sums are formed in float32, in float64 for f64, and exactly for integers.
+enum class DType : int64_t { f32, f64, f16, bf16, i8, u8, i16, i32, i64, boolean };
+constexpr int kDTypes = 10;
 // How exactly sums are formed: strict has only algorithms with the direct convolution's error, medium multiplies
 // float32 arrays in bfloat16 where the CPU can.
 enum class Precision : int64_t { strict, high, medium };
 enum class Direction : int64_t { forward, input_gradient, weight_gradient };
 
-inline int64_t dtype_size(DType t) { return t == DType::f32 ? 4 : 8; }
+inline int64_t dtype_size(DType t) {
+  constexpr int8_t bytes[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 4, 8, 1};
+  return bytes[int(t)];
+}
 
 // 1-D and 2-D problems have leading spatial dimensions of size 1. Strides count elements; x is (n, c, d, h, w), w is
 // (k, c / groups, d, h, w), y is (n, k, d, h, w), whatever the memory order. Only 64-bit members: no padding bytes, so

@@ -265,29 +265,6 @@ def test_tensor_that_requires_grad() -> None:
         konv.conv2d(X, torch.ones(6, 4, 3, 3, requires_grad=True))
 
 
-class Described:
-    """Not an array, but memory that NumPy could read."""
-
-    def __init__(self, kind: str) -> None:
-        if kind == "array_interface":
-            self.__array_interface__ = X.__array_interface__
-        else:
-            self.__dlpack__ = X.__dlpack__
-            self.__dlpack_device__ = X.__dlpack_device__
-
-
-@pytest.mark.parametrize("kind", ["array_interface", "dlpack"])
-def test_foreign_arrays_are_refused_with_a_hint(kind: str) -> None:
-    with pytest.raises(TypeError, match=r"input.*asarray"):
-        konv.conv2d(Described(kind), W)
-
-
-def test_tensors_are_refused_with_a_hint() -> None:
-    torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"weight.*asarray"):
-        konv.conv2d(X, torch.ones(6, 4, 3, 3))
-
-
 def test_errors_raised_by_an_argument_reach_the_caller() -> None:
     class Index:
         def __index__(self) -> int:

@@ -215,7 +215,7 @@ def test_update_that_is_refused_changes_nothing() -> None:
         ((data.w, data.b[:4]), ValueError, r"bias: expected shape \(5,\), got \(4,\)"),
         ((data.w.astype(np.float64), data.b), TypeError, "weight: expected dtype float32"),
         ((data.w, data.b.astype(np.float64)), TypeError, "bias: expected dtype float32"),
-        ((data.w.tolist(), data.b), TypeError, "weight: expected a numpy.ndarray"),
+        ((data.w.tolist(), data.b), TypeError, "weight: expected an array"),
         ((), TypeError, "weight"),
     ]:
         with pytest.raises(kind, match=text):

@@ -1,0 +1,83 @@
+"""Arrays of other libraries: NumPy views of them on the way in, their kind on the way out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _is_torch(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _is_foreign(value: Any) -> bool:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return False
+    return hasattr(value, "__dlpack__") or hasattr(value, "__array_interface__")
+
+
+def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
+    import torch
+
+    if tensor.device.type != "cpu":
+        raise TypeError(f"expected a tensor in the CPU's memory, got one on {tensor.device}; tensor.cpu() copies it")
+    if tensor.dtype != torch.bfloat16:
+        return tensor.numpy()  # type: ignore[no-any-return]
+    import ml_dtypes
+
+    return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)  # type: ignore[no-any-return]
+
+
+def as_ndarray(value: Any) -> np.ndarray[Any, Any]:
+    """A NumPy array on the memory of `value`, which may be of any library that shares its memory."""
+    if _is_torch(value):
+        return _from_torch(value)
+    if hasattr(value, "__array_interface__"):
+        return np.asarray(value)
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError) as reason:
+        # DLPack has no bfloat16 for NumPy; the array protocol copies where it must.
+        if "bfloat16" in str(getattr(value, "dtype", "")) and hasattr(value, "__array__"):
+            return np.asarray(value)
+        raise TypeError(f"{type(value).__name__} does not share its memory with NumPy: {reason}") from reason
+
+
+def _back(like: Any) -> Callable[[Any], Any]:
+    """What turns a NumPy array into the kind of `like`."""
+    if _is_torch(like):
+        import torch
+
+        def to_torch(result: np.ndarray[Any, Any]) -> Any:
+            if result.dtype.name == "bfloat16":
+                return torch.from_numpy(result.view(np.int16)).view(torch.bfloat16)
+            return torch.from_numpy(result)
+
+        return to_torch
+    if type(like).__module__.partition(".")[0] in ("jax", "jaxlib"):
+        import jax.numpy
+
+        return jax.numpy.asarray  # type: ignore[no-any-return]
+    return lambda result: result
+
+
+def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """Call `function` with NumPy arrays in place of foreign ones; results come back as the first one's kind."""
+    values = [*args, *keywords.values()]
+    foreign = [value for value in values if _is_foreign(value)]
+    own = [as_ndarray(value) if _is_foreign(value) else value for value in values]
+    result = function(*own[: len(args)], **dict(zip(keywords, own[len(args) :], strict=True)))
+    # `out` comes back as the object that was given.
+    given = {id(array): value for array, value in zip(own, values, strict=True) if _is_foreign(value)}
+    back = _back(foreign[0])
+
+    def restored(array: Any) -> Any:
+        return given.get(id(array)) if id(array) in given else back(array)
+
+    if isinstance(result, tuple):
+        return tuple(restored(array) for array in result)
+    return restored(result) if isinstance(result, np.ndarray) else result
