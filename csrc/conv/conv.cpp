@@ -12,6 +12,7 @@
 #  include <pthread.h>
 #endif
 
+#include "conv/adapt.h"
 #include "conv/autotune.h"
 #include "core/buffer.h"
 #include "core/config.h"
@@ -31,11 +32,17 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
+// Empty if the algorithm computes the problem, which is none that adapt.h takes care of.
+std::string refusal(int i, const ConvProblem& p) {
+  if (p.padding_mode != PaddingMode::zeros && !kAlgorithms[i]->any_padding) return "padding_mode is not 'zeros'";
+  return kAlgorithms[i]->supports(p);
+}
+
 // Those that compute the problem, the cheapest first; the reference only where there is no other.
 std::vector<int> candidates(const ConvProblem& p) {
   std::vector<std::pair<double, int>> found;
   for (int i = 0; i < kCount - 1; i++)
-    if (kAlgorithms[i]->supports(p).empty()) found.emplace_back(cost_of(i, p), i);
+    if (refusal(i, p).empty()) found.emplace_back(cost_of(i, p), i);
   std::sort(found.begin(), found.end());
   std::vector<int> r;
   for (const auto& [cost, i] : found) r.push_back(i);
@@ -45,7 +52,7 @@ std::vector<int> candidates(const ConvProblem& p) {
 
 int choose(const ConvProblem& p) {
   if (p.algorithm >= 0) {
-    const std::string reason = kAlgorithms[p.algorithm]->supports(p);
+    const std::string reason = refusal(int(p.algorithm), p);
     if (!reason.empty())
       throw std::invalid_argument(std::string("algorithm: '") + kAlgorithms[p.algorithm]->name +
                                   "' does not compute this problem: " + reason);
@@ -62,6 +69,14 @@ int choose(const ConvProblem& p) {
   return all[0];
 }
 
+std::shared_ptr<const ConvPlan> make_plan(const ConvProblem& p) {
+  if (is_adapted(p)) return make_adapted_plan(p);
+  const int algorithm = choose(p);
+  std::unique_ptr<ConvPlan> plan = kAlgorithms[algorithm]->make_plan(p);
+  plan->algorithm = algorithm;
+  return plan;
+}
+
 // Least recently used plans leave first. The mutex guards a look-up, never a run.
 class PlanCache {
  public:
@@ -75,10 +90,7 @@ class PlanCache {
       }
       misses_++;
     }
-    const int algorithm = choose(p);
-    std::unique_ptr<ConvPlan> made = kAlgorithms[algorithm]->make_plan(p);
-    made->algorithm = algorithm;
-    std::shared_ptr<const ConvPlan> plan = std::move(made);
+    const std::shared_ptr<const ConvPlan> plan = make_plan(p);
     std::lock_guard lock(mutex_);
     if (auto it = index_.find(p); it != index_.end()) return it->second->second;
     order_.emplace_front(p, plan);
@@ -185,7 +197,9 @@ int algorithm_index(const std::string& name) {
   throw std::invalid_argument("algorithm: expected one of " + known + ", got '" + name + "'");
 }
 
-bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || kAlgorithms[p.algorithm]->supports(p).empty(); }
+bool supports_problem(const ConvProblem& p) {
+  return p.algorithm < 0 || refusal(int(p.algorithm), innermost_problem(p)).empty();
+}
 
 const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
 
@@ -194,13 +208,14 @@ double cost_of(int algorithm, ConvProblem p) {
   return kAlgorithms[algorithm]->cost(p);
 }
 
-std::vector<Explanation> explain_conv(const ConvProblem& p) {
+std::vector<Explanation> explain_conv(const ConvProblem& problem) {
+  const ConvProblem p = innermost_problem(problem);
   std::vector<Explanation> r;
   const int chosen = choose(p);
   std::vector<TimedAlgorithm> times;
   if (const std::vector<int> all = candidates(p); p.autotune && all.size() > 1) times = algorithm_times(p, all);
   for (int i = 0; i < kCount; i++) {
-    std::string reason = kAlgorithms[i]->supports(p);
+    std::string reason = refusal(i, p);
     const double cost = reason.empty() ? cost_of(i, p) : 0;
     Explanation e{kAlgorithms[i]->name, std::move(reason), cost, 0, i == chosen};
     for (const TimedAlgorithm& t : times)

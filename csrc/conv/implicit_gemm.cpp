@@ -93,6 +93,6 @@ const Algorithm implicit_gemm_bf16_algorithm = {
 
 extern const Algorithm implicit_gemm_algorithm;
 const Algorithm implicit_gemm_algorithm = {"implicit_gemm", [](const ConvProblem&) { return std::string(); },
-                                           implicit_gemm_cost, make_implicit_gemm};
+                                           implicit_gemm_cost, make_implicit_gemm, true};
 
 }  // namespace konv

@@ -12,7 +12,7 @@ namespace konv {
 struct ConvTensors {
   void *x, *w, *y;
   const void* bias;
-  const void* residual;  // with y's strides; may be y
+  const void* residual;  // with the result's strides; may be the result
 };
 
 // Scratch for one run, beside packed weights: `shared` once, `per_thread` for each thread, both 64-byte aligned.
@@ -48,6 +48,7 @@ struct Algorithm {
   // Estimated cost: cycles of one core.
   double (*cost)(const ConvProblem&);
   std::unique_ptr<ConvPlan> (*make_plan)(const ConvProblem&);
+  bool any_padding = false;  // takes padding modes beside zeros
 };
 
 }  // namespace konv

@@ -12,6 +12,7 @@
 #include "kernels/gemm.inl.h"
 #include "kernels/gemv.inl.h"
 #include "kernels/grouped_pixels.inl.h"
+#include "kernels/half.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
@@ -43,4 +44,5 @@ constexpr Kernels<T> make_kernels() {
 // The only symbol of the object file.
 extern const konv::KernelTable KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME);
 constexpr konv::KernelTable KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME) = {
-    konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(), konv::KONV_ISA_LEVEL_NAME::make_kernels<double>()};
+    konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(), konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(),
+    konv::KONV_ISA_LEVEL_NAME::half_kernels()};

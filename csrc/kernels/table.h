@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
+#include "kernels/half.h"
 #include "kernels/pool.h"
 #include "kernels/spectral.h"
 #include "kernels/winograd.h"
@@ -272,6 +273,7 @@ struct Kernels {
 struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
+  HalfKernels half;
 };
 
 }  // namespace konv

@@ -5,9 +5,17 @@ from __future__ import annotations
 from . import grad
 from ._core import __version__
 from .config import config, get_num_threads, info, set_num_threads
-from .conv import conv2d
+from .conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .explain import explain
-from .plan import ConvPlan, plan_conv2d
+from .plan import (
+    ConvPlan,
+    plan_conv1d,
+    plan_conv2d,
+    plan_conv3d,
+    plan_conv_transpose1d,
+    plan_conv_transpose2d,
+    plan_conv_transpose3d,
+)
 from .pool import avg_pool2d, max_pool2d
 
 __all__ = [
@@ -15,12 +23,22 @@ __all__ = [
     "__version__",
     "avg_pool2d",
     "config",
+    "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "explain",
     "get_num_threads",
     "grad",
     "info",
     "max_pool2d",
+    "plan_conv1d",
     "plan_conv2d",
+    "plan_conv3d",
+    "plan_conv_transpose1d",
+    "plan_conv_transpose2d",
+    "plan_conv_transpose3d",
     "set_num_threads",
 ]

@@ -9,9 +9,21 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
+Size1D = int | tuple[int]
 Size2D = int | tuple[int, int]
-Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["valid", "same", "same_lower"]
-DType = Literal["float32", "float64"]
+Size3D = int | tuple[int, int, int]
+Size = int | tuple[int, ...]
+Pair = tuple[int, int]
+PaddingName = Literal["valid", "same", "same_lower"]
+Padding1D = int | tuple[int] | tuple[Pair] | PaddingName | Literal["causal"]
+Padding2D = int | tuple[int, int] | tuple[Pair, Pair] | PaddingName
+Padding3D = int | tuple[int, int, int] | tuple[Pair, Pair, Pair] | PaddingName
+Padding = Padding1D | Padding2D | Padding3D
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+DType = Literal["float32", "float64", "float16", "bfloat16"]
+Layout1D = Literal["NCW", "NWC"]
 Layout2D = Literal["NCHW", "NHWC"]
+Layout3D = Literal["NCDHW", "NDHWC"]
+Layout = Layout1D | Layout2D | Layout3D
 ActivationName = Literal["relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "hardswish"]
 Activation = ActivationName | tuple[Literal["leaky_relu"], float]
