@@ -11,6 +11,7 @@
 #include "conv/few_channels.h"
 #include "conv/grouped_pixels.h"
 #include "conv/packing.h"
+#include "conv/padding_mode.h"
 #include "conv/separable.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -38,12 +39,13 @@ struct Stage {
   int64_t unfinished = 0;  // output rows, or pixels, that wait at a time for an epilogue beyond registers
   bool weights_in_place;   // the caller's are [group][output][tap] already
 
-  Stage(TapProblem problem, int lanes, int64_t threads) : p(std::move(problem)) {
+  Stage(TapProblem problem, int lanes, int64_t threads, bool in_registers) : p(std::move(problem)) {
     sort_taps(p);
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && 2 * p.groups >= lanes &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
-    else if (is_square() && p.in_stride[2] == 1 && (p.out_stride[2] == 1 || p.channels == 1))
+    else if (is_square() && p.padding_mode == PaddingMode::zeros && p.in_stride[2] == 1 &&
+             ((p.out_stride[2] == 1 && in_registers) || p.channels * p.grid[0] == 1))
       form = Form::planes;
     tile_w = std::min<int64_t>(p.out[2], 512);
     const int64_t cols = round_up(tile_w, lanes);
@@ -81,13 +83,14 @@ struct Stage {
     return slices * ceil_div(p.groups, planes) * bands;
   }
 
-  // A 3x3, 5x5 or 7x7 kernel on consecutive rows and columns, with equal steps of 1 or 2.
+  // 3x3, 5x5 or 7x7 kernels on consecutive rows and columns, one for each depth, with equal steps of 1 or 2.
   bool is_square() const {
-    const int64_t n = int64_t(p.taps.size()), size = n == 9 ? 3 : n == 25 ? 5 : n == 49 ? 7 : 0;
-    if (!size || p.step[1] != p.step[2] || p.step[1] > 2) return false;
-    for (int64_t i = 0; i < n; i++) {
-      const int64_t *a = p.taps[size_t(i)].at, *first = p.taps[0].at;
-      if (a[0] != first[0] || a[1] != first[1] + i / size || a[2] != first[2] + i % size) return false;
+    const int64_t size = p.grid[2], n = size * size;
+    if ((size != 3 && size != 5 && size != 7) || p.grid[1] != size) return false;
+    if (p.step[1] != p.step[2] || p.step[1] > 2) return false;
+    for (int64_t i = 0; i < p.grid[0] * n; i++) {
+      const int64_t *a = p.taps[size_t(i)].at, *first = p.taps[0].at, *depth = p.taps[size_t(i / n * n)].at;
+      if (a[0] != depth[0] || a[1] != first[1] + i % n / size || a[2] != first[2] + i % size) return false;
     }
     return true;
   }
@@ -98,7 +101,8 @@ class DepthwisePlan final : public ConvPlan {
  public:
   explicit DepthwisePlan(const ConvProblem& problem) : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
-    for (TapProblem& p : tap_problems(problem)) stages_.emplace_back(std::move(p), kernel_.lanes, threads);
+    for (TapProblem& p : tap_problems(problem))
+      stages_.emplace_back(std::move(p), kernel_.lanes, threads, problem.ends_in_registers());
     gaps_ = leaves_gaps(problem, stages_.size());
     int64_t weights = 0, mine = 0;
     for (Stage<T>& s : stages_) {
@@ -177,24 +181,25 @@ class DepthwisePlan final : public ConvPlan {
     const int64_t parts = ceil_div(p.groups, s.planes), taps = int64_t(p.taps.size());
     const int64_t h0 = task % s.bands * s.band, group = (task /= s.bands) % parts * s.planes;
     const int64_t z = (task /= parts) % p.out[0], n = task / p.out[0];
-    const int64_t iz = z * p.step[0] + p.taps[0].at[0];
     DepthwisePlanes<T> d{};
-    d.size = taps == 9 ? 3 : taps == 25 ? 5 : 7, d.step = int(p.step[1]);
-    d.in_plane = p.channels * p.in_c, d.in_pitch = p.in_stride[1];
-    d.height = iz >= 0 && iz < p.in[0] ? p.in[1] : 0, d.width = p.in[2];
+    d.size = int(p.grid[2]), d.step = int(p.step[1]);
+    d.in_plane = p.channels * p.in_c, d.in_pitch = p.in_stride[1], d.width = p.in[2];
     d.first_row = d.step * h0 + p.taps[0].at[1], d.first_col = p.taps[0].at[2];
     d.w_plane = p.outputs * p.channels * taps, d.bias_plane = p.outputs;
     d.out_plane = p.outputs * p.out_c, d.out_pitch = p.out_stride[1];
     d.planes = std::min(s.planes, p.groups - group), d.rows = std::min(s.band, p.out[1] - h0), d.cols = p.out[2];
+    const int64_t sums = p.channels * p.grid[0];  // of each output, one for each channel and depth
     for (int64_t o = 0; o < p.outputs; o++)
-      for (int64_t c = 0; c < p.channels; c++) {
-        const int64_t k = group * p.outputs + o;
+      for (int64_t i = 0; i < sums; i++) {
+        const int64_t k = group * p.outputs + o, c = i / p.grid[0], depth = i % p.grid[0] * d.size * d.size;
+        const int64_t iz = z * p.step[0] + p.taps[size_t(depth)].at[0];
+        d.height = iz >= 0 && iz < p.in[0] ? p.in[1] : 0;
         d.in = run.in + n * p.in_n + (group * p.channels + c) * p.in_c + iz * p.in_stride[0];
-        d.w = run.weights + (k * p.channels + c) * taps;
+        d.w = run.weights + (k * p.channels + c) * taps + depth;
         d.bias = run.bias ? run.bias + k : nullptr;
         d.out = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
-        d.relu = problem_.relu_in_registers() && c + 1 == p.channels;
-        d.accumulate = c > 0;
+        d.relu = problem_.relu_in_registers() && i + 1 == sums;
+        d.accumulate = i > 0;
         if (run.epilogue.in_registers() && p.out_stride[2] == 1)
           kernel_.depthwise_planes(d);
         else
@@ -234,7 +239,9 @@ class DepthwisePlan final : public ConvPlan {
     T *packed = run.scratch, *tile = packed + s.packing.size;
     for (int64_t c = 0; c < p.channels; c++) {
       const T* plane = run.in + n * p.in_n + (group * p.channels + c) * p.in_c;
-      kernel_.pack_planes(s.packing.region(p, plane, 1, z, h0, w0, packed));
+      const PackRegion<T> region = s.packing.region(p, plane, 1, z, h0, w0, packed);
+      kernel_.pack_planes(region);
+      if (p.padding_mode != PaddingMode::zeros) mend_border(p, region, true);
       for (int64_t o = 0; o < p.outputs; o++) {
         const int64_t k = group * p.outputs + o;
         T* dst = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1] +
@@ -248,8 +255,9 @@ class DepthwisePlan final : public ConvPlan {
         d.bias = run.bias ? run.bias[k] : T(0);
         d.relu = problem_.relu_in_registers() && last;
         d.accumulate = c > 0;
-        if (!unit && c > 0) exchange(p, dst, tile, s.tile_w, rows, cols, false);
+        if (!unit && c > 0 && run.epilogue.in_registers()) exchange(p, dst, tile, s.tile_w, rows, cols, false);
         kernel_.depthwise_plane(d);
+        if (!run.epilogue.in_registers() && !last) continue;  // there is one output: its sums stay in the tile
         if (!run.epilogue.in_registers())
           run.epilogue.store_rows(tile, s.tile_w, rows, cols, dst, p.out_stride[1], p.out_stride[2]);
         else if (p.out_stride[2] == 2)
@@ -286,10 +294,14 @@ class DepthwisePlan final : public ConvPlan {
       for (int64_t t = 0; t < d.taps; t++) {
         const int64_t at[3] = {z * p.step[0] + p.taps[size_t(t)].at[0], h * p.step[1] + p.taps[size_t(t)].at[1],
                                first * p.step[2] + p.taps[size_t(t)].at[2]};
+        int64_t offset = n * p.in_n;
         bool inside = true;
-        for (int a = 0; a < 3; a++) inside = inside && at[a] >= 0 && at[a] < p.in[a];
-        src[t] = inside ? r.in + n * p.in_n + at[0] * p.in_stride[0] + at[1] * p.in_stride[1] + at[2] * p.in_stride[2]
-                        : nullptr;
+        for (int a = 0; a < 3; a++) {
+          const bool own = at[a] >= 0 && at[a] < p.in[a];
+          inside = inside && (own || p.padding_mode != PaddingMode::zeros);
+          offset += (own || !inside ? at[a] : mirrored(p.padding_mode, at[a], p.in[a])) * p.in_stride[a];
+        }
+        src[t] = inside ? r.in + offset : nullptr;
       }
       T* dst = r.out + p.out_base + n * p.out_n + z * p.out_stride[0] + h * p.out_stride[1] + first * p.out_stride[2];
       const bool finished = r.epilogue.in_registers();
@@ -322,7 +334,7 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
   }
   double cost = 0;
   for (TapProblem& problem : tap_problems(conv)) {
-    const Stage<T> s(std::move(problem), lanes, 1);
+    const Stage<T> s(std::move(problem), lanes, 1, conv.ends_in_registers());
     const TapProblem& p = s.p;
     const double planes = double(p.n * p.out[0]), rows = double(p.out[1]);
     if (s.form == Form::pixels) {
@@ -332,7 +344,7 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
     const double row = double(ceil_div(p.out[2], lanes) * p.channels * p.groups) * planes;
     if (s.form == Form::planes) {
       const double size = double(p.grid[2]), loads = p.step[2] == 1 ? 4.5 : 5.5 * size;
-      cost += row * rows * double(p.outputs) * (size * size + loads);
+      cost += row * rows * double(p.outputs * p.grid[0]) * (size * size + loads);
       continue;
     }
     cost += row * rows * double(p.outputs) * (1.5 * double(p.taps.size()) + 12);
@@ -375,6 +387,6 @@ extern const Algorithm depthwise_algorithm;
 const Algorithm depthwise_algorithm = {
     "depthwise",
     [](const ConvProblem& p) { return p.is_depthwise() ? std::string() : std::string("groups differ from channels"); },
-    depthwise_cost, make_depthwise_plan};
+    depthwise_cost, make_depthwise_plan, true};
 
 }  // namespace konv

@@ -6,6 +6,7 @@
 
 #include "conv/depthwise.h"
 #include "conv/packing.h"
+#include "conv/padding_mode.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 constexpr int64_t kBandPixels = 32768;  // that one sum in registers takes in at most
 constexpr int64_t kWantedTasks = 16;    // planes times parts
+constexpr int64_t kRunPixels = 32;      // of channels-last rows, at a time
+constexpr int64_t kRunChannels = 64;    // of a task
 
 template <class T>
 class DepthwiseWeightGradientPlan final : public ConvPlan {
@@ -33,7 +36,8 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
       return;
     }
     if (pixels_) {
-      workspace.per_thread = taps_ * L * int64_t(sizeof(T));
+      channels_ = threads == 1 ? p_.groups : std::min(p_.groups, kRunChannels);
+      workspace.per_thread = taps_ * channels_ * int64_t(sizeof(T));
       return;
     }
     band_w_ = std::min<int64_t>(p_.out[2], 512), band_h_ = std::min<int64_t>(p_.out[1], 16);
@@ -46,11 +50,11 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     T* dw = static_cast<T*>(tensors.w);
     if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);
     if (rows_) return run_rows(x, dy, dw, reinterpret_cast<T*>(ws.shared));
-    const int64_t tasks = pixels_ ? ceil_div(p_.groups, kernel_.lanes) : p_.groups * p_.outputs;
+    const int64_t tasks = pixels_ ? ceil_div(p_.groups, channels_) : p_.groups * p_.outputs;
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
       if (pixels_)
-        run_pixels(task * kernel_.lanes, x, dy, dw, scratch);
+        run_pixels(task * channels_, std::min(channels_, p_.groups - task * channels_), x, dy, dw, scratch);
       else
         run_plane(task, x, dy, dw, scratch);
     });
@@ -59,6 +63,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
  private:
   bool fits_rows() const {
     const int64_t cols = p_.grid[2];
+    if (p_.padding_mode != PaddingMode::zeros) return false;
     if (p_.in_stride[2] != 1 || p_.out_stride[2] != 1 || p_.grid[0] != 1 || (cols != 3 && cols != 5 && cols != 7) ||
         p_.step[1] != p_.step[2] || p_.step[1] > 2)
       return false;
@@ -124,7 +129,9 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
         for (int64_t h = 0; h < p_.out[1]; h += band_h_)
           for (int64_t w = 0; w < p_.out[2]; w += band_w_) {
             const int64_t rows = std::min(band_h_, p_.out[1] - h), cols = std::min(band_w_, p_.out[2] - w);
-            kernel_.pack_planes(packing_.region(p_, x + n * p_.in_n + channel * p_.in_c, 1, z, h, w, packed));
+            const PackRegion<T> region = packing_.region(p_, x + n * p_.in_n + channel * p_.in_c, 1, z, h, w, packed);
+            kernel_.pack_planes(region);
+            if (p_.padding_mode != PaddingMode::zeros) mend_border(p_, region, true);
             const T* g =
                 dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1] + w * p_.out_stride[2];
             int64_t ld = p_.out_stride[1];
@@ -143,28 +150,43 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
       dw[channel * p_.w_group + k % p_.outputs * p_.w_output + p_.taps[size_t(t)].weight] = sums[t];
   }
 
-  void run_pixels(int64_t c0, const T* x, const T* dy, T* dw, T* sums) const {
-    const int64_t channels = std::min<int64_t>(kernel_.lanes, p_.groups - c0), L = kernel_.lanes;
-    std::fill_n(sums, taps_ * L, T(0));
+  // Channels [c0, c0 + channels): runs of pixels that stay in the cache while all taps meet them.
+  void run_pixels(int64_t c0, int64_t channels, const T* x, const T* dy, T* dw, T* sums) const {
+    std::fill_n(sums, taps_ * channels, T(0));
     for (int64_t n = 0; n < p_.n; n++)
       for (int64_t z = 0; z < p_.out[0]; z++)
         for (int64_t h = 0; h < p_.out[1]; h++)
-          for (int64_t t = 0; t < taps_; t++) {
-            const int64_t* at = p_.taps[size_t(t)].at;
-            const int64_t iz = z * p_.step[0] + at[0], iy = h * p_.step[1] + at[1];
-            if (iz < 0 || iz >= p_.in[0] || iy < 0 || iy >= p_.in[1]) continue;
-            const int64_t low = at[2] >= 0 ? 0 : ceil_div(-at[2], p_.step[2]);
-            const int64_t high = std::min(p_.out[2], p_.in[2] <= at[2] ? 0 : (p_.in[2] - 1 - at[2]) / p_.step[2] + 1);
-            if (low >= high) continue;
-            kernel_.dot_columns(
-                x + n * p_.in_n + c0 + iz * p_.in_stride[0] + iy * p_.in_stride[1] +
-                    (low * p_.step[2] + at[2]) * p_.in_stride[2],
-                p_.step[2] * p_.in_stride[2],
-                dy + n * p_.out_n + c0 + z * p_.out_stride[0] + h * p_.out_stride[1] + low * p_.out_stride[2],
-                p_.out_stride[2], high - low, channels, sums + t * L);
-          }
+          for (int64_t w = 0; w < p_.out[2]; w += kRunPixels)
+            for (int64_t t = 0; t < taps_; t++)
+              add_run(x + n * p_.in_n + c0, dy + n * p_.out_n + c0 + z * p_.out_stride[0] + h * p_.out_stride[1], z, h,
+                      w, p_.taps[size_t(t)].at, channels, sums + t * channels);
     for (int64_t c = 0; c < channels; c++)
-      for (int64_t t = 0; t < taps_; t++) dw[(c0 + c) * p_.w_group + p_.taps[size_t(t)].weight] = sums[t * L + c];
+      for (int64_t t = 0; t < taps_; t++)
+        dw[(c0 + c) * p_.w_group + p_.taps[size_t(t)].weight] = sums[t * channels + c];
+  }
+
+  void add_run(const T* x, const T* dy, int64_t z, int64_t h, int64_t w, const int64_t at[3], int64_t channels,
+               T* sums) const {
+    const int64_t step = p_.step[2], end = std::min(p_.out[2], w + kRunPixels);
+    const int64_t first[3] = {z * p_.step[0] + at[0], h * p_.step[1] + at[1], at[2]};
+    const int64_t z_in = source(0, first[0]), y_in = source(1, first[1]);
+    if (z_in < 0 || y_in < 0) return;
+    const T* row = x + z_in * p_.in_stride[0] + y_in * p_.in_stride[1];
+    const int64_t low = std::clamp(at[2] >= 0 ? 0 : ceil_div(-at[2], step), w, end);
+    const int64_t high = std::clamp(p_.in[2] <= at[2] ? 0 : (p_.in[2] - 1 - at[2]) / step + 1, low, end);
+    const auto add = [&](int64_t column, int64_t from, int64_t pixels) {
+      kernel_.dot_columns(row + column * p_.in_stride[2], step * p_.in_stride[2], dy + from * p_.out_stride[2],
+                          p_.out_stride[2], pixels, channels, sums);
+    };
+    if (high > low) add(low * step + at[2], low, high - low);
+    if (p_.padding_mode == PaddingMode::zeros) return;
+    for (int64_t j = w; j < low; j++) add(source(2, j * step + at[2]), j, 1);
+    for (int64_t j = high; j < end; j++) add(source(2, j * step + at[2]), j, 1);
+  }
+  // The element that position i of an axis reads, or -1 for a zero beyond the border.
+  int64_t source(int axis, int64_t i) const {
+    if (i >= 0 && i < p_.in[axis]) return i;
+    return p_.padding_mode == PaddingMode::zeros ? -1 : mirrored(p_.padding_mode, i, p_.in[axis]);
   }
 
   ConvProblem problem_;
@@ -172,6 +194,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   TapProblem p_;
   InputPacking<T> packing_;
   bool pixels_, rows_ = false;
+  int64_t channels_ = 0;  // of a task, channels last
   int64_t taps_, band_h_ = 0, band_w_ = 0, bands_h_ = 0, parts_ = 1;
 };
 

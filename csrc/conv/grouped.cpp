@@ -16,6 +16,6 @@ std::string grouped_supports(const ConvProblem& p) {
 }  // namespace
 
 extern const Algorithm grouped_algorithm;
-const Algorithm grouped_algorithm = {"grouped", grouped_supports, grouped_pixels_cost, make_grouped_pixels_plan};
+const Algorithm grouped_algorithm = {"grouped", grouped_supports, grouped_pixels_cost, make_grouped_pixels_plan, true};
 
 }  // namespace konv

@@ -4,6 +4,8 @@
 // by rows or, where they are small, whole.
 #include "conv/grouped_pixels.h"
 
+#include <numeric>
+
 #include "conv/epilogue.h"
 #include "core/parallel.h"
 
@@ -29,6 +31,38 @@ std::vector<int64_t> element_offsets(const TapProblem& p, const ConvProblem& con
     place = int64_t(t) * lanes;
   }
   return offset;
+}
+
+const Tap& tap_row(const TapProblem& p, int64_t depth, int64_t row) {
+  return p.taps[size_t((depth * p.grid[1] + row) * p.grid[2])];
+}
+// Whether two rows of output can share the rows that both read.
+bool joins_rows(const TapProblem& p) {
+  if (p.grid[0] != 1) return false;
+  for (int64_t i = 0; i < p.grid[1]; i++)
+    if (tap_row(p, 0, i).at[1] != p.taps[0].at[1] + i) return false;
+  return true;
+}
+int64_t column_distance(const TapProblem& p) { return p.grid[2] > 1 ? p.taps[1].at[2] - p.taps[0].at[2] : 1; }
+
+// Taps that lie apart read every so many pixels: the columns of output fall into phases, each a convolution of its own
+// with taps side by side on some of the columns of input.
+struct ColumnPhase {
+  int64_t in, pixels, first, width;  // the first column of input, their distance, the first that is read, their number
+  int64_t out, out_step, cols;
+  int64_t step;
+};
+// With `border` columns before the image and `width` in all.
+std::vector<ColumnPhase> column_phases(const TapProblem& p, int64_t border, int64_t width) {
+  const int64_t apart = column_distance(p), shared = std::gcd(p.step[2], apart), count = apart / shared;
+  std::vector<ColumnPhase> phases;
+  for (int64_t out = 0; out < std::min(count, p.out[2]); out++) {
+    const int64_t at = out * p.step[2] + p.taps[0].at[2] + border, first = at >= 0 ? at / apart : -ceil_div(-at, apart);
+    const int64_t in = at - first * apart;
+    phases.push_back({in, apart, first, std::max<int64_t>(0, ceil_div(width - in, apart)), out, count,
+                      ceil_div(p.out[2] - out, count), p.step[2] / shared});
+  }
+  return phases;
 }
 
 template <class T>
@@ -80,18 +114,23 @@ class GroupedPixelsPlan final : public ConvPlan {
       weights += s.blocks.count * s.block_weights;
       rows = std::max(rows, s.p.out[1]), depth_ = std::max(depth_, s.p.out[0]);
       blocks_ = s.blocks.count;
-      packs_ = !s.blocks.identity || s.p.in_c != 1;
+      packs_ = !s.blocks.identity || s.p.in_c != 1 || s.p.padding_mode != PaddingMode::zeros;
+      if (!joins_rows(s.p)) at_once_ = 1;
+      slices_ = std::max(slices_, s.p.grid[0]);
       in_place_ = s.p.out_c == 1 && problem.ends_in_registers();
-      for (int64_t v : {s.p.grid[1], s.p.grid[2], s.p.taps[0].weight}) packed_key.push_back(v);
-      packed = std::max(packed, BlockRows<T>::scratch_size(s.p, s.blocks, 2));
+      for (int64_t v : {s.p.grid[0], s.p.grid[1], s.p.grid[2], s.p.taps[0].weight}) packed_key.push_back(v);
       const bool same_rows = !phases_.empty() && std::equal(s.p.phase, s.p.phase + 2, phases_.back()[0].p.phase);
       if (!same_rows) phases_.emplace_back();
       phases_.back().push_back(std::move(s));
     }
+    for (const Phase& phase : phases_)
+      for (const Stage<T>& s : phase)
+        packed = std::max(packed, round_up(BlockRows<T>::scratch_size(s.p, s.blocks, at_once_), 16));
     gaps_ = leaves_gaps(problem, size_t(stages));
     prepared_bytes = weights * int64_t(sizeof(T));
     reads_weights = problem.has_bias;
-    packed_ = packs_ ? round_up(packed, 16) : 0;
+    slice_size_ = packs_ ? packed : 0;
+    packed_ = slices_ * slice_size_;
     if (packs_ && rows * width_ <= kWholePlane) tile_rows_ = band_rows_ = round_up(rows, 2);
     workspace.per_thread = (packed_ + (in_place_ ? 0 : tile_rows_ * width_ * kernel_.lanes)) * int64_t(sizeof(T));
     bands_ = ceil_div(rows, band_rows_);
@@ -140,11 +179,17 @@ class GroupedPixelsPlan final : public ConvPlan {
     const int64_t apart = std::max<int64_t>(1, blocks_ - 1), end = apart * (part + 1) / block_parts_;
     const int64_t first = apart * part / block_parts_, last = end == apart ? blocks_ : end;
     const int64_t h1 = std::min(p.out[1], h0 + band_rows_);
-    BlockRows<T> rows(kernel_, p, blocks, 2, packs_ ? scratch : nullptr);
+    std::vector<BlockRows<T>> rows;
+    for (int64_t i = 0; i < p.grid[0]; i++)
+      rows.emplace_back(kernel_, p, blocks, at_once_, packs_ ? scratch + i * slice_size_ : nullptr);
+    const auto start = [&](int64_t b) {
+      for (int64_t i = 0; i < p.grid[0]; i++)
+        rows[size_t(i)].start(run.in, n, z * p.step[0] + tap_row(p, i, 0).at[0], b);
+    };
     T* tile = scratch + packed_;
     if (packs_) {  // packed rows of one block serve the whole band
       for (int64_t b = first; b < last; b++) {
-        rows.start(run.in, n, z, b);
+        start(b);
         for (int64_t h = h0; h < h1; h += tile_rows_)
           run_tile(phase, run, n, z, h, std::min(h1, h + tile_rows_), b, b + 1, rows, tile);
       }
@@ -153,7 +198,7 @@ class GroupedPixelsPlan final : public ConvPlan {
     const int64_t together = in_place_ ? last - first : 1;
     for (int64_t h = h0; h < h1; h += 2)
       for (int64_t b = first; b < last; b += together) {
-        rows.start(run.in, n, z, b);
+        start(b);
         run_tile(phase, run, n, z, h, std::min(h1, h + 2), b, b + together, rows, tile);
       }
   }
@@ -164,13 +209,14 @@ class GroupedPixelsPlan final : public ConvPlan {
 
   // Output rows [h, h1) of blocks [block, end), which may be several where all is in place.
   void run_tile(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t h1, int64_t block,
-                int64_t end, BlockRows<T>& rows, T* tile) const {
+                int64_t end, std::vector<BlockRows<T>>& rows, T* tile) const {
     const ChannelBlocks& blocks = phase[0].blocks;
     const TapProblem& p = phase[0].p;
     const int64_t L = blocks.lanes, k0 = blocks.first(block);
     if (!in_place_ && int64_t(phase.size()) < std::min(pixel_step_, width_))
       std::fill_n(tile, tile_rows_ * width_ * L, T(0));
-    for (int64_t i = h; i < h1; i += 2) run_rows(phase, run, n, z, i, block, end, rows, tile + (i - h) * width_ * L);
+    for (int64_t i = h; i < h1; i += at_once_)
+      run_rows(phase, run, n, z, i, block, end, rows, tile + (i - h) * width_ * L);
     if (in_place_) return;
     const int64_t again = block * L - k0;  // lanes that the block before has written
     const int64_t pixel = p.out_stride[2] / pixel_step_;
@@ -182,38 +228,48 @@ class GroupedPixelsPlan final : public ConvPlan {
                          p.out_c);
   }
 
-  // Output rows h and h + 1 of these blocks.
+  // Output row h, or rows h and h + 1, of these blocks.
   void run_rows(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, int64_t end,
-                BlockRows<T>& rows, T* tile) const {
+                std::vector<BlockRows<T>>& rows, T* tile) const {
     const ChannelBlocks& blocks = phase[0].blocks;
     const int64_t L = blocks.lanes, k0 = blocks.first(block);
     const TapProblem& q = phase[0].p;
-    const T* row[kMaxTapRows + kMaxRowStep];
+    const T *found[kMaxTapRows + kMaxRowStep], *row[kMaxTapRows + kMaxRowStep];
     GroupedPixels<T> d{};
     d.row = row;
-    d.width = q.in[2], d.pixel = rows.pixel();
     d.channels = blocks.first(end - 1) + L - k0;
-    d.depth = q.channels, d.tap_rows = q.grid[1], d.row_step = q.step[1], d.rows = std::min<int64_t>(2, q.out[1] - h);
+    d.depth = q.channels, d.tap_rows = q.grid[0] * q.grid[1], d.row_step = q.step[1];
+    d.rows = std::min(at_once_, q.out[1] - h);
     d.lane = blocks.lane(block), d.wide = blocks.width > L;
     d.bias = run.bias ? run.bias + k0 : nullptr;
     d.relu = problem_.relu_in_registers();
-    rows.find(h, d.tap_rows + (d.rows - 1) * d.row_step, row);
-    for (const Stage<T>& s : phase) {
-      d.taps = int(s.p.grid[2]), d.step = int(s.p.step[2]), d.first = s.p.taps[0].at[2];
-      d.w = run.weights + s.weight_base + block * s.block_weights, d.block_weights = s.block_weights;
-      d.cols = s.p.out[2];
-      d.out = in_place_ ? output(run, s.p, n, z, h, k0) : tile + s.p.phase[2] * L;
-      d.out_pixel = in_place_ ? s.p.out_stride[2] : pixel_step_ * L;
-      d.out_row = in_place_ ? s.p.out_stride[1] : width_ * L;
-      kernel_.grouped_pixels(d);
+    const int64_t count = d.tap_rows + (d.rows - 1) * d.row_step;
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t depth = at_once_ == 1 ? i / q.grid[1] : 0, tap = at_once_ == 1 ? i % q.grid[1] : 0;
+      found[i] = rows[size_t(depth)].find(h * q.step[1] + tap_row(q, depth, tap).at[1] + (at_once_ == 1 ? 0 : i));
     }
+    for (const Stage<T>& s : phase)
+      for (const ColumnPhase& c : column_phases(s.p, rows[0].first_column(), rows[0].width())) {
+        d.taps = int(s.p.grid[2]), d.step = int(c.step), d.first = c.first, d.width = c.width;
+        d.pixel = c.pixels * rows[0].pixel();
+        for (int64_t i = 0; i < count; i++) row[i] = found[i] ? found[i] + c.in * rows[0].pixel() : nullptr;
+        d.w = run.weights + s.weight_base + block * s.block_weights, d.block_weights = s.block_weights;
+        d.cols = c.cols;
+        d.out = in_place_ ? output(run, s.p, n, z, h, k0) : tile + s.p.phase[2] * L;
+        d.out_pixel = in_place_ ? s.p.out_stride[2] : pixel_step_ * L;
+        d.out += c.out * d.out_pixel, d.out_pixel *= c.out_step;
+        d.out_row = in_place_ ? s.p.out_stride[1] : width_ * L;
+        kernel_.grouped_pixels(d);
+      }
   }
 
   ConvProblem problem_;
   const Kernels<T>& kernel_;
   std::vector<Phase> phases_;
   bool gaps_, packs_ = false, in_place_ = true;
+  int64_t at_once_ = 2;                            // output rows that share the rows they read
   int64_t tile_rows_ = 2, band_rows_ = kBandRows;  // output rows that are stored together, and of a task
+  int64_t slices_ = 1, slice_size_ = 0;            // depths of the kernel, whose packed rows lie apart
   int64_t width_, pixel_step_, packed_ = 0, depth_ = 1, bands_, blocks_ = 1, block_parts_;
 };
 
@@ -222,14 +278,17 @@ bool fits(TapProblem p, int lanes, bool weight) {
   if ((p.in_c == 1) != (p.out_c == 1)) return false;  // planes, unless both are channels last
   if (p.in_c != 1 && (p.in_stride[2] != 1 || (weight && p.out_stride[2] != 1))) return false;
   sort_taps(p);
-  const int64_t cols = p.grid[2];
-  if (p.grid[0] != 1 || p.grid[1] > kMaxTapRows || p.step[1] > kMaxRowStep) return false;
+  const int64_t cols = p.grid[2], apart = column_distance(p), step = p.step[2] / std::gcd(p.step[2], apart);
+  if (p.grid[0] * p.grid[1] > kMaxTapRows || p.step[1] > kMaxRowStep) return false;
   const bool odd = cols == 3 || cols == 5 || cols == 7;
-  if (weight || p.step[2] != 1 ? !odd || p.step[2] > 2 : cols > 7 || cols == 6) return false;
-  for (size_t i = 0; i < p.taps.size(); i++)
-    for (int a = 0; a < 3; a++)
-      if (p.taps[i].at[a] != p.taps[0].at[a] + (a == 1 ? int64_t(i) / cols : a == 2 ? int64_t(i) % cols : 0))
-        return false;
+  if (weight || step != 1 ? !odd || step > 2 : cols > 7 || cols == 6) return false;
+  if (weight && (!joins_rows(p) || apart != 1 || p.padding_mode != PaddingMode::zeros)) return false;
+  for (size_t i = 0; i < p.taps.size(); i++) {
+    const Tap& row = tap_row(p, int64_t(i) / (p.grid[1] * cols), int64_t(i) / cols % p.grid[1]);
+    const int64_t at[3] = {row.at[0], p.taps[i / size_t(cols) % size_t(p.grid[1]) * size_t(cols)].at[1],
+                           p.taps[0].at[2] + int64_t(i) % cols * apart};
+    if (!std::equal(at, at + 3, p.taps[i].at)) return false;
+  }
   const ChannelBlocks blocks(p, lanes);
   return blocks.identity ? !weight || p.in_c == 1 : blocks.span <= lanes && cols <= 3;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "conv/packing.h"
+#include "conv/padding_mode.h"
 #include "conv/tap_conv.h"
 #include "core/algorithm.h"
 #include "core/isa.h"
@@ -36,59 +37,105 @@ constexpr int64_t kMaxTapRows = 32, kMaxRowStep = 4;
 // Pixels of planes that are transposed whole, not row by row: squares of lanes are mostly full then.
 constexpr int64_t kWholePlane = 400;
 
-// The input rows that one block of lanes reads: where they lie, or packed into scratch as pixels of the block's
-// channels. Packed rows are kept while they follow one another.
+// The border that repeats the image, in rows or columns on either side; none where zeros lie there.
+struct RepeatedBorder {
+  int64_t low = 0, high = 0;
+  RepeatedBorder() = default;
+  RepeatedBorder(const TapProblem& p, int axis) {
+    if (p.padding_mode == PaddingMode::zeros) return;
+    for (const Tap& t : p.taps) {
+      low = std::max(low, -t.at[axis]);
+      high = std::max(high, (p.out[axis] - 1) * p.step[axis] + t.at[axis] - (p.in[axis] - 1));
+    }
+  }
+  int64_t size() const { return low + high; }
+};
+
+// The input rows that one block of lanes reads for one depth of the kernel: where they lie, or packed into scratch as
+// pixels of the block's channels. Packed rows, with their border, are kept while they follow one another.
 template <class T>
 class BlockRows {
  public:
-  // The most rows that are in use at a time.
-  static int64_t ring(const TapProblem& p, int64_t rows) { return p.grid[1] + (rows - 1) * p.step[1]; }
   static int64_t pitch(const ChannelBlocks& b) { return round_up(b.width, b.lanes); }
   static bool takes_planes(const TapProblem& p) {
-    return p.in_c != 1 && p.in_stride[1] == p.in[2] && p.in[1] * p.in[2] <= kWholePlane;
+    return p.in_c != 1 && p.padding_mode == PaddingMode::zeros && p.in_stride[1] == p.in[2] &&
+           p.in[1] * p.in[2] <= kWholePlane;
   }
-  static int64_t kept(const TapProblem& p, int64_t rows) { return takes_planes(p) ? p.in[1] : ring(p, rows); }
+  // Rows from the first to the last that `rows` rows of output read.
+  static int64_t extent(const TapProblem& p, int64_t rows) {
+    return p.taps.back().at[1] - p.taps[0].at[1] + 1 + (rows - 1) * p.step[1];
+  }
+  static int64_t kept(const TapProblem& p, int64_t rows) { return takes_planes(p) ? p.in[1] : extent(p, rows); }
   static int64_t scratch_size(const TapProblem& p, const ChannelBlocks& b, int64_t rows) {
-    return kept(p, rows) * p.in[2] * pitch(b) + pitch(b);  // the last channels' vectors reach further
+    // The last channels' vectors reach further.
+    return kept(p, rows) * (p.in[2] + RepeatedBorder(p, 2).size()) * pitch(b) + pitch(b);
   }
 
   BlockRows(const Kernels<T>& kernel, const TapProblem& p, const ChannelBlocks& blocks, int64_t rows, T* scratch)
-      : kernel_(kernel), p_(p), blocks_(blocks), kept_(kept(p, rows)), scratch_(scratch) {}
+      : kernel_(kernel),
+        p_(p),
+        blocks_(blocks),
+        columns_(p, 2),
+        above_(RepeatedBorder(p, 1).low),
+        kept_(kept(p, rows)),
+        scratch_(scratch) {}
 
-  void start(const T* in, int64_t n, int64_t z, int64_t block) {
-    const int64_t iz = z * p_.step[0] + p_.taps[0].at[0];
+  // Of depth `at` of image n.
+  void start(const T* in, int64_t n, int64_t at, int64_t block) {
+    const bool inside = at >= 0 && at < p_.in[0], repeats = p_.padding_mode != PaddingMode::zeros;
+    const int64_t z = inside || !repeats ? at : mirrored(p_.padding_mode, at, p_.in[0]);
     channels_ = blocks_.channels(block, p_.channels);
-    slice_ = iz < 0 || iz >= p_.in[0]
-                 ? nullptr
-                 : in + n * p_.in_n + iz * p_.in_stride[0] + blocks_.channel[size_t(block)] * p_.in_c;
-    packed_ = -1;
+    slice_ = !inside && !repeats ? nullptr
+                                 : in + n * p_.in_n + z * p_.in_stride[0] + blocks_.channel[size_t(block)] * p_.in_c;
+    next_ = -1;
   }
-  // Rows that output row h reads, and `count` in all; null outside the image.
-  void find(int64_t h, int64_t count, const T** row) {
-    for (int64_t i = 0, y = h * p_.step[1] + p_.taps[0].at[1]; i < count; i++, y++)
-      row[i] = !slice_ || y < 0 || y >= p_.in[1] ? nullptr : scratch_ ? packed(y) : slice_ + y * p_.in_stride[1];
+  // Row y of the image; null where only zeros lie. Rows are asked for tap by tap, the first tap's in rising order.
+  const T* find(int64_t y) {
+    const bool inside = y >= 0 && y < p_.in[1];
+    if (next_ < 0) next_ = takes_planes(p_) ? 0 : std::max<int64_t>(0, above_ + y);
+    if (!slice_ || (!inside && p_.padding_mode == PaddingMode::zeros)) return nullptr;
+    return scratch_ ? packed(y) : slice_ + y * p_.in_stride[1];
   }
   int64_t pixel() const { return scratch_ ? pitch(blocks_) : p_.in_stride[2]; }
+  int64_t first_column() const { return columns_.low; }
+  int64_t width() const { return p_.in[2] + columns_.size(); }
 
  private:
+  T* place(int64_t y) const {
+    const int64_t row = y + above_;
+    return scratch_ + (row < kept_ ? row : row % kept_) * width() * pitch(blocks_);
+  }
+  // Later taps' rows come before the first tap's that lie between, which are packed with them.
   const T* packed(int64_t y) {
-    T* dst = scratch_ + (y < kept_ ? y : y % kept_) * p_.in[2] * pitch(blocks_);
-    if (y <= packed_) return dst;
-    packed_ = takes_planes(p_) ? p_.in[1] : y;
-    const T* src = slice_ + y * p_.in_stride[1];
-    if (packed_ > y)
+    if (next_ == 0 && takes_planes(p_)) {
       kernel_.transpose(slice_, p_.in_c, channels_, p_.in[1] * p_.in[2], scratch_, pitch(blocks_));
-    else if (p_.in_c == 1)
-      kernel_.copy_rows(src, p_.in_stride[2], p_.in[2], channels_, dst, pitch(blocks_));
+      next_ = above_ + p_.in[1];
+    }
+    for (; next_ <= above_ + y; next_++) pack_row(next_ - above_);
+    return place(y);
+  }
+  void pack_row(int64_t y) {
+    const bool inside = y >= 0 && y < p_.in[1];
+    const T* src = slice_ + (inside ? y : mirrored(p_.padding_mode, y, p_.in[1])) * p_.in_stride[1];
+    const int64_t P = pitch(blocks_);
+    T *row = place(y), *dst = row + columns_.low * P;
+    if (p_.in_c == 1)
+      kernel_.copy_rows(src, p_.in_stride[2], p_.in[2], channels_, dst, P);
     else
-      kernel_.transpose(src, p_.in_c, channels_, p_.in[2], dst, pitch(blocks_));
-    return dst;
+      kernel_.transpose(src, p_.in_c, channels_, p_.in[2], dst, P);
+    const auto repeat = [&](int64_t x) {
+      kernel_.copy_rows(dst + mirrored(p_.padding_mode, x, p_.in[2]) * P, 0, 1, channels_, dst + x * P, 0);
+    };
+    for (int64_t x = -columns_.low; x < 0; x++) repeat(x);
+    for (int64_t x = p_.in[2]; x < p_.in[2] + columns_.high; x++) repeat(x);
   }
 
   const Kernels<T>& kernel_;
   const TapProblem& p_;
   const ChannelBlocks& blocks_;
-  int64_t kept_, channels_ = 0, packed_ = -1;
+  const RepeatedBorder columns_;
+  const int64_t above_, kept_;
+  int64_t channels_ = 0, next_ = -1;  // the row after the last packed one, counted from the border's first
   T* scratch_;
   const T* slice_ = nullptr;
 };

@@ -88,8 +88,9 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     d.lane = blocks_.lane(block), d.wide = blocks_.width > blocks_.lanes;
     d.dy = dy + n * p_.out_n + blocks_.first(block) * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1];
     d.sums = sums;
-    if (first || h == 0 || !packs_) rows.start(x, n, z, block);
-    rows.find(h, BlockRows<T>::ring(p_, d.rows), row);
+    if (first || h == 0 || !packs_) rows.start(x, n, z * p_.step[0] + p_.taps[0].at[0], block);
+    for (int64_t i = 0; i < BlockRows<T>::extent(p_, d.rows); i++)
+      row[i] = rows.find(h * p_.step[1] + p_.taps[0].at[1] + i);
     if (packs_) pack_dy(d, scratch + packed_x_);
     kernel_.grouped_pixel_sums(d);
   }

@@ -138,6 +138,24 @@ PROBLEMS = {
     "volume, same_lower": Problem(THREE, (2, 2, 2), padding="same_lower"),
 }
 for _dims, _size in ((1, ONE), (2, TWO), (3, THREE)):
+    for _groups in (8, 32):  # as many channels as lanes, in groups of some and of one
+        for _stride, _dilation in ((1, 1), (1, 2), (2, 1), (2, 2)):
+            PROBLEMS[f"{_dims}-D, 32 channels in {_groups} groups, {_stride}, {_dilation}"] = Problem(
+                _size,
+                (3,) * _dims,
+                c=32,
+                k=32,
+                groups=_groups,
+                stride=_stride,
+                dilation=_dilation,
+                padding=((1, 2),) * _dims,
+            )
+        PROBLEMS[f"{_dims}-D, 32 channels in {_groups} groups, reflect"] = Problem(
+            _size, (3,) * _dims, c=32, k=32, groups=_groups, padding=1, mode="reflect"
+        )
+    PROBLEMS[f"transposed {_dims}-D, depthwise by two, finished"] = Problem(
+        _size, (3,) * _dims, c=12, k=6, groups=6, stride=2, transposed=True
+    )
     PROBLEMS[f"transposed {_dims}-D"] = Problem(_size, (3,) * _dims, transposed=True)
     PROBLEMS[f"transposed {_dims}-D, strided"] = Problem(
         _size, (3,) * _dims, stride=2, padding=1, output_padding=1, transposed=True
