@@ -33,6 +33,12 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "algorithm": ("nothing", None, 1),
     "threads": (0, -1, 1.5, "2", BEYOND),
     "max_workspace": (-1, 1.5, "2", BEYOND),
+    "input_scale": ("1", None),
+    "weight_scale": ("1", None),
+    "output_scale": ("1", None),
+    "input_zero_point": (1000, -1000, 1.5, "1", None),
+    "weight_zero_point": (1000, -1000, 1.5, "1", None),
+    "output_zero_point": (1000, -1000, 1.5, "1", None),
     "accumulate": ("yes", None),
     "per_sample": ("yes", None),
 }
@@ -50,7 +56,7 @@ def _array(d: Draw, operation: Operation, name: str, a: np.ndarray) -> Any:
     if a.itemsize > 1:
         wrong += [a.astype(a.dtype.newbyteorder()), _unaligned(a)] if a.dtype.name != "bfloat16" else [_unaligned(a)]
     if name not in operation.free and name != "input":
-        axis = 1 if name == "weight" else a.ndim - 1
+        axis = a.ndim - 1 if name != "weight" else int("transpose" not in operation.name)
         wrong.append(np.concatenate([a, a.take([0], axis)], axis))
     if name == "indices":
         for place in (-1, 2**40, 2**63 - 1, -(2**63)):

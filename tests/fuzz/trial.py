@@ -34,7 +34,7 @@ class Trial:
     arguments: dict[str, Any]
     results: tuple[Expected, ...]
     result_dtype: str = ""
-    start: Array | None = None  # what `out` holds at first, where results are added to it
+    start: Array | None = None  # what `out` holds at first, where a result is added to it once it is rounded
     may_spread: bool = False  # whether an algorithm may run whose error is a multiple of all magnitudes around
     smooth: bool = False  # whether an activation of which the processor has only approximations comes last
 
@@ -82,6 +82,8 @@ def allowed(expected: Expected, trial: Trial) -> Array:
     if result.itemsize == 2 and result.kind not in "iu":  # the result is rounded once, subnormal ones to zero perhaps
         bits, tiny = (10, 2.0**-14) if trial.dtype == "float16" else (7, float(np.finfo(np.float32).tiny))
         bound = bound + 2.0**-bits * np.abs(expected.value) + tiny
+        if trial.start is not None:
+            bound = bound + 2.0**-bits * np.abs(expected.value - trial.start.astype(np.float64))
     return bound
 
 
