@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
@@ -66,6 +67,18 @@ def test_every_public_name_has_a_page() -> None:
             assert pages[path].count(f"   {name}\n") == 1  # in its table
             assert f"   {path}.{name}\n" in pages[path]  # in its navigation
             assert (getattr(module, name).__doc__ or "").strip(), f"{path}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("module", [konv, konv.grad], ids=lambda m: m.__name__)
+def test_functions_say_what_they_take_and_show_it(module: ModuleType) -> None:
+    for name in generator().public_names(module):
+        function = getattr(module, name)
+        if not inspect.isroutine(function):
+            continue
+        text = inspect.getdoc(function)
+        wanted = {"Examples"} | ({"Parameters", "Raises"} if inspect.signature(function).parameters else set())
+        missing = {section for section in wanted if f"\n{section}\n{'-' * len(section)}\n" not in text}
+        assert not missing, f"{module.__name__}.{name}"
 
 
 @pytest.mark.parametrize("path", generator().MODULES)
