@@ -9,8 +9,9 @@ set(KONV_ISA_OBJECTS "")
 function(konv_add_isa level)
   add_library(konv_isa_${level} OBJECT csrc/isa/${level}.cpp)
   target_include_directories(konv_isa_${level} PRIVATE csrc)
-  target_compile_options(konv_isa_${level} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
-                                                   -fno-exceptions -fno-rtti -fno-lto -Wno-psabi ${ARGN})
+  target_compile_options(konv_isa_${level} PRIVATE ${KONV_KERNEL_OPTIMIZATION} -ffp-contract=fast -fno-math-errno
+                                                   -fno-trapping-math -fno-exceptions -fno-rtti -fno-lto -Wno-psabi
+                                                   ${ARGN})
   target_link_libraries(konv_isa INTERFACE $<TARGET_OBJECTS:konv_isa_${level}>)
   set(KONV_ISA_OBJECTS ${KONV_ISA_OBJECTS} ${level}=$<TARGET_OBJECTS:konv_isa_${level}> PARENT_SCOPE)
 endfunction()

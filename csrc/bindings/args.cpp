@@ -426,6 +426,13 @@ bool share_memory(PyArrayObject* out, PyObject* input) {
   return PyObject_IsTrue(result.get()) == 1;
 }
 
+void check_out_memory(const Array& out, std::initializer_list<PyObject*> inputs) {
+  if (!PyArray_ISWRITEABLE(out.object)) value_error("out: expected a writable array");
+  if (overlaps_itself(out.object)) value_error("out: its elements overlap one another in memory");
+  for (PyObject* input : inputs)
+    if (share_memory(out.object, input)) value_error("out: expected memory that no input shares");
+}
+
 Ref out_arg(PyObject* object, DType dtype, const int64_t shape[5], const Layout& layout, bool batched,
             std::initializer_list<PyObject*> inputs) {
   const Array out = array_arg(object, "out", set_of({dtype}));
@@ -435,10 +442,7 @@ Ref out_arg(PyObject* object, DType dtype, const int64_t shape[5], const Layout&
   if (!same)
     value_error("out: expected shape %s, got %s", view_text(shape, layout, batched).c_str(),
                 shape_text(out.ndim, out.shape).c_str());
-  if (!PyArray_ISWRITEABLE(out.object)) value_error("out: expected a writable array");
-  if (overlaps_itself(out.object)) value_error("out: its elements overlap one another in memory");
-  for (PyObject* input : inputs)
-    if (share_memory(out.object, input)) value_error("out: expected memory that no input shares");
+  check_out_memory(out, inputs);
   Py_INCREF(object);
   return Ref(object);
 }

@@ -133,7 +133,9 @@ Ref new_array(DType dtype, const int64_t shape[5], const Layout& layout, bool ba
 bool is_channels_last_memory(const View& view);
 // Whether some element of the two lies in the same memory; false where `input` is no array.
 bool share_memory(PyArrayObject* out, PyObject* input);
-// Checks the caller's `out`: type, shape, writable, no overlap with itself or with the inputs.
+// Checks that `out` may be written: no overlap with itself or with the inputs.
+void check_out_memory(const Array& out, std::initializer_list<PyObject*> inputs);
+// Checks the caller's `out`: type, shape, and its memory.
 Ref out_arg(PyObject* object, DType dtype, const int64_t shape[5], const Layout& layout, bool batched,
             std::initializer_list<PyObject*> inputs);
 

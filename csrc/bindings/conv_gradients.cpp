@@ -126,7 +126,7 @@ PyObject* conv_bias(PyObject* const* a) {
     const Array given = array_arg(a[2], "out", set_of({dy.dtype}));
     if (given.ndim != 1 || given.shape[0] != size)
       value_error("out: expected shape (%lld,), got %s", (long long)size, shape_text(given.ndim, given.shape).c_str());
-    if (!PyArray_ISWRITEABLE(given.object)) value_error("out: expected a writable array");
+    check_out_memory(given, {a[0]});
   }
   Ref sums(PyArray_SimpleNew(1, &size, type_number(dy.dtype)));
   if (!sums.get()) throw PythonError();

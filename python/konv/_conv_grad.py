@@ -316,7 +316,7 @@ def conv_bias(
     Parameters
     ----------
     grad_output : ndarray
-        Channels-first, (N, K, *spatial), unless `layout` says otherwise.
+        Channels-first, ``(N, K, *spatial)``, unless `layout` says otherwise.
     layout : str, optional
         "NCHW", "NHWC", and the same for one and three spatial dimensions. Needed for unbatched arrays, whose rank
         does not tell their number of spatial dimensions.

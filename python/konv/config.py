@@ -142,6 +142,16 @@ def set_num_threads(n: int) -> None:
     n : int
         At least 1. At import it is KONV_NUM_THREADS, else OMP_NUM_THREADS, else the number of cores that the process
         may use (CPU affinity and the container's quota are honoured).
+
+    Raises
+    ------
+    TypeError, ValueError
+        `n` is no integer from 1 to 1024.
+
+    Examples
+    --------
+    >>> import konv
+    >>> konv.set_num_threads(konv.get_num_threads())
     """
     settings = _core.process_config()
     settings.threads = _check_int("n", n, 1, 1024)
@@ -149,7 +159,19 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call may use."""
+    """Return how many threads a call may use.
+
+    Returns
+    -------
+    int
+        As `set_num_threads` left it.
+
+    Examples
+    --------
+    >>> import konv
+    >>> konv.get_num_threads() >= 1
+    True
+    """
     return _core.config().threads
 
 

@@ -77,6 +77,15 @@ def test_conv_bias() -> None:
     np.testing.assert_array_equal(out, konv.grad.conv_bias(gy))
 
 
+def test_conv_bias_refuses_overlap() -> None:
+    gy = SHAPES[0].data().gy
+    kept = gy.copy()
+    for out in (gy[0, :, 0, 0], np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), gy.shape[1:2], (0,))):
+        with pytest.raises(ValueError, match=r"out.*(overlap|share)"):
+            konv.grad.conv_bias(gy, out=out)
+    np.testing.assert_array_equal(gy, kept)
+
+
 def overlapping() -> dict[str, Any]:
     """Memory shared in each way: wholly, by one row, by one element in between."""
     memory = np.zeros(4000, np.float32)
