@@ -329,8 +329,8 @@ double depthwise_cost(const ConvProblem& conv, int lanes) {
   if (conv.direction == Direction::weight_gradient) {
     const double in = double(conv.n * conv.c) * double(conv.in[0] * conv.in[1] * conv.in[2]);
     const double out = double(conv.n * conv.k) * double(conv.out_pixels());
-    const bool rows = conv.xs[4] == 1 && conv.ys[4] == 1;
-    return 1.5 * conv.flops() / 2 / lanes + (rows ? 3 * in / lanes : 2 * (in + out));
+    const bool rows = conv.xs[4] == 1 && conv.ys[4] == 1, pixels = conv.xs[1] == 1 && conv.ys[1] == 1;
+    return 1.5 * conv.flops() / 2 / lanes + (rows || pixels ? 3 * in / lanes : 2 * (in + out));
   }
   double cost = 0;
   for (TapProblem& problem : tap_problems(conv)) {

@@ -142,7 +142,10 @@ std::string winograd_supports(const ConvProblem& p) {
   ConvProblem q = p;  // the weight gradient has the forward direction's taps
   if (q.direction == Direction::weight_gradient) q.direction = Direction::forward;
   int64_t taps = 0;
-  for (const TapProblem& phase : tap_problems(q)) taps += int64_t(phase.taps.size());
+  for (const TapProblem& phase : tap_problems(q)) {
+    if (phase.taps.empty()) return "no element of the kernel meets some of the results";
+    taps += int64_t(phase.taps.size());
+  }
   if (taps != p.taps()) return "part of the kernel sees nothing but padding";
   return "";
 }
