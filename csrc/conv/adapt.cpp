@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kImageBytes = 4 << 20;  // of images in float32 at a time, if more than one
 
 bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
-bool folds(const ConvProblem& p) {
+bool repeats(const ConvProblem& p) {
   return p.direction == Direction::input_gradient && p.padding_mode != PaddingMode::zeros;
 }
 
@@ -52,36 +52,47 @@ ConvProblem widened(const ConvProblem& p) {
   return q;
 }
 
-// Of one image: the gradient of the input as it was padded.
-ConvProblem unfolded(const ConvProblem& p) {
+// The gradient of the input alone, as if zeros lay around it.
+ConvProblem bare(const ConvProblem& p) {
   ConvProblem q = p;
-  q.n = 1, q.padding_mode = PaddingMode::zeros, q.has_residual = 0;
+  q.padding_mode = PaddingMode::zeros;
+  return q;
+}
+
+// A part of the border: `size` elements from `first` on, counted from the image's first element.
+struct Slab {
+  int64_t first[3], size[3];
+};
+// The border, as far as windows reach, without overlaps: in front of the image and behind it along each axis.
+std::vector<Slab> border_slabs(const ConvProblem& p) {
+  std::vector<Slab> slabs;
+  Slab rest{};  // what the slabs before have left
   for (int i = 0; i < 3; i++) {
-    const int64_t reached = (p.out[i] - 1) * p.stride[i] + (p.kernel[i] - 1) * p.dilation[i] + 1;
-    q.in[i] = std::max(p.in[i] + p.pad[i], reached), q.pad[i] = 0;
+    const int64_t end = (p.out[i] - 1) * p.stride[i] + (p.kernel[i] - 1) * p.dilation[i] + 1 - p.pad[i];
+    rest.first[i] = -p.pad[i], rest.size[i] = std::max(end, p.in[i]) + p.pad[i];
   }
+  for (int i = 0; i < 3; i++) {
+    const int64_t behind = rest.first[i] + rest.size[i] - p.in[i];
+    Slab slab = rest;
+    slab.first[i] = -p.pad[i], slab.size[i] = p.pad[i];
+    if (p.pad[i] > 0) slabs.push_back(slab);
+    slab.first[i] = p.in[i], slab.size[i] = behind;
+    if (behind > 0) slabs.push_back(slab);
+    rest.first[i] = 0, rest.size[i] = p.in[i];
+  }
+  return slabs;
+}
+
+// The gradient of a slab: the positions count from its first element.
+ConvProblem slab_problem(const ConvProblem& p, const Slab& slab) {
+  ConvProblem q = bare(p);
+  q.has_residual = 0;
+  for (int i = 0; i < 3; i++) q.in[i] = slab.size[i], q.pad[i] = p.pad[i] + slab.first[i];
   contiguous_strides(Shapes(q).x, p.xs[1] == 1 && p.c > 1, q.xs);
   return q;
 }
 
-class AdaptedPlan : public ConvPlan {
- protected:
-  // `shared`: bytes beside the inner plan's.
-  AdaptedPlan(const ConvProblem& inner_problem, int64_t shared)
-      : inner_(find_plan(inner_problem)), shared_(round_up(shared, 64)) {
-    algorithm = inner_->algorithm;
-    threads = inner_->threads;
-    workspace = {shared_ + inner_->workspace.shared, inner_->workspace.per_thread};
-  }
-  void run_inner(const ConvTensors& t, const char* packed, const Workspace& ws) const noexcept {
-    inner_->run(t, packed, Workspace{ws.shared + shared_, ws.threads, ws.per_thread});
-  }
-
-  const std::shared_ptr<const ConvPlan> inner_;
-  const int64_t shared_;
-};
-
-class HalfPlan final : public AdaptedPlan {
+class HalfPlan final : public ConvPlan {
  public:
   explicit HalfPlan(const ConvProblem& p) : HalfPlan(p, widened(p)) {}
 
@@ -120,16 +131,15 @@ class HalfPlan final : public AdaptedPlan {
   }
 
  private:
-  HalfPlan(const ConvProblem& p, const ConvProblem& q)
-      : AdaptedPlan(q, 4 * (line(elements(Shapes(q).x)) + line(elements(Shapes(q).y)) +
-                            (p.direction == Direction::weight_gradient ? 2 * line(elements(Shapes(q).w)) : 0))),
-        p_(p),
-        q_(q) {
+  HalfPlan(const ConvProblem& p, const ConvProblem& q) : inner_(find_plan(q)), p_(p), q_(q) {
     const Shapes s(q);
     const int64_t bias[5] = {1, p.outputs(), 1, 1, 1}, unit[5] = {1, 1, 1, 1, 1};
     x_size_ = line(elements(s.x)), y_size_ = line(elements(s.y)), w_size_ = line(elements(s.w));
     x_copy_ = HalfCopy(p.dtype, p.isa, s.x, p.xs, q.xs), y_copy_ = HalfCopy(p.dtype, p.isa, s.y, p.ys, q.ys);
     w_copy_ = HalfCopy(p.dtype, p.isa, s.w, p.ws, q.ws), bias_copy_ = HalfCopy(p.dtype, p.isa, bias, unit, unit);
+    algorithm = inner_->algorithm, threads = inner_->threads;
+    shared_ = 4 * (x_size_ + y_size_ + (p.direction == Direction::weight_gradient ? 2 * w_size_ : 0));
+    workspace = {shared_ + inner_->workspace.shared, inner_->workspace.per_thread};
     prepared_bytes = round_up(inner_->prepared_bytes, 64);
     if (p.direction != Direction::weight_gradient) prepared_bytes += 4 * (w_size_ + line(p.outputs()));
     packed_key = inner_->packed_key;
@@ -137,84 +147,119 @@ class HalfPlan final : public AdaptedPlan {
   }
 
   static int64_t line(int64_t n) { return round_up(n, 16); }
+  void run_inner(const ConvTensors& t, const char* packed, const Workspace& ws) const noexcept {
+    inner_->run(t, packed, Workspace{ws.shared + shared_, ws.threads, ws.per_thread});
+  }
   float* weights(char* packed) const { return reinterpret_cast<float*>(packed + round_up(inner_->prepared_bytes, 64)); }
 
+  const std::shared_ptr<const ConvPlan> inner_;
   ConvProblem p_, q_;
-  int64_t x_size_, y_size_, w_size_;
+  int64_t x_size_, y_size_, w_size_, shared_;
   HalfCopy x_copy_, y_copy_, w_copy_, bias_copy_;
 };
 
+// The gradient of the image, to which that of its border is added where it was repeated from.
 template <class T>
-class FoldedGradientPlan final : public AdaptedPlan {
+class RepeatedGradientPlan final : public ConvPlan {
  public:
-  explicit FoldedGradientPlan(const ConvProblem& p)
-      : AdaptedPlan(unfolded(p), elements(Shapes(unfolded(p)).x) * int64_t(sizeof(T))), p_(p), q_(unfolded(p)) {
-    prepared_bytes = inner_->prepared_bytes;
-    packed_key = inner_->packed_key;
-    reads_weights = inner_->reads_weights;
-    threads = int(p.threads);
+  explicit RepeatedGradientPlan(const ConvProblem& p) : p_(p), slabs_(border_slabs(p)) {
+    add_part(bare(p));
+    for (const Slab& slab : slabs_) {
+      problems_.push_back(slab_problem(p, slab));
+      add_part(problems_.back());
+      slab_size_ = std::max(slab_size_, elements(Shapes(problems_.back()).x));
+    }
+    algorithm = parts_[0].plan->algorithm;
+    threads = std::max(threads, int(p.threads));
+    workspace.shared += shared();
     workspace.per_thread = std::max<int64_t>(workspace.per_thread, 1);
   }
 
-  void prepare(const ConvTensors& t, char* packed) const noexcept override { inner_->prepare(t, packed); }
+  void prepare(const ConvTensors& t, char* packed) const noexcept override {
+    for (const Part& part : parts_)
+      if (part.packs) part.plan->prepare(t, packed + part.packed);
+  }
 
   void run(const ConvTensors& t, const char* packed, const Workspace& ws) const noexcept override {
-    T* padded = reinterpret_cast<T*>(ws.shared);
-    const int64_t block = q_.xs[1] == 1 ? 64 : 1, blocks = ceil_div(p_.c, block);
-    for (int64_t n = 0; n < p_.n; n++) {
-      run_inner({padded, t.w, static_cast<T*>(t.y) + n * p_.ys[0], nullptr, nullptr}, packed, ws);
-      T* dx = static_cast<T*>(t.x) + n * p_.xs[0];
-      parallel_for(blocks, threads, [&](int64_t b, int) {
-        const int64_t c = b * block;
-        fold(padded + c * q_.xs[1], dx + c * p_.xs[1], std::min(block, p_.c - c));
+    const Workspace inner{ws.shared + shared(), ws.threads, ws.per_thread};
+    parts_[0].plan->run(t, packed + parts_[0].packed, inner);
+    T *border = reinterpret_cast<T*>(ws.shared), *dx = static_cast<T*>(t.x);
+    const int64_t block = p_.xs[1] == 1 ? 64 : 1, blocks = ceil_div(p_.c, block);
+    for (size_t i = 0; i < slabs_.size(); i++) {
+      const ConvProblem& q = problems_[i];
+      parts_[i + 1].plan->run({border, t.w, t.y, nullptr, nullptr}, packed + parts_[i + 1].packed, inner);
+      parallel_for(p_.n * blocks, elements(Shapes(q).x) < 16384 ? 1 : threads, [&](int64_t task, int) {
+        const int64_t n = task / blocks, c = task % blocks * block;
+        add_slab(slabs_[i], q, border + n * q.xs[0] + c * q.xs[1], dx + n * p_.xs[0] + c * p_.xs[1],
+                 std::min(block, p_.c - c));
       });
     }
   }
 
  private:
-  // The image itself first, then what its border repeats.
-  void fold(const T* padded, T* dx, int64_t channels) const {
-    for (int border = 0; border < 2; border++)
-      for (int64_t z = 0; z < q_.in[0]; z++)
-        for (int64_t y = 0; y < q_.in[1]; y++) {
-          const int64_t iz = place(0, z), iy = place(1, y);
-          const bool row_inside = iz == z - p_.pad[0] && iy == y - p_.pad[1];
-          if (!border && !row_inside) continue;
-          const T* src = padded + z * q_.xs[2] + y * q_.xs[3];
-          T* dst = dx + iz * p_.xs[2] + iy * p_.xs[3];
-          for (int64_t x = 0; x < q_.in[2]; x++) {
-            const int64_t ix = place(2, x);
-            const bool inside = row_inside && ix == x - p_.pad[2];
-            if (inside == border) continue;
-            for (int64_t c = 0; c < channels; c++) {
-              T& sum = dst[ix * p_.xs[4] + c * p_.xs[1]];
-              const T value = src[x * q_.xs[4] + c * q_.xs[1]];
-              sum = border || p_.has_residual ? sum + value : value;
-            }
-          }
-        }
+  struct Part {
+    std::shared_ptr<const ConvPlan> plan;
+    int64_t packed;
+    bool packs;  // no part before packs alike
+  };
+
+  void add_part(const ConvProblem& q) {
+    Part part{find_plan(q), round_up(prepared_bytes, 64), true};
+    const ConvPlan& plan = *part.plan;
+    for (const Part& other : parts_) {
+      const ConvPlan& o = *other.plan;
+      const bool alike = o.algorithm == plan.algorithm && o.packed_key == plan.packed_key;
+      if (alike && o.prepared_bytes == plan.prepared_bytes) part.packed = other.packed, part.packs = false;
+    }
+    if (part.packs) {
+      prepared_bytes = part.packed + plan.prepared_bytes;
+      packed_key.push_back(plan.algorithm);
+      packed_key.insert(packed_key.end(), plan.packed_key.begin(), plan.packed_key.end());
+    }
+    reads_weights = reads_weights || plan.reads_weights;
+    threads = std::max(threads, plan.threads);
+    workspace.shared = std::max(workspace.shared, plan.workspace.shared);
+    workspace.per_thread = std::max(workspace.per_thread, plan.workspace.per_thread);
+    parts_.push_back(std::move(part));
   }
-  int64_t place(int axis, int64_t i) const {
-    i -= p_.pad[axis];
-    return i >= 0 && i < p_.in[axis] ? i : mirrored(p_.padding_mode, i, p_.in[axis]);
+  int64_t shared() const { return round_up(slab_size_ * int64_t(sizeof(T)), 64); }
+
+  void add_slab(const Slab& slab, const ConvProblem& q, const T* border, T* dx, int64_t channels) const {
+    const auto place = [&](int axis, int64_t i) {
+      i += slab.first[axis];
+      return i >= 0 && i < p_.in[axis] ? i : mirrored(p_.padding_mode, i, p_.in[axis]);
+    };
+    for (int64_t z = 0; z < q.in[0]; z++)
+      for (int64_t y = 0; y < q.in[1]; y++) {
+        const T* src = border + z * q.xs[2] + y * q.xs[3];
+        T* dst = dx + place(0, z) * p_.xs[2] + place(1, y) * p_.xs[3];
+        for (int64_t x = 0; x < q.in[2]; x++) {
+          T* to = dst + place(2, x) * p_.xs[4];
+          for (int64_t c = 0; c < channels; c++) to[c * p_.xs[1]] += src[x * q.xs[4] + c * q.xs[1]];
+        }
+      }
   }
 
-  ConvProblem p_, q_;
+  ConvProblem p_;
+  std::vector<Slab> slabs_;
+  std::vector<ConvProblem> problems_;  // of each slab
+  std::vector<Part> parts_;            // the image, then the slabs
+  int64_t slab_size_ = 0;
 };
 
 }  // namespace
 
-bool is_adapted(const ConvProblem& p) { return is_half(p.dtype) || folds(p); }
+bool is_adapted(const ConvProblem& p) { return is_half(p.dtype) || repeats(p); }
 
 std::shared_ptr<const ConvPlan> make_adapted_plan(const ConvProblem& p) {
   if (is_half(p.dtype)) return std::make_shared<HalfPlan>(p);
-  if (p.dtype == DType::f32) return std::make_shared<FoldedGradientPlan<float>>(p);
-  return std::make_shared<FoldedGradientPlan<double>>(p);
+  if (p.dtype == DType::f32) return std::make_shared<RepeatedGradientPlan<float>>(p);
+  return std::make_shared<RepeatedGradientPlan<double>>(p);
 }
 
 ConvProblem innermost_problem(ConvProblem p) {
   if (is_half(p.dtype)) p = widened(p);
-  return folds(p) ? unfolded(p) : p;
+  return repeats(p) ? bare(p) : p;
 }
 
 void bias_gradient_of_halves(DType dtype, int64_t isa, int threads, const uint16_t* y, int64_t n, int64_t k,

@@ -1,5 +1,5 @@
 // Problems that become another one: arrays of 16-bit elements, which are computed in float32 a few images at a time,
-// and input gradients under padding that repeats the image, which fold the gradient of the padded input.
+// and input gradients under padding that repeats the image, to which the border's gradient is added.
 #pragma once
 #include <memory>
 
