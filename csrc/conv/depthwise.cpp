@@ -34,6 +34,7 @@ struct Stage {
   int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a packed band
   int64_t planes, bands, band;               // of the planes form: groups of a task, bands of rows, rows of a band
   InputPacking<T> packing;
+  TapProblem padded{};        // of the planes form, where the border repeats the image
   int64_t low = 0, high = 0;  // outputs of a row whose taps all lie inside
   int64_t weight_base = 0, tasks = 0;
   int64_t unfinished = 0;  // output rows, or pixels, that wait at a time for an epilogue beyond registers
@@ -44,7 +45,7 @@ struct Stage {
     if (p.in_c == 1 && p.out_c == 1 && p.channels == 1 && p.outputs == 1 && 2 * p.groups >= lanes &&
         int64_t(p.taps.size()) <= kMaxPixelTaps)
       form = Form::pixels;
-    else if (is_square() && p.padding_mode == PaddingMode::zeros && p.in_stride[2] == 1 &&
+    else if (is_square() && p.in_stride[2] == 1 &&
              ((p.out_stride[2] == 1 && in_registers) || p.channels * p.grid[0] == 1))
       form = Form::planes;
     tile_w = std::min<int64_t>(p.out[2], 512);
@@ -65,6 +66,7 @@ struct Stage {
                        p.w_group == p.outputs * p.w_output;
     for (size_t i = 0; i < p.taps.size(); i++) weights_in_place = weights_in_place && p.taps[i].weight == int64_t(i);
     unfinished = std::max<int64_t>(1, kUnfinished / (form == Form::pixels ? p.groups : cols));
+    if (form == Form::planes && p.padding_mode != PaddingMode::zeros) padded = unit_steps(p);
     if (form == Form::pixels)
       tasks = p.n * p.out[0] * p.out[1];
     else if (form == Form::planes)
@@ -79,9 +81,20 @@ struct Stage {
     const int64_t wanted = threads == 1 ? 1 : ceil_div(8 * threads, std::max<int64_t>(1, slices));
     planes = std::clamp<int64_t>(kTaskBytes / std::max<int64_t>(1, bytes), 1, ceil_div(p.groups, wanted));
     bands = std::clamp<int64_t>(ceil_div(p.out[1], 16), 1, ceil_div(wanted, p.groups));
-    band = round_up(std::max<int64_t>(1, ceil_div(p.out[1], bands)), 8), bands = ceil_div(p.out[1], band);
+    band = round_up(std::max<int64_t>(1, ceil_div(p.out[1], bands)), 8);
+    if (repeats()) {
+      const int64_t cols = (p.out[2] - 1) * p.step[2] + 1;
+      const InputPacking<T> row(padded, true, 1, p.step[1], cols, 1);
+      const int64_t fit = kBandBytes / packed_bytes(row, p.step[1], cols);
+      band = std::min(band, std::max<int64_t>(8, fit / 8 * 8));
+      packing = InputPacking<T>(padded, true, 1, (band - 1) * p.step[1] + 1, cols, 16);
+    }
+    bands = ceil_div(p.out[1], band);
     return slices * ceil_div(p.groups, planes) * bands;
   }
+
+  // Whether a band of each plane is packed with its border.
+  bool repeats() const { return !padded.taps.empty(); }
 
   // 3x3, 5x5 or 7x7 kernels on consecutive rows and columns, one for each depth, with equal steps of 1 or 2.
   bool is_square() const {
@@ -115,8 +128,9 @@ class DepthwisePlan final : public ConvPlan {
         packed_key.push_back(v);
       if (s.form == Form::packed)
         mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
-      else if (!problem.ends_in_registers() || s.p.out_stride[2] != 1)
-        mine = std::max(mine, s.unfinished * (s.form == Form::pixels ? s.p.groups : s.p.out[2]));
+      else if (!problem.ends_in_registers() || s.p.out_stride[2] != 1 || s.repeats())
+        mine = std::max(mine, (s.repeats() ? s.packing.size : 0) +
+                                  s.unfinished * (s.form == Form::pixels ? s.p.groups : s.p.out[2]));
     }
     prepared_bytes = weights * int64_t(sizeof(T));
     workspace.per_thread = mine * int64_t(sizeof(T));
@@ -200,11 +214,38 @@ class DepthwisePlan final : public ConvPlan {
         d.out = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
         d.relu = problem_.relu_in_registers() && i + 1 == sums;
         d.accumulate = i > 0;
+        if (s.repeats()) {
+          run_repeated(s, d, run.in + n * p.in_n + (group * p.channels + c) * p.in_c, depth, z, h0, run);
+          continue;
+        }
         if (run.epilogue.in_registers() && p.out_stride[2] == 1)
           kernel_.depthwise_planes(d);
         else
           run_unfinished(s, d, run);
       }
+  }
+
+  // Plane by plane, each packed with its border.
+  void run_repeated(const Stage<T>& s, const DepthwisePlanes<T>& all, const T* plane, int64_t depth, int64_t z,
+                    int64_t h0, const Run& run) const {
+    DepthwisePlanes<T> d = all;
+    Run rest = run;
+    rest.scratch += s.packing.size;
+    d.planes = 1, d.first_row = d.first_col = 0;
+    d.in = run.scratch + s.packing.tap_off[size_t(depth)], d.in_pitch = s.packing.row;
+    d.height = (all.rows - 1) * d.step + d.size, d.width = (all.cols - 1) * d.step + d.size;
+    for (int64_t k = 0; k < all.planes; k++) {
+      const PackRegion<T> region =
+          s.packing.region(s.padded, plane + k * all.in_plane, 1, z * s.p.step[0], h0 * s.p.step[1], 0, run.scratch);
+      kernel_.pack_planes(region);
+      mend_border(s.padded, region, true);
+      d.w = all.w + k * all.w_plane, d.bias = all.bias ? all.bias + k * all.bias_plane : nullptr;
+      d.out = all.out + k * all.out_plane;
+      if (run.epilogue.in_registers() && s.p.out_stride[2] == 1)
+        kernel_.depthwise_planes(d);
+      else
+        run_unfinished(s, d, rest);
+    }
   }
 
   // For results that are not just stored: some planes, or some rows of one, at a time, finished while in the cache.

@@ -49,7 +49,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     const T *x = static_cast<const T*>(tensors.x), *dy = static_cast<const T*>(tensors.y);
     T* dw = static_cast<T*>(tensors.w);
     if (taps_ < problem_.taps()) zero_gradient(problem_, tensors.w);
-    if (rows_) return run_rows(x, dy, dw, reinterpret_cast<T*>(ws.shared));
+    if (rows_) return run_rows(x, dy, dw, reinterpret_cast<T*>(ws.shared), ws);
     const int64_t tasks = pixels_ ? ceil_div(p_.groups, channels_) : p_.groups * p_.outputs;
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
       T* scratch = reinterpret_cast<T*>(ws.of(thread));
@@ -63,15 +63,20 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
  private:
   bool fits_rows() const {
     const int64_t cols = p_.grid[2];
-    if (p_.padding_mode != PaddingMode::zeros) return false;
-    if (p_.in_stride[2] != 1 || p_.out_stride[2] != 1 || p_.grid[0] != 1 || (cols != 3 && cols != 5 && cols != 7) ||
+    if (p_.in_stride[2] != 1 || p_.out_stride[2] != 1 || (cols != 3 && cols != 5 && cols != 7) ||
         p_.step[1] != p_.step[2] || p_.step[1] > 2)
       return false;
-    for (int64_t i = 0; i < taps_; i++)
-      for (int a = 0; a < 3; a++)
-        if (p_.taps[size_t(i)].at[a] != p_.taps[0].at[a] + (a == 1 ? i / cols : a == 2 ? i % cols : 0)) return false;
+    for (int64_t i = 0; i < taps_; i++) {
+      const int64_t *at = p_.taps[size_t(i)].at, *first = p_.taps[0].at;
+      if (at[0] != p_.taps[size_t(i / slice() * slice())].at[0] || at[1] != first[1] + i % slice() / cols ||
+          at[2] != first[2] + i % cols)
+        return false;
+    }
     return true;
   }
+
+  int64_t slice() const { return p_.grid[1] * p_.grid[2]; }  // taps of one depth
+  bool repeats() const { return p_.padding_mode != PaddingMode::zeros; }
 
   // Bands of rows, and parts of them.
   void plan_rows() {
@@ -83,14 +88,20 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     bands_h_ = ceil_div(p_.out[1], band_h_);
     parts_ = std::min(wanted, images * bands_h_);
     workspace.shared = parts_ * planes * taps_ * int64_t(sizeof(T));
+    if (!repeats()) return;
+    padded_ = unit_steps(p_);
+    packing_ = InputPacking<T>(padded_, true, 1, (band_h_ - 1) * p_.step[1] + 1, (p_.out[2] - 1) * p_.step[2] + 1,
+                               kernel_.lanes);
+    workspace.per_thread = packing_.size * int64_t(sizeof(T));
   }
 
-  void run_rows(const T* x, const T* dy, T* dw, T* sums) const {
+  void run_rows(const T* x, const T* dy, T* dw, T* sums, const Workspace& ws) const {
     const int64_t planes = p_.groups * p_.outputs, tasks = planes * parts_;
     const int64_t grain = std::max<int64_t>(1, tasks / (32 * threads));
-    parallel_for(ceil_div(tasks, grain), threads, [&](int64_t chunk, int) {
+    parallel_for(ceil_div(tasks, grain), threads, [&](int64_t chunk, int thread) {
+      T* scratch = reinterpret_cast<T*>(ws.of(thread));
       for (int64_t task = chunk * grain; task < std::min(tasks, (chunk + 1) * grain); task++)
-        sum_part(task / planes, task % planes, x, dy, sums + task * taps_);
+        sum_part(task / planes, task % planes, x, dy, sums + task * taps_, scratch);
     });
     for (int64_t part = 1; part < parts_; part++)
       kernel_.add_rows(sums + part * planes * taps_, 0, 1, planes * taps_, sums, 0);
@@ -100,24 +111,40 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     }
   }
 
-  void sum_part(int64_t part, int64_t k, const T* x, const T* dy, T* sums) const {
+  void sum_part(int64_t part, int64_t k, const T* x, const T* dy, T* sums, T* packed) const {
     const int64_t bands = p_.n * p_.out[0] * bands_h_;
     DepthwiseSums<T> d{};
     d.x_pitch = p_.in_stride[1], d.width = p_.in[2], d.first = p_.taps[0].at[2];
     d.tap_rows = p_.grid[1], d.taps = int(p_.grid[2]), d.step = int(p_.step[1]);
     d.dy_pitch = p_.out_stride[1], d.cols = p_.out[2];
-    d.sums = sums;
     std::fill_n(sums, taps_, T(0));
     for (int64_t band = bands * part / parts_; band < bands * (part + 1) / parts_; band++) {
       const int64_t h = band % bands_h_ * band_h_, z = band / bands_h_ % p_.out[0], n = band / bands_h_ / p_.out[0];
-      const int64_t iz = z * p_.step[0] + p_.taps[0].at[0], iy = h * p_.step[1] + p_.taps[0].at[1];
-      if (iz < 0 || iz >= p_.in[0]) continue;
+      const int64_t iy = h * p_.step[1] + p_.taps[0].at[1];
+      const T* plane = x + n * p_.in_n + k / p_.outputs * p_.in_c;
       d.row_low = -iy, d.row_high = p_.in[1] - iy;
-      d.x = x + n * p_.in_n + k / p_.outputs * p_.in_c + iz * p_.in_stride[0] + iy * p_.in_stride[1];
       d.dy = dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1];
       d.rows = std::min(band_h_, p_.out[1] - h);
-      kernel_.depthwise_sums(d);
+      if (repeats()) {
+        pack_band(plane, z, h, packed);
+        d.x_pitch = packing_.row, d.first = 0, d.width = (d.cols - 1) * d.step + d.taps;
+        d.row_low = 0, d.row_high = (d.rows - 1) * d.step + d.tap_rows;
+      }
+      for (int64_t depth = 0; depth < p_.grid[0]; depth++) {
+        const int64_t iz = z * p_.step[0] + p_.taps[size_t(depth * slice())].at[0];
+        if (!repeats() && (iz < 0 || iz >= p_.in[0])) continue;
+        d.x = repeats() ? packed + packing_.tap_off[size_t(depth * slice())]
+                        : plane + iz * p_.in_stride[0] + iy * p_.in_stride[1];
+        d.sums = sums + depth * slice();
+        kernel_.depthwise_sums(d);
+      }
     }
+  }
+
+  void pack_band(const T* plane, int64_t z, int64_t h, T* packed) const {
+    const PackRegion<T> region = packing_.region(padded_, plane, 1, z * p_.step[0], h * p_.step[1], 0, packed);
+    kernel_.pack_planes(region);
+    mend_border(padded_, region, true);
   }
 
   void run_plane(int64_t k, const T* x, const T* dy, T* dw, T* packed) const {
@@ -193,6 +220,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   const Kernels<T>& kernel_;
   TapProblem p_;
   InputPacking<T> packing_;
+  TapProblem padded_;  // where the border repeats the image
   bool pixels_, rows_ = false;
   int64_t channels_ = 0;  // of a task, channels last
   int64_t taps_, band_h_ = 0, band_w_ = 0, bands_h_ = 0, parts_ = 1;

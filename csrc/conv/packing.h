@@ -68,6 +68,12 @@ struct InputPacking {
   }
 };
 
+// The same problem read pixel by pixel: its packing is not split by phase.
+inline TapProblem unit_steps(TapProblem p) {
+  for (int64_t& step : p.step) step = 1;
+  return p;
+}
+
 // Bytes of such a packing for one channel, before padding.
 template <class T>
 int64_t packed_bytes(const InputPacking<T>& shape, int64_t rows, int64_t cols) {

@@ -298,8 +298,7 @@ class WeightGradientPlan final : public ConvPlan {
 
   // Padded planes of the band, not split by phase, and from them for each pixel the values of all taps.
   void plan_gather() {
-    padded_ = p_;
-    std::fill_n(padded_.step, 3, 1);
+    padded_ = unit_steps(p_);
     const int64_t rows = (band_h_ - 1) * p_.step[1] + 1, cols = (band_w_ - 1) * p_.step[2] + 1;
     packing_ = InputPacking<T>(padded_, true, c_block_, rows, cols, kernel_.lanes);
     packing_.size = round_up(packing_.size + 64 / int64_t(sizeof(T)), 16);
