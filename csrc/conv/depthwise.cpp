@@ -407,7 +407,7 @@ double own_cost(const ConvProblem& p) {
 // Whether channels become the lanes: on channels-last data, and on planes so small that their rows leave lanes empty.
 bool by_pixels(const ConvProblem& p) {
   if (!fits_grouped_pixels(p)) return false;
-  if (p.xs[1] == 1) return true;
+  if (p.xs[1] == 1) return p.padding_mode == PaddingMode::zeros;
   const bool phases = p.direction == Direction::input_gradient && p.stride[2] > 1;
   return p.direction != Direction::weight_gradient && !phases && grouped_pixels_cost(p) < own_cost(p);
 }
