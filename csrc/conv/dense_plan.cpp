@@ -276,7 +276,9 @@ class DensePlan final : public ConvPlan {
         const PackRegion<T> region =
             s.packing.region(p, image + c0 * p.in_c, channels, tile.z, tile.h0, tile.w0, scratch);
         (t.planes ? dense_.pack_planes : dense_.pack_pixels)(region);
-        if (p.padding_mode != PaddingMode::zeros) mend_border(p, region, t.planes);
+        if constexpr (sizeof(T) == sizeof(float))
+          if (dense_.pairs) mend_border<PackedPairs>(p.padding_mode, region, t.planes);
+        if (!dense_.pairs) mend_border(p.padding_mode, region, t.planes);
         tile.src = scratch;
         tile.off = s.packed_off[tile.last].data();
         tile.row_step = s.packing.row, tile.pixel_step = s.packing.pixel;

@@ -238,7 +238,7 @@ class DepthwisePlan final : public ConvPlan {
       const PackRegion<T> region =
           s.packing.region(s.padded, plane + k * all.in_plane, 1, z * s.p.step[0], h0 * s.p.step[1], 0, run.scratch);
       kernel_.pack_planes(region);
-      mend_border(s.padded, region, true);
+      mend_border(s.p.padding_mode, region, true);
       d.w = all.w + k * all.w_plane, d.bias = all.bias ? all.bias + k * all.bias_plane : nullptr;
       d.out = all.out + k * all.out_plane;
       if (run.epilogue.in_registers() && s.p.out_stride[2] == 1)
@@ -282,7 +282,7 @@ class DepthwisePlan final : public ConvPlan {
       const T* plane = run.in + n * p.in_n + (group * p.channels + c) * p.in_c;
       const PackRegion<T> region = s.packing.region(p, plane, 1, z, h0, w0, packed);
       kernel_.pack_planes(region);
-      if (p.padding_mode != PaddingMode::zeros) mend_border(p, region, true);
+      mend_border(p.padding_mode, region, true);
       for (int64_t o = 0; o < p.outputs; o++) {
         const int64_t k = group * p.outputs + o;
         T* dst = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1] +

@@ -144,7 +144,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
   void pack_band(const T* plane, int64_t z, int64_t h, T* packed) const {
     const PackRegion<T> region = packing_.region(padded_, plane, 1, z * p_.step[0], h * p_.step[1], 0, packed);
     kernel_.pack_planes(region);
-    mend_border(padded_, region, true);
+    mend_border(p_.padding_mode, region, true);
   }
 
   void run_plane(int64_t k, const T* x, const T* dy, T* dw, T* packed) const {
@@ -158,7 +158,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
             const int64_t rows = std::min(band_h_, p_.out[1] - h), cols = std::min(band_w_, p_.out[2] - w);
             const PackRegion<T> region = packing_.region(p_, x + n * p_.in_n + channel * p_.in_c, 1, z, h, w, packed);
             kernel_.pack_planes(region);
-            if (p_.padding_mode != PaddingMode::zeros) mend_border(p_, region, true);
+            mend_border(p_.padding_mode, region, true);
             const T* g =
                 dy + n * p_.out_n + k * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1] + w * p_.out_stride[2];
             int64_t ld = p_.out_stride[1];

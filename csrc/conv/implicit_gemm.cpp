@@ -89,7 +89,7 @@ extern const Algorithm implicit_gemm_bf16_algorithm;
 const Algorithm implicit_gemm_bf16_algorithm = {
     "implicit_gemm_bf16", bf16_supports,
     [](const ConvProblem& p) { return kFavourFloat32 * cost_with_weights(p, DenseInput::pairs); },
-    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }};
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }, true};
 
 extern const Algorithm implicit_gemm_algorithm;
 const Algorithm implicit_gemm_algorithm = {"implicit_gemm", [](const ConvProblem&) { return std::string(); },

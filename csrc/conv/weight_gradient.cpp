@@ -197,7 +197,7 @@ class WeightGradientPlan final : public ConvPlan {
 
   void pack_x(const PackRegion<T>& region, bool planes) const {
     (planes ? kernel_.pack_planes : kernel_.pack_pixels)(region);
-    if (p_.padding_mode != PaddingMode::zeros) mend_border(p_, region, planes);
+    mend_border(p_.padding_mode, region, planes);
   }
 
   // [panel][pixel][output channel], band_w_ pixels a row so that pixel offsets never change.

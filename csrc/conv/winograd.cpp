@@ -167,7 +167,8 @@ class WinogradPlan final : public ConvPlan {
         const WinogradView& v = b_.view(k.image + i, source);
         const ChannelsLast<T> pixels(kernel_, run.in + v.in + (k.group * p_.channels + channel) * p_.in_c, channels,
                                      p_.in_c, b_.in_stride, v.size, v.first[0] + k.row * b_.m[0], region(0, k.h),
-                                     v.first[1] + k.col * b_.m[1], region(1, k.w), packed, pixel_pitch_);
+                                     v.first[1] + k.col * b_.m[1], region(1, k.w), packed, pixel_pitch_,
+                                     p_.padding_mode);
         kernel_.winograd_input[b_.form]({pixels.src, pixels.row_pitch, pixels.pixel_pitch, k.h, k.w, channels,
                                          inputs + i * k.h * k.w * b_.tile_pitch + int64_t(source) * p_.channels,
                                          b_.point_pitch, b_.tile_pitch});
@@ -352,7 +353,8 @@ const Algorithm winograd_algorithm = {"winograd", winograd_supports,
                                         return problem.direction == Direction::weight_gradient
                                                    ? make_winograd_weight_gradient_plan(problem)
                                                    : make_winograd(problem, -1);
-                                      }};
+                                      },
+                                      true};
 
 extern const Algorithm winograd_2x2_algorithm;
 const Algorithm winograd_2x2_algorithm = {
@@ -368,6 +370,6 @@ const Algorithm winograd_2x2_algorithm = {
       for (const TapProblem& p : tap_problems(problem)) cost += winograd_cost(problem, p, kWinograd2x2);
       return cost;
     },
-    [](const ConvProblem& problem) { return make_winograd(problem, kWinograd2x2); }};
+    [](const ConvProblem& problem) { return make_winograd(problem, kWinograd2x2); }, true};
 
 }  // namespace konv

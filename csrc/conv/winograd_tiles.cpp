@@ -75,6 +75,7 @@ WinogradTiles::WinogradTiles(const TapProblem& p, int index)
   };
   // What output (z, i, j) of image n reads of depth `at`: nothing but zeros beyond the volume.
   const auto view = [&](int64_t n, int64_t at, const Start& y, const Start& x) {
+    if ((at < 0 || at >= p.in[0]) && p.padding_mode != PaddingMode::zeros) at = mirrored(p.padding_mode, at, p.in[0]);
     if (at < 0 || at >= p.in[0]) return WinogradView{n * p.in_n, {0, 0}, {y.first, x.first}};
     const int64_t in = n * p.in_n + at * p.in_stride[0] + y.in * p.in_stride[1] + x.in * p.in_stride[2];
     return WinogradView{in, {y.size, x.size}, {y.first, x.first}};
@@ -137,6 +138,8 @@ std::string winograd_supports(const ConvProblem& p) {
   if (p.direction == Direction::weight_gradient && (!square || stride != 1 || size != 3 || !flat))
     return "computes the weight gradient of 3x3 kernels with stride 1 alone";
   if (stride != 1 && (p.dilation[1] != 1 || p.dilation[2] != 1)) return "the kernel is dilated and the stride is not 1";
+  if (p.padding_mode != PaddingMode::zeros && (stride != 1 || p.dilation[1] != 1 || p.dilation[2] != 1))
+    return "padding_mode is not 'zeros', and the stride or dilation not 1";
   if (p.n == 0) return "the batch is empty";
   if (p.is_depthwise()) return "each group has a single channel";
   ConvProblem q = p;  // the weight gradient has the forward direction's taps

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "conv/padding_mode.h"
 #include "conv/tap_conv.h"
 #include "kernels/table.h"
 
@@ -78,7 +79,7 @@ int64_t uncrowded(int64_t elements, int64_t item);
 int64_t odd_lines(int64_t elements, int64_t item);
 
 // Pixels [y, y + h) x [x, x + w) of an image, channels last: where they lie if they can be read there by whole vectors,
-// else packed, with zeros outside the image.
+// else packed, with zeros outside the image or what the padding mode repeats there.
 template <class T>
 struct ChannelsLast {
   const T* src;
@@ -86,7 +87,7 @@ struct ChannelsLast {
 
   ChannelsLast(const Kernels<T>& kernel, const T* image, int64_t channels, int64_t channel_stride,
                const int64_t stride[2], const int64_t size[2], int64_t y, int64_t h, int64_t x, int64_t w, T* packed,
-               int64_t packed_pitch) {
+               int64_t packed_pitch, PaddingMode mode = PaddingMode::zeros) {
     static constexpr int64_t kZero = 0;
     const bool inside = y >= 0 && x >= 0 && y + h <= size[0] && x + w <= size[1];
     if (inside && channel_stride == 1 && channels % kernel.lanes == 0) {
@@ -94,9 +95,17 @@ struct ChannelsLast {
       row_pitch = stride[0], pixel_pitch = stride[1];
       return;
     }
-    kernel.pack_pixels({image, packed, channels, channel_stride, packed_pitch, w, PackAxis{1, 0, 0, 1, 1, 1, &kZero},
-                        PackAxis{size[0], stride[0], y, 1, h, 1, &kZero},
-                        PackAxis{size[1], stride[1], x, 1, w, 1, &kZero}});
+    const PackRegion<T> region = {image,
+                                  packed,
+                                  channels,
+                                  channel_stride,
+                                  packed_pitch,
+                                  w,
+                                  PackAxis{1, 0, 0, 1, 1, 1, &kZero},
+                                  PackAxis{size[0], stride[0], y, 1, h, 1, &kZero},
+                                  PackAxis{size[1], stride[1], x, 1, w, 1, &kZero}};
+    kernel.pack_pixels(region);
+    mend_border(mode, region, false);
     src = packed;
     row_pitch = w * packed_pitch, pixel_pitch = packed_pitch;
   }

@@ -135,7 +135,7 @@ class WinogradWeightGradientPlan final : public ConvPlan {
       const ChannelsLast<T> pixels(kernel_, x + image.in + (b.group * p_.channels + b.c0) * p_.in_c, b.channels,
                                    p_.in_c, cut_.tiles.in_stride, image.size, image.first[0] + tiles.row * 4,
                                    tiles.h * 4 + 2, image.first[1] + tiles.col * 4, tiles.w * 4 + 2, s.packed,
-                                   round_up(b.channels, kernel_.lanes));
+                                   round_up(b.channels, kernel_.lanes), p_.padding_mode);
       kernel_.winograd_input[cut_.tiles.form]({pixels.src, pixels.row_pitch, pixels.pixel_pitch, tiles.h, tiles.w,
                                                b.channels, s.inputs + i * tiles.h * tiles.w * x_pitch_, x_point_,
                                                x_pitch_});
