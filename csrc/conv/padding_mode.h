@@ -35,37 +35,71 @@ struct PackedPairs {
 
 // Fills what `region` leaves zero where `mode` repeats the image; `planes` says in which order it was packed.
 template <class Packed, class T>
-void mend_border(PaddingMode mode, const PackRegion<T>& region, bool planes) {
-  if (mode == PaddingMode::zeros) return;
-  const PackAxis &az = region.z, &ay = region.y, &ax = region.x;
-  const auto inside = [](const PackAxis& a, int64_t i) { return i >= 0 && i < a.size; };
-  const auto source = [&](const PackAxis& a, int64_t i) {
-    return (inside(a, i) ? i : mirrored(mode, i, a.size)) * a.stride;
-  };
-  constexpr int64_t C = Packed::kChannels;
-  const int64_t pixel = planes ? 1 : region.channel_pitch, channel = planes ? region.channel_pitch : 1;
-  const auto row = [&](const T* src, int64_t first, bool whole, T* dst) {
-    for (int64_t x = 0; x < ax.count; x++) {
-      const int64_t i = first + x * ax.step;
-      if (!whole && inside(ax, i)) {
-        x += (ax.size - 1 - i) / ax.step;  // on to the last that lies inside
+class BorderMender {
+ public:
+  BorderMender(PaddingMode mode, const PackRegion<T>& region, bool planes)
+      : mode_(mode), r_(region), planes_(planes), pixel_(planes ? 1 : region.channel_pitch) {}
+
+  void run() const {
+    T* dst = r_.dst;
+    for (int64_t pz = 0; pz < r_.z.phases; pz++)
+      for (int64_t z = 0; z < r_.z.count; z++)
+        for (int64_t py = 0; py < r_.y.phases; py++)
+          for (int64_t px = 0; px < r_.x.phases; px++)
+            for (int64_t y = 0; y < r_.y.count; y++, dst += r_.x_pitch * pixel_) {
+              const int64_t iz = r_.z.first + r_.z.phase[pz] + z * r_.z.step;
+              const int64_t iy = r_.y.first + r_.y.phase[py] + y * r_.y.step;
+              const bool whole = !inside(r_.z, iz) || !inside(r_.y, iy);
+              mend_row(r_.src + source(r_.z, iz) + source(r_.y, iy), r_.x.first + r_.x.phase[px], whole, dst);
+            }
+  }
+
+ private:
+  static constexpr int64_t kChannels = Packed::kChannels, kSome = 64;
+
+  static bool inside(const PackAxis& a, int64_t i) { return i >= 0 && i < a.size; }
+  int64_t source(const PackAxis& a, int64_t i) const {
+    return (inside(a, i) ? i : mirrored(mode_, i, a.size)) * a.stride;
+  }
+
+  // The pixels of a row that lie outside, or all of them: some at a time, then channel by channel.
+  void mend_row(const T* src, int64_t first, bool whole, T* dst) const {
+    int64_t place[kSome], from[kSome], count = 0;
+    for (int64_t x = 0; x < r_.x.count; x++) {
+      const int64_t i = first + x * r_.x.step;
+      if (!whole && inside(r_.x, i)) {
+        x += (r_.x.size - 1 - i) / r_.x.step;  // on to the last that lies inside
         continue;
       }
-      const T* s = src + source(ax, i);
-      for (int64_t c = 0; c < region.channels; c++)
-        Packed::put(dst + x * pixel + c / C * channel, c % C, s[c * region.channel_stride]);
+      place[count] = x * pixel_, from[count++] = source(r_.x, i);
+      if (count == kSome) copy(src, from, place, count, dst), count = 0;
     }
-  };
-  T* dst = region.dst;
-  for (int64_t pz = 0; pz < az.phases; pz++)
-    for (int64_t z = 0; z < az.count; z++)
-      for (int64_t py = 0; py < ay.phases; py++)
-        for (int64_t px = 0; px < ax.phases; px++)
-          for (int64_t y = 0; y < ay.count; y++, dst += region.x_pitch * pixel) {
-            const int64_t iz = az.first + az.phase[pz] + z * az.step, iy = ay.first + ay.phase[py] + y * ay.step;
-            row(region.src + source(az, iz) + source(ay, iy), ax.first + ax.phase[px],
-                !inside(az, iz) || !inside(ay, iy), dst);
-          }
+    copy(src, from, place, count, dst);
+  }
+
+  void copy(const T* src, const int64_t* from, const int64_t* place, int64_t count, T* dst) const {
+    const int64_t channel = planes_ ? r_.channel_pitch : 1;
+    if (planes_) {
+      for (int64_t c = 0; c < r_.channels; c++)
+        for (int64_t i = 0; i < count; i++) put(src + from[i], c, dst + place[i] + c / kChannels * channel);
+    } else {
+      for (int64_t i = 0; i < count; i++)
+        for (int64_t c = 0; c < r_.channels; c++) put(src + from[i], c, dst + place[i] + c / kChannels * channel);
+    }
+  }
+  void put(const T* pixel, int64_t c, T* element) const {
+    Packed::put(element, c % kChannels, pixel[c * r_.channel_stride]);
+  }
+
+  PaddingMode mode_;
+  const PackRegion<T>& r_;
+  bool planes_;
+  int64_t pixel_;
+};
+
+template <class Packed, class T>
+void mend_border(PaddingMode mode, const PackRegion<T>& region, bool planes) {
+  if (mode != PaddingMode::zeros) BorderMender<Packed, T>(mode, region, planes).run();
 }
 template <class T>
 void mend_border(PaddingMode mode, const PackRegion<T>& region, bool planes) {
