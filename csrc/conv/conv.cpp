@@ -31,11 +31,19 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
+// Why an algorithm does not compute the problem; empty where it does.
+std::string refusal(int algorithm, const ConvProblem& p) {
+  const Operands operands = kAlgorithms[algorithm]->operands;
+  if (operands != Operands::all && is_byte(p.dtype) != (operands == Operands::bytes))
+    return is_byte(p.dtype) ? "the arrays are integers" : "the arrays are not int8 or uint8";
+  return kAlgorithms[algorithm]->supports(p);
+}
+
 // Those that compute the problem, the cheapest first; the reference only where there is no other.
 std::vector<int> candidates(const ConvProblem& p) {
   std::vector<std::pair<double, int>> found;
   for (int i = 0; i < kCount - 1; i++)
-    if (kAlgorithms[i]->supports(p).empty()) found.emplace_back(cost_of(i, p), i);
+    if (refusal(i, p).empty()) found.emplace_back(cost_of(i, p), i);
   std::sort(found.begin(), found.end());
   std::vector<int> r;
   for (const auto& [cost, i] : found) r.push_back(i);
@@ -45,7 +53,7 @@ std::vector<int> candidates(const ConvProblem& p) {
 
 int choose(const ConvProblem& p) {
   if (p.algorithm >= 0) {
-    const std::string reason = kAlgorithms[p.algorithm]->supports(p);
+    const std::string reason = refusal(int(p.algorithm), p);
     if (!reason.empty())
       throw std::invalid_argument(std::string("algorithm: '") + kAlgorithms[p.algorithm]->name +
                                   "' does not compute this problem: " + reason);
@@ -185,7 +193,7 @@ int algorithm_index(const std::string& name) {
   throw std::invalid_argument("algorithm: expected one of " + known + ", got '" + name + "'");
 }
 
-bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || kAlgorithms[p.algorithm]->supports(p).empty(); }
+bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || refusal(int(p.algorithm), p).empty(); }
 
 const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
 
@@ -194,13 +202,15 @@ double cost_of(int algorithm, ConvProblem p) {
   return kAlgorithms[algorithm]->cost(p);
 }
 
+double least_cost(const ConvProblem& p) { return cost_of(choose(p), p); }
+
 std::vector<Explanation> explain_conv(const ConvProblem& p) {
   std::vector<Explanation> r;
   const int chosen = choose(p);
   std::vector<TimedAlgorithm> times;
   if (const std::vector<int> all = candidates(p); p.autotune && all.size() > 1) times = algorithm_times(p, all);
   for (int i = 0; i < kCount; i++) {
-    std::string reason = kAlgorithms[i]->supports(p);
+    std::string reason = refusal(i, p);
     const double cost = reason.empty() ? cost_of(i, p) : 0;
     Explanation e{kAlgorithms[i]->name, std::move(reason), cost, 0, i == chosen};
     for (const TimedAlgorithm& t : times)

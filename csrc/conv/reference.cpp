@@ -1,6 +1,7 @@
 // The definition, written as loops: any strides, any problem. Last in the list; chosen silently only where nothing else
 // computes the problem.
 #include <cmath>
+#include <type_traits>
 
 #include "conv/tap_conv.h"
 #include "core/algorithm.h"
@@ -10,7 +11,8 @@ namespace konv {
 
 namespace {
 
-template <class T>
+// Of arrays of X, weights of W, with sums in T.
+template <class T, class X = T, class W = T>
 class ReferencePlan final : public ConvPlan {
  public:
   explicit ReferencePlan(const ConvProblem& p) : p_(p) {
@@ -19,7 +21,9 @@ class ReferencePlan final : public ConvPlan {
   }
 
   void run(const ConvTensors& t, const char*, const Workspace&) const noexcept override {
-    const T *x = static_cast<const T*>(t.x), *w = static_cast<const T*>(t.w), *y = static_cast<const T*>(t.y);
+    const X* x = static_cast<const X*>(t.x);
+    const W* w = static_cast<const W*>(t.w);
+    [[maybe_unused]] const T* y = static_cast<const T*>(t.y);
     const T *bias = static_cast<const T*>(t.bias), *residual = static_cast<const T*>(t.residual);
     switch (p_.direction) {
       case Direction::forward:
@@ -34,35 +38,46 @@ class ReferencePlan final : public ConvPlan {
                 if (at < 0 || at >= p_.in[a]) return;
                 i += at * p_.xs[2 + a];
               }
-              sum += x[i] * w[weight(k, c, e)];
+              if constexpr (kBytes)
+                sum += T(int32_t(x[i]) - t.x_zero) * T(int32_t(w[weight(k, c, e)]) - (t.w_zero ? t.w_zero[k] : 0));
+              else
+                sum += x[i] * w[weight(k, c, e)];
             });
-          if (p_.has_residual)
-            sum += residual[n * p_.ys[0] + k * p_.ys[1] + o[0] * p_.ys[2] + o[1] * p_.ys[3] + o[2] * p_.ys[4]];
-          return activate(sum);
+          if constexpr (kBytes) {
+            return sum;
+          } else {
+            if (p_.has_residual)
+              sum += residual[n * p_.ys[0] + k * p_.ys[1] + o[0] * p_.ys[2] + o[1] * p_.ys[3] + o[2] * p_.ys[4]];
+            return activate(sum);
+          }
         });
       case Direction::input_gradient:
-        return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
-          T sum = 0;
-          const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, k0 = c / cg * kg;
-          for (int64_t k = k0; k < k0 + kg; k++)
-            taps([&](const int64_t* e) {
-              int64_t i = n * p_.ys[0] + k * p_.ys[1];
-              for (int a = 0; a < 3; a++) {
-                const int64_t o = at[a] + p_.pad[a] - e[a] * p_.dilation[a];
-                if (o < 0 || o % p_.stride[a] || o / p_.stride[a] >= p_.out[a]) return;
-                i += o / p_.stride[a] * p_.ys[2 + a];
-              }
-              sum += y[i] * w[weight(k, c % cg, e)];
-            });
-          return sum;
-        });
+        if constexpr (!kBytes)
+          return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
+            T sum = 0;
+            const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, k0 = c / cg * kg;
+            for (int64_t k = k0; k < k0 + kg; k++)
+              taps([&](const int64_t* e) {
+                int64_t i = n * p_.ys[0] + k * p_.ys[1];
+                for (int a = 0; a < 3; a++) {
+                  const int64_t o = at[a] + p_.pad[a] - e[a] * p_.dilation[a];
+                  if (o < 0 || o % p_.stride[a] || o / p_.stride[a] >= p_.out[a]) return;
+                  i += o / p_.stride[a] * p_.ys[2 + a];
+                }
+                sum += y[i] * w[weight(k, c % cg, e)];
+              });
+            return sum;
+          });
       case Direction::weight_gradient:
-        return each(p_.k, p_.c / p_.groups, p_.kernel, p_.ws, static_cast<T*>(t.w),
-                    [&](int64_t k, int64_t c, const int64_t* e) { return weight_gradient(k, c, e, x, y); });
+        if constexpr (!kBytes)
+          return each(p_.k, p_.c / p_.groups, p_.kernel, p_.ws, static_cast<T*>(t.w),
+                      [&](int64_t k, int64_t c, const int64_t* e) { return weight_gradient(k, c, e, x, y); });
     }
   }
 
  private:
+  static constexpr bool kBytes = !std::is_same_v<T, X>;  // sums of integers wrap around, as unsigned ones do
+
   int64_t weight(int64_t k, int64_t c, const int64_t* e) const {
     return k * p_.ws[0] + c * p_.ws[1] + e[0] * p_.ws[2] + e[1] * p_.ws[3] + e[2] * p_.ws[4];
   }
@@ -144,11 +159,23 @@ class ReferencePlan final : public ConvPlan {
 }  // namespace
 
 extern const Algorithm reference_algorithm;
-const Algorithm reference_algorithm = {"reference", [](const ConvProblem&) { return std::string(); },
-                                       [](const ConvProblem& p) { return 2 * p.flops(); },
-                                       [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
-                                         if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
-                                         return std::make_unique<ReferencePlan<double>>(p);
-                                       }};
+const Algorithm reference_algorithm = {
+    "reference",
+    [](const ConvProblem& p) {
+      const bool gradient = is_byte(p.dtype) && p.direction != Direction::forward;
+      return gradient ? std::string("integers have no gradients") : std::string();
+    },
+    [](const ConvProblem& p) { return 2 * p.flops(); },
+    [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
+      if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
+      if (p.dtype == DType::f64) return std::make_unique<ReferencePlan<double>>(p);
+      const bool w = p.weight_dtype == DType::i8;
+      if (p.dtype == DType::i8)
+        return w ? std::unique_ptr<ConvPlan>(std::make_unique<ReferencePlan<uint32_t, int8_t, int8_t>>(p))
+                 : std::make_unique<ReferencePlan<uint32_t, int8_t, uint8_t>>(p);
+      return w ? std::unique_ptr<ConvPlan>(std::make_unique<ReferencePlan<uint32_t, uint8_t, int8_t>>(p))
+               : std::make_unique<ReferencePlan<uint32_t, uint8_t, uint8_t>>(p);
+    },
+    Operands::all};
 
 }  // namespace konv

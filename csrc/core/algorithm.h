@@ -13,7 +13,13 @@ struct ConvTensors {
   void *x, *w, *y;
   const void* bias;
   const void* residual;  // with y's strides; may be y
+  // Of bytes: what stands for zero in x, and for each output channel in w, where null stands for zeros. The bias is
+  // int32.
+  int32_t x_zero = 0;
+  const int32_t* w_zero = nullptr;
 };
+
+enum class Operands { floats, bytes, all };
 
 // Scratch for one run, beside packed weights: `shared` once, `per_thread` for each thread, both 64-byte aligned.
 struct WorkspaceSize {
@@ -48,6 +54,7 @@ struct Algorithm {
   // Estimated cost: cycles of one core.
   double (*cost)(const ConvProblem&);
   std::unique_ptr<ConvPlan> (*make_plan)(const ConvProblem&);
+  Operands operands = Operands::floats;  // of the problems that it is asked about at all
 };
 
 }  // namespace konv

@@ -2,6 +2,8 @@
 #pragma once
 #if defined(__AVX2__)
 #  include <immintrin.h>
+#elif defined(__SSE2__)
+#  include <emmintrin.h>
 #endif
 
 namespace konv::KONV_ISA_LEVEL_NAME {

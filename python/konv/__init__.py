@@ -9,13 +9,18 @@ from .conv import conv2d
 from .explain import explain
 from .plan import ConvPlan, plan_conv2d
 from .pool import avg_pool2d, max_pool2d
+from .quantised import conv2d_int, conv2d_qlinear
+from .stream import CausalConv1d
 
 __all__ = [
+    "CausalConv1d",
     "ConvPlan",
     "__version__",
     "avg_pool2d",
     "config",
     "conv2d",
+    "conv2d_int",
+    "conv2d_qlinear",
     "explain",
     "get_num_threads",
     "grad",

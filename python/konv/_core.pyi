@@ -1,4 +1,7 @@
-from ._types import Activation, Array, DType, IntArray, Layout2D, Padding, Size2D
+import numpy as np
+from numpy.typing import NDArray
+
+from ._types import Activation, Array, ByteArray, DType, IntArray, Layout2D, Padding, Scale, Size2D, ZeroPoint
 
 __version__: str
 
@@ -82,6 +85,82 @@ def conv2d_weight(
     max_workspace: int | None,
     /,
 ) -> Array: ...
+def conv1d_int(
+    input: ByteArray,
+    weight: ByteArray,
+    bias: NDArray[np.int32] | None,
+    input_zero_point: ZeroPoint,
+    weight_zero_point: ZeroPoint,
+    stride: int | tuple[int, ...],
+    padding: int | str | tuple[int | tuple[int, int], ...],
+    dilation: int | tuple[int, ...],
+    groups: int,
+    padding_mode: str,
+    layout: str | None,
+    algorithm: str,
+    out: NDArray[np.int32] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[np.int32]: ...
+def conv2d_int(
+    input: ByteArray,
+    weight: ByteArray,
+    bias: NDArray[np.int32] | None,
+    input_zero_point: ZeroPoint,
+    weight_zero_point: ZeroPoint,
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    algorithm: str,
+    out: NDArray[np.int32] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[np.int32]: ...
+def conv3d_int(
+    input: ByteArray,
+    weight: ByteArray,
+    bias: NDArray[np.int32] | None,
+    input_zero_point: ZeroPoint,
+    weight_zero_point: ZeroPoint,
+    stride: int | tuple[int, ...],
+    padding: int | str | tuple[int | tuple[int, int], ...],
+    dilation: int | tuple[int, ...],
+    groups: int,
+    padding_mode: str,
+    layout: str | None,
+    algorithm: str,
+    out: NDArray[np.int32] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[np.int32]: ...
+def conv2d_qlinear(
+    input: ByteArray,
+    input_scale: Scale,
+    input_zero_point: ZeroPoint,
+    weight: ByteArray,
+    weight_scale: Scale,
+    weight_zero_point: ZeroPoint,
+    output_scale: Scale,
+    output_zero_point: ZeroPoint,
+    bias: NDArray[np.int32] | None,
+    stride: Size2D,
+    padding: Padding,
+    dilation: Size2D,
+    groups: int,
+    padding_mode: str,
+    layout: Layout2D | None,
+    algorithm: str,
+    out: ByteArray | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> ByteArray: ...
 def conv_bias(grad_output: Array, layout: str | None, out: Array | None, threads: int | None, /) -> Array: ...
 def explain_conv2d(
     input_shape: tuple[int, ...],

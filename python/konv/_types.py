@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.int8] | NDArray[np.uint8]
+ZeroPoint = int | np.integer[Any] | NDArray[np.integer[Any]]
+Scale = float | np.floating[Any] | NDArray[np.floating[Any]]
 Size2D = int | tuple[int, int]
 Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["valid", "same", "same_lower"]
 DType = Literal["float32", "float64"]
+Layout1D = Literal["NCW", "NWC"]
 Layout2D = Literal["NCHW", "NHWC"]
 ActivationName = Literal["relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "hardswish"]
 Activation = ActivationName | tuple[Literal["leaky_relu"], float]

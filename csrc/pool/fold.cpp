@@ -1,0 +1,221 @@
+#include "pool/fold.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace konv {
+
+namespace {
+
+constexpr double kSerialBytes = 128 << 10;
+
+int threads_for(const FoldProblem& p) {
+  const double elements = double(p.n * p.c) * double(p.taps() * p.windows());
+  return elements * double(dtype_size(p.dtype)) < kSerialBytes ? 1 : int(p.threads);
+}
+
+// The windows along an axis whose element `tap` lies inside the image: [begin, end), and where that of window 0 would.
+struct Span {
+  int64_t begin, end, at;
+};
+Span span_of(const FoldProblem& p, int axis, int64_t tap) {
+  const int64_t at = tap * p.dilation[axis] - p.pad[axis], step = p.stride[axis];
+  const int64_t begin = std::min(p.out[axis], at < 0 ? (-at + step - 1) / step : 0);
+  const int64_t end = at >= p.in[axis] ? 0 : std::min(p.out[axis], (p.in[axis] - 1 - at) / step + 1);
+  return {begin, std::max(begin, end), at};
+}
+
+template <class T>
+void copy_elements(const T* src, int64_t step, T* dst, int64_t dst_step, int64_t n) {
+  if (step == 1 && dst_step == 1)
+    std::memcpy(dst, src, size_t(n) * sizeof(T));
+  else if (dst_step == 1)
+    for (int64_t i = 0; i < n; i++) dst[i] = src[i * step];
+  else
+    for (int64_t i = 0; i < n; i++) dst[i * dst_step] = src[i * step];
+}
+template <class T>
+void zero_elements(T* dst, int64_t step, int64_t n) {
+  if (step == 1) {
+    std::memset(dst, 0, size_t(n) * sizeof(T));
+    return;
+  }
+  for (int64_t i = 0; i < n; i++) dst[i * step] = 0;
+}
+
+// T is any type of the elements' size.
+template <class T>
+void unfold_as(const FoldProblem& p, const T* image, T* columns) {
+  const int64_t taps = p.taps(), step = p.columns[2];
+  parallel_for(p.n * p.c * taps, threads_for(p), [&](int64_t task, int) {
+    const int64_t tap = task % taps, c = task / taps % p.c, n = task / taps / p.c;
+    const Span x = span_of(p, 2, tap % p.kernel[2]), y = span_of(p, 1, tap / p.kernel[2] % p.kernel[1]);
+    const Span z = span_of(p, 0, tap / p.kernel[2] / p.kernel[1]);
+    T* dst = columns + n * p.columns[0] + (c * taps + tap) * p.columns[1];
+    const T* plane = image + n * p.xs[0] + c * p.xs[1];
+    for (int64_t d = 0; d < p.out[0]; d++)
+      for (int64_t h = 0; h < p.out[1]; h++, dst += p.out[2] * step) {
+        if (d < z.begin || d >= z.end || h < y.begin || h >= y.end || x.begin == x.end) {
+          zero_elements(dst, step, p.out[2]);
+          continue;
+        }
+        const T* row = plane + (d * p.stride[0] + z.at) * p.xs[2] + (h * p.stride[1] + y.at) * p.xs[3] +
+                       (x.begin * p.stride[2] + x.at) * p.xs[4];
+        zero_elements(dst, step, x.begin);
+        copy_elements(row, p.stride[2] * p.xs[4], dst + x.begin * step, step, x.end - x.begin);
+        zero_elements(dst + x.end * step, step, p.out[2] - x.end);
+      }
+  });
+}
+
+// Numbers of 16 bits, and the float32 that they are summed in.
+struct BFloat16 {
+  uint16_t bits;
+};
+struct Float16 {
+  uint16_t bits;
+};
+float bits_to_float(uint32_t bits) {
+  float f;
+  std::memcpy(&f, &bits, sizeof f);
+  return f;
+}
+uint32_t float_to_bits(float f) {
+  uint32_t bits;
+  std::memcpy(&bits, &f, sizeof bits);
+  return bits;
+}
+float widen(BFloat16 x) { return bits_to_float(uint32_t(x.bits) << 16); }
+// Exponents are moved by a multiplication, which also makes subnormal numbers normal.
+float widen(Float16 x) {
+  const uint32_t sign = uint32_t(x.bits & 0x8000) << 16, rest = uint32_t(x.bits & 0x7fff) << 13;
+  const bool special = (x.bits & 0x7c00) == 0x7c00;
+  return bits_to_float(sign | (special ? rest | 0x7f800000 : float_to_bits(bits_to_float(rest) * 0x1p112f)));
+}
+template <class T>
+T widen(T x) {
+  return x;
+}
+
+void narrow(float f, BFloat16& to) {
+  const uint32_t bits = float_to_bits(f);
+  to.bits = f != f ? uint16_t(bits >> 16 | 0x40) : uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+void narrow(float f, Float16& to) {
+  const uint32_t bits = float_to_bits(f), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+  if (size >= 0x47800000) {  // 2^16, infinity, NaN
+    to.bits = uint16_t(sign | (size > 0x7f800000 ? 0x7e00 | (size >> 13 & 0x3ff) : 0x7c00));
+  } else if (size < 0x38800000) {  // below the least normal number: the sum's unit is that of the result
+    to.bits = uint16_t(sign | (float_to_bits(bits_to_float(size) + 0.5f) - 0x3f000000));
+  } else {
+    to.bits = uint16_t(sign | ((size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13));
+  }
+}
+template <class T>
+void narrow(T x, T& to) {
+  to = x;
+}
+
+// Adds one tap's columns of a row of windows to a row of sums.
+template <class T, class Sum>
+void add_run(const FoldProblem& p, const T* src, Sum* sums, const Span& x) {
+  const int64_t n = x.end - x.begin, from = p.columns[2], to = p.stride[2];
+  src += x.begin * from, sums += x.begin * to + x.at;
+  if constexpr (std::is_floating_point_v<T>) {
+    if (from == 1 && to == 1) return kernels<T>(Isa(p.isa)).add_rows(src, 0, 1, n, sums, 0);
+  }
+  for (int64_t i = 0; i < n; i++) sums[i * to] = Sum(sums[i * to] + widen(src[i * from]));
+}
+
+template <class T, class Sum>
+void fold_as(const FoldProblem& p, const T* columns, T* image) {
+  const int64_t taps = p.taps(), rows = p.in[0] * p.in[1];
+  std::vector<Span> spans;
+  for (int64_t t = 0; t < p.kernel[2]; t++) spans.push_back(span_of(p, 2, t));
+  // The window along an axis whose element `tap` lies at `at`, or -1.
+  const auto window = [&](int axis, int64_t at, int64_t tap) {
+    const int64_t from = at + p.pad[axis] - tap * p.dilation[axis];
+    return from >= 0 && from % p.stride[axis] == 0 && from / p.stride[axis] < p.out[axis] ? from / p.stride[axis]
+                                                                                          : int64_t(-1);
+  };
+  const bool in_place = std::is_same_v<T, Sum> && p.xs[4] == 1;
+  const int threads = threads_for(p);
+  const int64_t parts = p.n * p.c >= 4 * threads || threads == 1 ? 1 : std::min<int64_t>(rows, 4 * threads);
+  std::vector<Sum> scratch(in_place ? 0 : size_t(threads * p.in[2]));
+  parallel_for(p.n * p.c * parts, threads, [&](int64_t task, int thread) {
+    const int64_t part = task % parts, c = task / parts % p.c, n = task / parts / p.c;
+    T* const plane = image + n * p.xs[0] + c * p.xs[1];
+    const T* const source = columns + n * p.columns[0] + c * taps * p.columns[1];
+    for (int64_t row = part * rows / parts; row < (part + 1) * rows / parts; row++) {
+      const int64_t z = row / p.in[1], y = row % p.in[1];
+      T* const dst = plane + z * p.xs[2] + y * p.xs[3];
+      Sum* const sums = in_place ? reinterpret_cast<Sum*>(dst) : scratch.data() + thread * p.in[2];
+      std::fill_n(sums, p.in[2], Sum(0));
+      for (int64_t tz = 0; tz < p.kernel[0]; tz++) {
+        const int64_t d = window(0, z, tz);
+        for (int64_t ty = 0; d >= 0 && ty < p.kernel[1]; ty++) {
+          const int64_t h = window(1, y, ty);
+          for (int64_t tx = 0; h >= 0 && tx < p.kernel[2]; tx++)
+            add_run(p,
+                    source + ((tz * p.kernel[1] + ty) * p.kernel[2] + tx) * p.columns[1] +
+                        (d * p.out[1] + h) * p.out[2] * p.columns[2],
+                    sums, spans[size_t(tx)]);
+        }
+      }
+      if (!in_place)
+        for (int64_t x = 0; x < p.in[2]; x++) narrow(sums[x], dst[x * p.xs[4]]);
+    }
+  });
+}
+
+}  // namespace
+
+void unfold(const FoldProblem& p, const void* image, void* columns) {
+  const auto as = [&](auto type) {
+    using T = decltype(type);
+    unfold_as(p, static_cast<const T*>(image), static_cast<T*>(columns));
+  };
+  switch (dtype_size(p.dtype)) {
+    case 1:
+      return as(uint8_t());
+    case 2:
+      return as(uint16_t());
+    case 4:
+      return as(uint32_t());
+    default:
+      return as(uint64_t());
+  }
+}
+
+void fold(const FoldProblem& p, const void* columns, void* image) {
+  FlushDenormals guard(!p.keep_denormals);
+  const auto as = [&](auto type, auto sum) {
+    using T = decltype(type);
+    fold_as<T, decltype(sum)>(p, static_cast<const T*>(columns), static_cast<T*>(image));
+  };
+  switch (p.dtype) {
+    case DType::f32:
+      return as(float(), float());
+    case DType::f64:
+      return as(double(), double());
+    case DType::f16:
+      return as(Float16(), float());
+    case DType::bf16:
+      return as(BFloat16(), float());
+    case DType::i16:
+      return as(uint16_t(), uint16_t());
+    case DType::i32:
+      return as(uint32_t(), uint32_t());
+    case DType::i64:
+      return as(uint64_t(), uint64_t());
+    default:
+      return as(uint8_t(), uint8_t());
+  }
+}
+
+}  // namespace konv
