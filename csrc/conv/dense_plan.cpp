@@ -81,6 +81,7 @@ class DensePlan final : public ConvPlan {
 
  private:
   static constexpr bool kBytes = !std::is_same_v<T, S>;
+  static constexpr int64_t kMaxPanel = 32;  // outputs of a panel of weights
 
   // Whether one pass over the weights can serve all phases of an input gradient, each element going to the panel of its
   // phase: they cut channels and outputs alike.
@@ -146,27 +147,24 @@ class DensePlan final : public ConvPlan {
     const TapProblem& p = s.p;
     const DenseTiling& t = s.t;
     const int64_t panel = task % t.panels, group = task / t.panels, first = panel * s.weight_step;
-    const int32_t zero_offset = input_bytes(problem_, tensors.x_zero, s.together).zero_offset;
-    T* const bias = packed + s.bias_base + task * s.weight_step;
-    for (int64_t block = 0; block < t.channel_blocks; block++)
-      std::fill_n(packed + s.weight_base + ((group * t.channel_blocks + block) * t.panels + panel) * s.weight_panel,
-                  s.weight_panel, T(0));
-    std::fill_n(bias, s.weight_step, T(0));
-    for (int64_t i = 0; i < std::min(s.weight_step, p.outputs - first); i++) {
-      const int64_t k = group * p.outputs + first + i;
-      const S* w = static_cast<const S*>(tensors.w) + k * p.w_output;
-      const int32_t zero = tensors.w_zero ? tensors.w_zero[k] : 0;
-      uint32_t sum = 0;
-      for (int64_t block = 0; block < t.channel_blocks; block++) {
-        const int64_t c0 = block * t.channel_block * s.together;
-        sum += pack_int_weights(
-            problem_, p, s.together, w + c0 * p.w_channel, std::min(t.channel_block * s.together, p.channels - c0),
-            zero, s.panel_row[block + 1 == t.channel_blocks].data(),
-            packed + s.weight_base + ((group * t.channel_blocks + block) * t.panels + panel) * s.weight_panel + i);
-      }
-      const uint32_t start = problem_.has_bias ? uint32_t(static_cast<const int32_t*>(tensors.bias)[k]) : 0;
-      const uint32_t value = start - uint32_t(zero_offset) * sum;
-      std::memcpy(bias + i, &value, sizeof value);
+    const int64_t k0 = group * p.outputs + first, outputs = std::min(s.weight_step, p.outputs - first);
+    const S* w = static_cast<const S*>(tensors.w) + k0 * p.w_output;
+    const int32_t* zero = tensors.w_zero ? tensors.w_zero + k0 : nullptr;
+    uint32_t sums[kMaxPanel] = {};
+    for (int64_t block = 0; block < t.channel_blocks; block++) {
+      const int64_t c0 = block * t.channel_block * s.together;
+      T* dst = packed + s.weight_base + ((group * t.channel_blocks + block) * t.panels + panel) * s.weight_panel;
+      std::fill_n(dst, s.weight_panel, T(0));
+      pack_int_weights(*dense_.ints, {problem_, p, w + c0 * p.w_channel, outputs,
+                                      std::min(t.channel_block * s.together, p.channels - c0), zero,
+                                      s.panel_row[block + 1 == t.channel_blocks].data(), dst, sums});
+    }
+    const int32_t offset = input_bytes(problem_, tensors.x_zero, s.together).zero_offset;
+    const int32_t* bias = problem_.has_bias ? static_cast<const int32_t*>(tensors.bias) + k0 : nullptr;
+    T* const start = packed + s.bias_base + task * s.weight_step;
+    for (int64_t i = 0; i < s.weight_step; i++) {
+      const uint32_t value = (bias && i < outputs ? uint32_t(bias[i]) : 0) - uint32_t(offset) * sums[i];
+      std::memcpy(start + i, &value, sizeof value);
     }
   }
 

@@ -30,35 +30,56 @@ inline InputBytes input_bytes(const ConvProblem& p, int32_t x_zero, int64_t toge
 
 inline int32_t weight_value(DType t, uint8_t byte) { return is_signed(t) ? int32_t(int8_t(byte)) : int32_t(byte); }
 
-// One output's weights of some channels, in a panel: the element of channels c * together on and of tap i goes to
-// dst[rows[c * taps + i]]. Returns the sum of all. The last element is filled up with zeros.
-template <int Together, class W>
-uint32_t pack_int_weights(const TapProblem& p, const W* w, int64_t channels, int32_t zero, const int64_t* rows,
-                          float* dst) {
+// A panel of some outputs and channels, and where it goes: see WeightBytes.
+struct IntPanel {
+  const ConvProblem& conv;
+  const TapProblem& p;
+  const uint8_t* w;  // of the first output and channel
+  int64_t outputs, channels;
+  const int32_t* zero;  // of each output, or null: zeros
+  const int64_t* rows;
+  float* dst;
+  uint32_t* sums;
+};
+
+// Whether the kernel elements of a channel, and the channels, follow one another and are all in use.
+inline bool weights_follow(const ConvProblem& conv, const TapProblem& p) {
+  const int64_t taps = int64_t(p.taps.size());
+  if (taps != conv.taps() || taps > kMaxFollowingTaps || p.w_channel != taps) return false;
+  for (int64_t i = 0; i < taps; i++)
+    if (p.taps[size_t(i)].weight != i) return false;
+  return true;
+}
+
+// Channels from `first` on, element by element. The last one is filled up with zeros.
+template <int Together>
+void pack_int_weights(const IntPanel& q, int64_t first) {
   constexpr int kBits = 32 / Together;
   constexpr uint32_t kMask = (uint64_t(1) << kBits) - 1;
-  uint32_t sum = 0;
-  for (int64_t c = 0; c < channels; c += Together)
-    for (const Tap& tap : p.taps) {
-      const W* src = w + c * p.w_channel + tap.weight;
-      uint32_t element = 0;
-      for (int64_t j = 0; j < Together && c + j < channels; j++) {
-        const int32_t value = int32_t(src[j * p.w_channel]) - zero;
-        sum += uint32_t(value);
-        element |= (uint32_t(value) & kMask) << (j * kBits);
+  for (int64_t k = 0; k < q.outputs; k++) {
+    const int64_t* row = q.rows + first / Together * int64_t(q.p.taps.size());
+    for (int64_t c = first; c < q.channels; c += Together)
+      for (const Tap& tap : q.p.taps) {
+        const uint8_t* src = q.w + k * q.p.w_output + c * q.p.w_channel + tap.weight;
+        uint32_t element = 0;
+        for (int64_t j = 0; j < Together && c + j < q.channels; j++) {
+          const int32_t value = weight_value(q.conv.weight_dtype, src[j * q.p.w_channel]) - (q.zero ? q.zero[k] : 0);
+          q.sums[k] += uint32_t(value);
+          element |= (uint32_t(value) & kMask) << (j * kBits);
+        }
+        std::memcpy(q.dst + k + *row++, &element, sizeof element);
       }
-      std::memcpy(dst + *rows++, &element, sizeof element);
-    }
-  return sum;
+  }
 }
-inline uint32_t pack_int_weights(const ConvProblem& conv, const TapProblem& p, int64_t together, const uint8_t* w,
-                                 int64_t channels, int32_t zero, const int64_t* rows, float* dst) {
-  const int8_t* s = reinterpret_cast<const int8_t*>(w);
-  if (is_signed(conv.weight_dtype))
-    return together == 4 ? pack_int_weights<4>(p, s, channels, zero, rows, dst)
-                         : pack_int_weights<2>(p, s, channels, zero, rows, dst);
-  return together == 4 ? pack_int_weights<4>(p, w, channels, zero, rows, dst)
-                       : pack_int_weights<2>(p, w, channels, zero, rows, dst);
+
+inline void pack_int_weights(const IntGemm& kernel, const IntPanel& q) {
+  int64_t done = 0;
+  if (weights_follow(q.conv, q.p)) {
+    done = q.channels / 4 * 4;
+    kernel.pack_weights({q.w, q.p.w_output, q.outputs, done, q.p.w_channel, is_signed(q.conv.weight_dtype), q.zero,
+                         q.rows, q.dst, q.sums});
+  }
+  kernel.together == 4 ? pack_int_weights<4>(q, done) : pack_int_weights<2>(q, done);
 }
 
 }  // namespace konv

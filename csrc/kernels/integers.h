@@ -17,6 +17,21 @@ struct PackBytes : PackRegion<float, uint8_t> {
   ByteCode code;
 };
 
+// Weights whose kernel elements, and channels, follow one another: those of each output in one run. The element of
+// channels c * together on and of kernel element i, less the zero points, goes to dst[rows[c * taps + i] + k] for
+// output k; sums[k] grows by all of them.
+constexpr int64_t kMaxFollowingTaps = 64;
+struct WeightBytes {
+  const uint8_t* src;
+  int64_t output;                   // distance
+  int64_t outputs, channels, taps;  // channels are a multiple of 4, taps at most kMaxFollowingTaps
+  bool is_signed;
+  const int32_t* zero;  // of each output, or null: zeros
+  const int64_t* rows;
+  float* dst;
+  uint32_t* sums;
+};
+
 // GemmTile and PackRegion for one form of elements. Sources are bytes and count single channels; what is packed counts
 // elements, and so does `kc`. Channels past the last hold what may be anything: their weights are zero.
 struct IntGemm {
@@ -25,6 +40,7 @@ struct IntGemm {
   void (*gemm[2][kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<float>&);
   void (*pack_planes)(const PackBytes&);
   void (*pack_pixels)(const PackBytes&);
+  void (*pack_weights)(const WeightBytes&);
 };
 
 // Rows of a result in 32-bit elements: whole numbers in float32 become int32 where they lie, plus a bias.

@@ -61,9 +61,9 @@ struct FloatForm {
   }
 };
 
-// As many bytes, or pairs of them, as there are 32-bit lanes.
-typedef uint8_t LaneBytes __attribute__((vector_size(KONV_VEC_BYTES / 4), aligned(1), may_alias));
+// As many pairs of bytes as there are 32-bit lanes; lanes at any address.
 typedef uint16_t LanePairs __attribute__((vector_size(KONV_VEC_BYTES / 2), aligned(1), may_alias));
+typedef int32_t LaneWords __attribute__((vector_size(KONV_VEC_BYTES), aligned(1), may_alias));
 
 KONV_INLINE void store_bits(float* dst, int32_t bits) { __builtin_memcpy(dst, &bits, sizeof bits); }
 static void blank_run(float* dst, int64_t n, const ByteCode& code) {
@@ -73,7 +73,7 @@ static void blank_run(float* dst, int64_t n, const ByteCode& code) {
 // Bytes 0, Step, 2 * Step, ... from p. With a step of 2 the last one's neighbour is read as well.
 template <int Step>
 KONV_INLINE Ints load_bytes(const uint8_t* p) {
-  if constexpr (Step == 1) return __builtin_convertvector(*reinterpret_cast<const LaneBytes*>(p), Ints);
+  if constexpr (Step == 1) return widen_bytes(p);
   return __builtin_convertvector(*reinterpret_cast<const LanePairs*>(p), Ints) & 0xff;
 }
 
@@ -124,7 +124,7 @@ KONV_INLINE void pack_byte_run(const uint8_t* src, float* dst, int64_t n, const 
   int64_t i = 0;
   for (; i + L * C <= n; i += L * C, dst += L) {
     if constexpr (C == 4) {
-      const Ints bytes = load(reinterpret_cast<const int32_t*>(src + i));
+      const Ints bytes = *reinterpret_cast<const LaneWords*>(src + i);
       store(dst, (Vec<float>)(bytes ^ int32_t(uint32_t(code.flip) * 0x01010101u)));
     } else if constexpr (C == 2) {
       const Ints pairs = __builtin_convertvector(*reinterpret_cast<const LanePairs*>(src + i), Ints);
@@ -165,9 +165,51 @@ static void pack_byte_pixels(const PackBytes& p) {
   });
 }
 
+// Four channels at a time: their bytes, as words of one output each, are transposed to vectors of outputs, from which
+// each element takes its bytes.
+template <class Form>
+static void pack_byte_weights(const WeightBytes& p) {
+  constexpr int L = kLanes<float>, C = Form::kTogether;
+  const int32_t flip = p.is_signed ? 0x80 : 0;
+  for (int64_t k = 0; k < p.outputs; k += L) {
+    const int n = int(p.outputs - k < L ? p.outputs - k : L);
+    Ints zero = splat<int32_t>(flip), sum{};
+    if (p.zero)
+      for (int i = 0; i < n; i++) zero[i] += p.zero[k + i];
+    for (int64_t c = 0; c < p.channels; c += 4) {
+      const uint8_t* src = p.src + k * p.output + c * p.taps;
+      Ints words[kMaxFollowingTaps + L];
+      for (int64_t at = 0; at < p.taps; at += L) {
+        const int cols = int(p.taps - at < L ? p.taps - at : L);
+        Vec<float> t[L];
+        KONV_UNROLL
+        for (int i = 0; i < L; i++)
+          t[i] = i < n ? load_n(reinterpret_cast<const float*>(src + i * p.output + 4 * at), cols) : Vec<float>{};
+        transpose_square<float>(t);
+        KONV_UNROLL
+        for (int i = 0; i < L; i++) words[at + i] = (Ints)t[i];
+      }
+      for (int64_t tap = 0; tap < p.taps; tap++)
+        for (int first = 0; first < 4; first += C) {
+          Ints element{};
+          KONV_UNROLL
+          for (int j = 0; j < C; j++) {
+            const int64_t at = (first + j) * p.taps + tap;
+            const Ints value = (((words[at / 4] >> int32_t(at % 4 * 8)) & 0xff) ^ flip) - zero;
+            sum += value;
+            element |= (value & int32_t((uint64_t(1) << (32 / C)) - 1)) << (j * (32 / C));
+          }
+          store_n(p.dst + p.rows[(c + first) / C * p.taps + tap] + k, (Vec<float>)element, n);
+        }
+    }
+    for (int i = 0; i < n; i++) p.sums[k + i] += uint32_t(sum[i]);
+  }
+}
+
 template <class Form>
 constexpr IntGemm make_int_gemm() {
   IntGemm k{};
+  k.pack_weights = pack_byte_weights<Form>;
   k.together = Form::kTogether;
   k.pack_planes = pack_byte_planes<Form>;
   k.pack_pixels = pack_byte_pixels<Form>;
@@ -218,7 +260,7 @@ static void requantize_rows(const RequantizeRows& p) {
       v = v < splat<float>(low) ? splat<float>(low) : v;
       v = v > splat<float>(high) ? splat<float>(high) : v;
       const Ints whole = (Ints)(v + splat<float>(kRound)) - (Ints)splat<float>(kRound) + p.zero;
-      *reinterpret_cast<LaneBytes*>(dst + c) = __builtin_convertvector(whole, LaneBytes);
+      store_bytes(dst + c, whole);
     }
     for (; c < p.cols; c++) {
       float v = float(src[c]) * (p.lane_scale ? p.lane_scale[c] : p.row_scale);

@@ -7,6 +7,7 @@ from ._core import __version__
 from .config import config, get_num_threads, info, set_num_threads
 from .conv import conv2d
 from .explain import explain
+from .fold import fold, unfold
 from .plan import ConvPlan, plan_conv2d
 from .pool import avg_pool2d, max_pool2d
 from .quantised import conv2d_int, conv2d_qlinear
@@ -22,10 +23,12 @@ __all__ = [
     "conv2d_int",
     "conv2d_qlinear",
     "explain",
+    "fold",
     "get_num_threads",
     "grad",
     "info",
     "max_pool2d",
     "plan_conv2d",
     "set_num_threads",
+    "unfold",
 ]

@@ -1,7 +1,25 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ._types import Activation, Array, ByteArray, DType, IntArray, Layout2D, Padding, Scale, Size2D, ZeroPoint
+from ._types import (
+    Activation,
+    AnyLayout,
+    AnyPadding,
+    AnySize,
+    Array,
+    ByteArray,
+    DType,
+    IntArray,
+    Layout1D,
+    Layout2D,
+    Layout3D,
+    Padding,
+    Scale,
+    Size2D,
+    ZeroPoint,
+)
 
 __version__: str
 
@@ -91,12 +109,12 @@ def conv1d_int(
     bias: NDArray[np.int32] | None,
     input_zero_point: ZeroPoint,
     weight_zero_point: ZeroPoint,
-    stride: int | tuple[int, ...],
-    padding: int | str | tuple[int | tuple[int, int], ...],
-    dilation: int | tuple[int, ...],
+    stride: AnySize,
+    padding: AnyPadding,
+    dilation: AnySize,
     groups: int,
     padding_mode: str,
-    layout: str | None,
+    layout: Layout1D | None,
     algorithm: str,
     out: NDArray[np.int32] | None,
     threads: int | None,
@@ -127,12 +145,12 @@ def conv3d_int(
     bias: NDArray[np.int32] | None,
     input_zero_point: ZeroPoint,
     weight_zero_point: ZeroPoint,
-    stride: int | tuple[int, ...],
-    padding: int | str | tuple[int | tuple[int, int], ...],
-    dilation: int | tuple[int, ...],
+    stride: AnySize,
+    padding: AnyPadding,
+    dilation: AnySize,
     groups: int,
     padding_mode: str,
-    layout: str | None,
+    layout: Layout3D | None,
     algorithm: str,
     out: NDArray[np.int32] | None,
     threads: int | None,
@@ -263,6 +281,31 @@ def avg_pool2d_grad(
     threads: int | None,
     /,
 ) -> Array: ...
+def unfold(
+    input: NDArray[Any],
+    kernel_size: AnySize,
+    dilation: AnySize,
+    padding: AnyPadding,
+    stride: AnySize,
+    layout: AnyLayout | None,
+    out: NDArray[Any] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[Any]: ...
+def fold(
+    input: NDArray[Any],
+    output_size: AnySize,
+    kernel_size: AnySize,
+    dilation: AnySize,
+    padding: AnyPadding,
+    stride: AnySize,
+    layout: AnyLayout | None,
+    out: NDArray[Any] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[Any]: ...
 
 # Element-wise work of konv.nn: contiguous arrays; `out` receives the result and may be an input.
 def sigmoid(x: Array, out: Array, /) -> None: ...
