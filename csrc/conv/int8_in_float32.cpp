@@ -27,6 +27,7 @@ struct Cut {
   int64_t size[2], count[2];
   bool channels_last;
 
+  bool whole() const { return count[0] == 1 && count[1] == 1; }
   int64_t outputs(int axis, int64_t out, bool last) const {
     return last ? out - (count[axis] - 1) * size[axis] : size[axis];
   }
@@ -74,7 +75,8 @@ ConvProblem tile_problem(const ConvProblem& p, const Cut& cut, bool last_row, bo
   q.n = 1;
   q.groups = cut.groups, q.c = p.c / p.groups * cut.groups, q.k = p.k / p.groups * cut.groups;
   q.out[1] = cut.outputs(0, p.out[1], last_row), q.out[2] = cut.outputs(1, p.out[2], last_col);
-  for (int i = 0; i < 3; i++) q.in[i] = tile_input(p, i, q.out[i]), q.pad[i] = 0;
+  // Parts have their padding in scratch; a whole image needs none.
+  for (int i = 0; i < 3 && !cut.whole(); i++) q.in[i] = tile_input(p, i, q.out[i]), q.pad[i] = 0;
   const int64_t x[5] = {1, q.c, q.in[0], q.in[1], q.in[2]},
                 w[5] = {q.k, p.c / p.groups, p.kernel[0], p.kernel[1], p.kernel[2]};
   contiguous_strides(x, cut.channels_last, q.xs);
@@ -137,26 +139,15 @@ class Int8InFloat32Plan final : public ConvPlan {
     const ConvProblem& p = problem_;
     const Tile& tile = tiles_[row + 1 == cut_.count[0]][col + 1 == cut_.count[1]];
     const ConvProblem& q = tile.problem;
-    const int64_t first[3] = {0, row * cut_.size[0], col * cut_.size[1]};
-
-    static constexpr int64_t kPhase = 0;
-    PackBytes region;
-    region.src = static_cast<const uint8_t*>(t.x) + n * p.xs[0] + block * q.c * p.xs[1];
-    region.dst = reinterpret_cast<float*>(scratch);
-    region.channels = q.c, region.channel_stride = p.xs[1];
-    region.channel_pitch = cut_.channels_last ? q.c : q.in[0] * q.in[1] * q.in[2];
-    region.x_pitch = q.in[2];
-    PackAxis* const axes[] = {&region.z, &region.y, &region.x};
-    for (int i = 0; i < 3; i++)
-      *axes[i] = {p.in[i], p.xs[2 + i], first[i] * p.stride[i] - p.pad[i], 1, q.in[i], 1, &kPhase};
-    region.code = code;
-    (cut_.channels_last ? kernel_.pack_float_pixels : kernel_.pack_float_planes)(region);
+    pack_input(q, code, static_cast<const uint8_t*>(t.x) + n * p.xs[0] + block * q.c * p.xs[1], row, col,
+               reinterpret_cast<float*>(scratch));
 
     ConvTensors tensors{};
     tensors.x = scratch;
     const int64_t k0 = block * q.k;
     tensors.w = const_cast<char*>(packed) + k0 * (p.c / p.groups) * p.taps() * int64_t(sizeof(float));
-    float* const y = static_cast<float*>(t.y) + n * p.ys[0] + k0 * p.ys[1] + first[1] * p.ys[3] + first[2] * p.ys[4];
+    float* const y = static_cast<float*>(t.y) + n * p.ys[0] + k0 * p.ys[1] + row * cut_.size[0] * p.ys[3] +
+                     col * cut_.size[1] * p.ys[4];
     tensors.y = y;
     char* const prepared = scratch + input_;
     char* const mine = prepared + round_up(tile.plan->prepared_bytes, 64);
@@ -164,6 +155,45 @@ class Int8InFloat32Plan final : public ConvPlan {
     tile.plan->prepare(tensors, prepared);
     tile.plan->run(tensors, prepared, Workspace{shared, mine, tile.plan->workspace.per_thread});
     make_whole(q, y, p.has_bias ? static_cast<const int32_t*>(t.bias) + k0 : nullptr);
+  }
+
+  void pack_input(const ConvProblem& q, const ByteCode& code, const uint8_t* src, int64_t row, int64_t col,
+                  float* dst) const {
+    static constexpr int64_t kPhase = 0;
+    const ConvProblem& p = problem_;
+    const int64_t first[3] = {0, row * cut_.size[0], col * cut_.size[1]};
+    PackBytes r;
+    r.code = code;
+    r.src = src, r.dst = dst;
+    r.channels = q.c, r.channel_stride = p.xs[1];
+    r.channel_pitch = cut_.channels_last ? q.c : q.in[0] * q.in[1] * q.in[2];
+    PackAxis* const axes[] = {&r.z, &r.y, &r.x};
+    for (int i = 0; i < 3; i++)
+      *axes[i] = {p.in[i], p.xs[2 + i], first[i] * p.stride[i] - p.pad[i] + q.pad[i], 1, q.in[i], 1, &kPhase};
+    // What follows one another becomes one row.
+    for (int i = 1; i >= 0 && cut_.whole() && (p.in[i] == 1 || p.xs[2 + i] == r.x.size * r.x.stride); i--) {
+      r.x.size = r.x.count *= p.in[i];
+      *axes[i] = {1, 0, 0, 1, 1, 1, &kPhase};
+    }
+    if (!cut_.channels_last && r.x.count == r.channel_pitch && r.x.stride == 1 && r.channel_stride == r.x.size) {
+      r.x.size = r.x.count *= r.channels;
+      r.channels = 1;
+    }
+    r.x_pitch = r.x.count;
+    (cut_.channels_last ? kernel_.pack_float_pixels : kernel_.pack_float_planes)(r);
+  }
+
+  // Whether the result of one image lies in one piece.
+  static bool is_dense(const ConvProblem& q) {
+    int64_t strides[5];
+    const int64_t shape[5] = {1, q.k, q.out[0], q.out[1], q.out[2]};
+    for (bool last : {false, true}) {
+      contiguous_strides(shape, last, strides);
+      bool same = true;
+      for (int i = 1; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == q.ys[i]);
+      if (same) return true;
+    }
+    return false;
   }
 
   // The result's numbers become int32.
@@ -174,6 +204,7 @@ class Int8InFloat32Plan final : public ConvPlan {
       if (ld == cols && !rows.lane_bias) rows.rows = 1, rows.cols = count * cols;
       kernel_.whole_rows(rows);
     };
+    if (!bias && is_dense(q)) return run(y, 1, 0, q.k * q.out_pixels());
     if (q.ys[1] == 1 && q.k > 1) {
       rows.lane_bias = bias;
       for (int64_t z = 0; z < q.out[0]; z++)

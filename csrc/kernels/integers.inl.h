@@ -66,8 +66,12 @@ typedef uint16_t LanePairs __attribute__((vector_size(KONV_VEC_BYTES / 2), align
 typedef int32_t LaneWords __attribute__((vector_size(KONV_VEC_BYTES), aligned(1), may_alias));
 
 KONV_INLINE void store_bits(float* dst, int32_t bits) { __builtin_memcpy(dst, &bits, sizeof bits); }
-static void blank_run(float* dst, int64_t n, const ByteCode& code) {
-  for (int64_t i = 0; i < n; i++) store_bits(dst + i, int32_t(code.blank));
+KONV_INLINE void blank_run(float* dst, int64_t n, const ByteCode& code) {
+  constexpr int L = kLanes<float>;
+  const Vec<float> blank = (Vec<float>)splat<int32_t>(int32_t(code.blank));
+  int64_t i = 0;
+  for (; i + L <= n; i += L) store(dst + i, blank);
+  if (i < n) store_n(dst + i, blank, int(n - i));
 }
 
 // Bytes 0, Step, 2 * Step, ... from p. With a step of 2 the last one's neighbour is read as well.
@@ -94,7 +98,16 @@ KONV_INLINE void pack_byte_row(const uint8_t* const* row, int64_t step, float* d
       store(dst + i, (Vec<float>)Form::join(b, code));
     }
   };
-  if (step == 1) vectors(std::integral_constant<int, 1>{}, end);
+  if (step == 1) {
+    vectors(std::integral_constant<int, 1>{}, end);
+    if (const int left = int(end - i); left > 0) {
+      Ints b[C];
+      KONV_UNROLL
+      for (int j = 0; j < C; j++) b[j] = widen_bytes_n(row[j] + i, left);
+      store_n(dst + i, (Vec<float>)Form::join(b, code), left);
+      i = end;
+    }
+  }
   if (step == 2) vectors(std::integral_constant<int, 2>{}, end - 1);
   for (; i < end; i++) {
     int32_t b[C];
@@ -134,6 +147,19 @@ KONV_INLINE void pack_byte_run(const uint8_t* src, float* dst, int64_t n, const 
       const Ints b[] = {load_bytes<1>(src + i)};
       store(dst, (Vec<float>)Form::join(b, code));
     }
+  }
+  if constexpr (C != 2) {
+    const int left = int((n - i) / C);
+    Ints elements;
+    if constexpr (C == 4) {
+      const Ints bytes = (Ints)load_n(reinterpret_cast<const float*>(src + i), left);
+      elements = bytes ^ int32_t(uint32_t(code.flip) * 0x01010101u);
+    } else {
+      const Ints b[] = {widen_bytes_n(src + i, left)};
+      elements = Form::join(b, code);
+    }
+    store_n(dst, (Vec<float>)elements, left);
+    i += left * C, dst += left;
   }
   for (; i < n; i += C) {
     int32_t b[C];

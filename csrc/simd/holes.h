@@ -318,7 +318,7 @@ KONV_INLINE void max_or_nan_at(V& best, I& at, V v, I v_at) {
 // As many bytes as there are 32-bit lanes, as numbers without a sign.
 KONV_INLINE Vec<int32_t> widen_bytes(const uint8_t* p) {
 #if defined(__AVX512F__)
-  return (Vec<int32_t>)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return (Vec<int32_t>)_mm512_maskz_cvtepu8_epi32(__mmask16(-1), _mm_loadu_si128((const __m128i*)p));
 #elif defined(__AVX2__)
   return (Vec<int32_t>)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 #elif defined(__SSE2__)
@@ -329,6 +329,16 @@ KONV_INLINE Vec<int32_t> widen_bytes(const uint8_t* p) {
 #else
   typedef uint8_t Bytes __attribute__((vector_size(KONV_VEC_BYTES / 4), aligned(1), may_alias));
   return __builtin_convertvector(*reinterpret_cast<const Bytes*>(p), Vec<int32_t>);
+#endif
+}
+// The first n alone, n at most the number of lanes.
+KONV_INLINE Vec<int32_t> widen_bytes_n(const uint8_t* p, int n) {
+#if defined(__AVX512F__)
+  return (Vec<int32_t>)_mm512_maskz_cvtepu8_epi32(__mmask16(-1), _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1u), p));
+#else
+  uint8_t bytes[KONV_VEC_BYTES / 4] = {};
+  for (int i = 0; i < n; i++) bytes[i] = p[i];
+  return widen_bytes(bytes);
 #endif
 }
 // The low byte of each lane.

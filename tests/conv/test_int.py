@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 import konv
 from konv import _core
 from tests import reference
-from tests.cases import CASES, ISA_LEVELS, LAYOUTS, Case, channels_last
+from tests.cases import CASES, INTEGER_ALGORITHMS, ISA_LEVELS, LAYOUTS, Case, channels_last
 from tests.reference import Array
 from tests.strategies import cases
 
-ALGORITHMS = ("implicit_gemm_int8", "implicit_gemm_int16", "int8_in_float32", "reference")
+ALGORITHMS = (*INTEGER_ALGORITHMS, "reference")
 DTYPES = ("int8", "uint8")
 # Of input and weight: nothing to subtract, ranges of a byte, and what fits no byte.
 ZERO_POINTS = {
