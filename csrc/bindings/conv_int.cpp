@@ -160,7 +160,11 @@ DType output_dtype(PyObject* zero_point, DType input) {
 // Some images at a time, so that their sums stay within the workspace.
 void run_qlinear(const Quantised& q, Requantize r, int32_t* sums, int64_t images) {
   ConvProblem p = q.problem;
-  p.weights_ready = images < p.n;
+  if (images == p.n) {
+    run_conv(p, q.tensors(sums));
+    return requantize(r, p.isa, int(p.threads));
+  }
+  p.weights_ready = 1;
   AlignedBuffer packed;
   std::shared_ptr<const ConvPlan> plan;
   for (int64_t n = 0; n < q.problem.n; n += images) {

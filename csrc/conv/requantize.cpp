@@ -5,7 +5,24 @@
 
 namespace konv {
 
-void requantize(const Requantize& p, int64_t isa, int threads) {
+namespace {
+
+// Rows that follow one another become one, in both arrays.
+void join_rows(Requantize& p) {
+  for (int axis = 3; axis >= 2; axis--) {
+    const bool follows =
+        p.sum_strides[axis] == p.shape[4] * p.sum_strides[4] && p.out_strides[axis] == p.shape[4] * p.out_strides[4];
+    if (p.shape[axis] > 1 && !follows) return;
+    p.shape[4] *= p.shape[axis];
+    p.shape[axis] = 1;
+  }
+}
+
+}  // namespace
+
+void requantize(const Requantize& problem, int64_t isa, int threads) {
+  Requantize p = problem;
+  join_rows(p);
   const auto kernel = kernel_table(Isa(isa)).ints.requantize_rows;
   const bool channels_last = p.sum_strides[1] == 1 && p.out_strides[1] == 1 && p.shape[1] > 1;
   // One row of the kernel at a time: the pixels of an image row, or the channels of its pixels.
