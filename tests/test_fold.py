@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import ml_dtypes
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import konv
+from tests.conv.test_memory import fenced
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
@@ -187,6 +189,27 @@ def test_rank_says_how_many_dimensions() -> None:
     assert konv.fold(np.ones((2, 15, 7)), (9,), 3).shape == (2, 5, 9)
     assert konv.fold(np.ones((16, 8)), 3, (2, 2, 2)).shape == (2, 3, 3, 3)
     assert konv.fold(np.ones((0, 8, 4)), (3, 3), 2).shape == (0, 2, 3, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@pytest.mark.parametrize("end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32", "float64"])
+def test_no_byte_outside(dtype: str, end: bool) -> None:
+    """Arrays lie against pages that fault."""
+    for kernel, dilation, padding, stride in ((3, 1, 1, 1), (2, 3, 2, 2), (5, 1, 0, 3)):
+        options = {"kernel": kernel, "dilation": dilation, "padding": padding, "stride": stride}
+        x = values((2, 3, 11, 13), dtype)
+        expected = unfolded(x, **{name: (value, value) for name, value in options.items()})
+        with (
+            fenced(x, end) as image,
+            fenced(np.zeros_like(expected), end) as columns,
+            fenced(np.zeros_like(x), end) as back,
+        ):
+            konv.unfold(image, kernel, dilation, padding, stride, out=columns)
+            np.testing.assert_array_equal(columns, expected)
+            konv.fold(columns, (11, 13), kernel, dilation, padding, stride, out=back)
+            plain = konv.fold(expected, (11, 13), kernel, dilation, padding, stride)
+            np.testing.assert_array_equal(back, plain)
 
 
 def test_views_and_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import konv
 from konv import _core
 from tests import reference
 from tests.cases import CASES, INTEGER_ALGORITHMS, ISA_LEVELS, LAYOUTS, Case, channels_last
+from tests.conv.test_memory import SHAPES, fenced
 from tests.reference import Array
 from tests.strategies import cases
 
@@ -185,6 +187,36 @@ def test_out_and_empty_batch() -> None:
     assert konv.conv2d_int(x[:0], w).shape == (0, 4, 3, 3)
     assert konv.conv2d_int(x[0], w).shape == (4, 3, 3)
     assert konv.conv2d_qlinear(x[:0], 1, 0, w, 1, 0, 1, 0).shape == (0, 4, 3, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@pytest.mark.parametrize("end", [True, False], ids=["end", "start"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("case", SHAPES, ids=str)
+def test_no_byte_outside(case: Case, isa: str, layout: str, end: bool) -> None:
+    """Arrays lie against pages that fault."""
+    rng = np.random.default_rng(6)
+    x, w = random_bytes(rng, case.input_shape, "uint8"), random_bytes(rng, case.weight_shape, "int8")
+    sums = truth(x, w, 3, 0, **case.options)
+    order = (0, 2, 3, 1) if layout == "NHWC" else (0, 1, 2, 3)
+    arguments = (case.stride, case.padding, case.dilation, case.groups)
+    with (
+        konv.config(isa=isa),
+        fenced(np.ascontiguousarray(x.transpose(order)), end) as image,
+        fenced(w, end) as weight,
+        fenced(np.ascontiguousarray(sums.transpose(order), np.int32), end) as out,
+        fenced(np.zeros(out.shape, np.uint8), end) as small,
+    ):
+        for algorithm in ALGORITHMS:
+            if refused(case, algorithm):
+                continue
+            out[...] = 0
+            _core.conv2d_int(image, weight, None, 3, 0, *arguments, "zeros", layout, algorithm, out, None, None)
+            np.testing.assert_array_equal(out, sums.transpose(order))
+        konv.conv2d_qlinear(image, 1e-3, 3, weight, 1, 0, 1, 128, None, *arguments, layout=layout, out=small)
+        expected = quantised(sums, np.full(case.k, 1e-3), 128, "uint8")
+        np.testing.assert_array_equal(small, expected.transpose(order))
 
 
 BAD = {
