@@ -20,14 +20,17 @@ namespace {
 
 constexpr int64_t kExactProducts = (int64_t(1) << 24) / (255 * 255);
 
+// Of the input of the smallest part.
+constexpr double kMaxElements = 1 << 24;
+
 // How the output is cut: some groups, all of the first axis, and parts of the other two, of which the last ones may be
 // smaller.
 struct Cut {
   int64_t groups;
   int64_t size[2], count[2];
   bool channels_last;
-
-  bool whole() const { return count[0] == 1 && count[1] == 1; }
+  bool whole;       // a part has whole images, as they are
+  double elements;  // of a part's input, padding included
   int64_t outputs(int axis, int64_t out, bool last) const {
     return last ? out - (count[axis] - 1) * size[axis] : size[axis];
   }
@@ -38,11 +41,11 @@ int64_t tile_input(const ConvProblem& p, int axis, int64_t outputs) {
 }
 
 Cut cut_of(const ConvProblem& p) {
-  Cut c{p.groups, {p.out[1], p.out[2]}, {}, p.xs[1] == 1 && p.c > 1};
-  const int64_t budget = std::min(p.max_workspace, l2_cache_bytes() / 2) / int64_t(sizeof(float));
+  Cut c{p.groups, {p.out[1], p.out[2]}, {}, p.xs[1] == 1 && p.c > 1, false, 0};
+  const double budget = double(std::min(p.max_workspace, l2_cache_bytes() / 2)) / sizeof(float);
   const auto elements = [&] {
-    return c.groups * (p.c / p.groups) * tile_input(p, 0, p.out[0]) * tile_input(p, 1, c.size[0]) *
-           tile_input(p, 2, c.size[1]);
+    return double(c.groups * (p.c / p.groups)) * double(tile_input(p, 0, p.out[0])) *
+           double(tile_input(p, 1, c.size[0])) * double(tile_input(p, 2, c.size[1]));
   };
   const auto fewer_groups_while = [&](auto&& wanted) {
     for (int64_t g = c.groups - 1; g >= 1 && wanted(); g--)
@@ -60,6 +63,10 @@ Cut cut_of(const ConvProblem& p) {
     while (c.size[0] > 4 && too_few()) c.size[0] = ceil_div(c.size[0], 2);
   }
   for (int axis = 0; axis < 2; axis++) c.count[axis] = ceil_div(p.out[1 + axis], c.size[axis]);
+  c.elements = elements();
+  // Windows far apart may leave most of an image unread.
+  const double image = double(c.groups * (p.c / p.groups)) * double(p.in[0]) * double(p.in[1]) * double(p.in[2]);
+  c.whole = c.count[0] == 1 && c.count[1] == 1 && image <= 2 * c.elements;
   return c;
 }
 
@@ -76,7 +83,7 @@ ConvProblem tile_problem(const ConvProblem& p, const Cut& cut, bool last_row, bo
   q.groups = cut.groups, q.c = p.c / p.groups * cut.groups, q.k = p.k / p.groups * cut.groups;
   q.out[1] = cut.outputs(0, p.out[1], last_row), q.out[2] = cut.outputs(1, p.out[2], last_col);
   // Parts have their padding in scratch; a whole image needs none.
-  for (int i = 0; i < 3 && !cut.whole(); i++) q.in[i] = tile_input(p, i, q.out[i]), q.pad[i] = 0;
+  for (int i = 0; i < 3 && !cut.whole; i++) q.in[i] = tile_input(p, i, q.out[i]), q.pad[i] = 0;
   const int64_t x[5] = {1, q.c, q.in[0], q.in[1], q.in[2]},
                 w[5] = {q.k, p.c / p.groups, p.kernel[0], p.kernel[1], p.kernel[2]};
   contiguous_strides(x, cut.channels_last, q.xs);
@@ -171,7 +178,7 @@ class Int8InFloat32Plan final : public ConvPlan {
     for (int i = 0; i < 3; i++)
       *axes[i] = {p.in[i], p.xs[2 + i], first[i] * p.stride[i] - p.pad[i] + q.pad[i], 1, q.in[i], 1, &kPhase};
     // What follows one another becomes one row.
-    for (int i = 1; i >= 0 && cut_.whole() && (p.in[i] == 1 || p.xs[2 + i] == r.x.size * r.x.stride); i--) {
+    for (int i = 1; i >= 0 && cut_.whole && (p.in[i] == 1 || p.xs[2 + i] == r.x.size * r.x.stride); i--) {
       r.x.size = r.x.count *= p.in[i];
       *axes[i] = {1, 0, 0, 1, 1, 1, &kPhase};
     }
@@ -235,6 +242,7 @@ class Int8InFloat32Plan final : public ConvPlan {
 std::string supports(const ConvProblem& p) {
   if (p.direction != Direction::forward) return "computes the forward direction";
   if (p.c / p.groups * p.taps() > kExactProducts) return "float32 may not hold the sums exactly";
+  if (cut_of(p).elements > kMaxElements) return "what few windows span is too large to be copied";
   return "";
 }
 
