@@ -298,7 +298,8 @@ void Padding::resolve(const int64_t in[3], const int64_t extent[3], const int64_
                       int64_t to_after[3]) const {
   for (int i = 0; i < 3; i++) {
     to_before[i] = before[i], to_after[i] = after[i];
-    if (rule == given) continue;
+    if (rule == causal) to_before[i] = extent[i] - 1;
+    if (rule == given || rule == causal) continue;
     const int64_t out = (in[i] + stride[i] - 1) / stride[i];
     const int64_t total = std::max<int64_t>(0, (out - 1) * stride[i] + extent[i] - in[i]);
     to_before[i] = rule == same_lower ? total - total / 2 : total / 2;
@@ -306,7 +307,7 @@ void Padding::resolve(const int64_t in[3], const int64_t extent[3], const int64_
   }
 }
 
-Padding padding_arg(PyObject* object, int spatial) {
+Padding padding_arg(PyObject* object, int spatial, bool causal) {
   Padding p;
   const int first = 3 - spatial;
   if (PyUnicode_Check(object)) {
@@ -314,8 +315,11 @@ Padding padding_arg(PyObject* object, int spatial) {
       p.rule = Padding::same;
     else if (is_string(object, "same_lower"))
       p.rule = Padding::same_lower;
+    else if (causal && is_string(object, "causal"))
+      p.rule = Padding::causal;
     else if (!is_string(object, "valid"))
-      value_error("padding: expected an integer, a tuple, 'valid', 'same' or 'same_lower', got %R", object);
+      value_error("padding: expected an integer, a tuple, 'valid', 'same'%s, got %R",
+                  causal ? ", 'same_lower' or 'causal'" : " or 'same_lower'", object);
   } else if (PyTuple_Check(object) || PyList_Check(object)) {
     const Ref items = as_tuple(object);
     if (PyTuple_GET_SIZE(items.get()) != spatial)

@@ -110,14 +110,14 @@ int64_t int_arg(PyObject* object, const char* name, int64_t low);
 void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]);
 // Elements before and after the input along each axis, or the rule that says how many.
 struct Padding {
-  enum Rule { given, same, same_lower } rule = given;
+  enum Rule { given, same, same_lower, causal } rule = given;
   int64_t before[3] = {}, after[3] = {};
   // `extent`: the elements that a kernel spans.
   void resolve(const int64_t in[3], const int64_t extent[3], const int64_t stride[3], int64_t to_before[3],
                int64_t to_after[3]) const;
 };
-// A number, one a dimension, (before, after) pairs, or a rule by name.
-Padding padding_arg(PyObject* object, int spatial);
+// A number, one a dimension, (before, after) pairs, or a rule by name: "causal" where `causal` allows it.
+Padding padding_arg(PyObject* object, int spatial, bool causal = false);
 bool is_string(PyObject* object, const char* text);
 bool bool_arg(PyObject* object, const char* name);
 int64_t threads_arg(PyObject* object);        // None: the configuration's

@@ -11,6 +11,8 @@ namespace konv {
 
 namespace {
 
+using Wide = long long;  // what printf knows
+
 int64_t algorithm_arg(PyObject* object) {
   if (!PyUnicode_Check(object)) type_error("algorithm: expected a string, got %s", Py_TYPE(object)->tp_name);
   if (is_string(object, "auto")) return -1;
@@ -30,6 +32,32 @@ constexpr struct {
 
 }  // namespace
 
+namespace {
+
+PaddingMode padding_mode_arg(PyObject* object) {
+  constexpr const char* names[] = {"zeros", "reflect", "replicate", "circular"};
+  if (!PyUnicode_Check(object)) type_error("padding_mode: expected a string, got %s", Py_TYPE(object)->tp_name);
+  for (int i = 0; i < 4; i++)
+    if (is_string(object, names[i])) return PaddingMode(i);
+  value_error("padding_mode: expected 'zeros', 'reflect', 'replicate' or 'circular', got %R", object);
+}
+
+// Without padding all modes are one.
+void set_padding_mode(ConvProblem& p, PaddingMode mode, const int64_t after[3]) {
+  p.padding_mode = PaddingMode::zeros;
+  for (int i = 0; i < 3; i++) {
+    const int64_t most = std::max(p.pad[i], after[i]);
+    if (most == 0) continue;
+    p.padding_mode = mode;
+    const int64_t limit = mode == PaddingMode::reflect ? p.in[i] - 1 : p.in[i];
+    if ((mode == PaddingMode::reflect || mode == PaddingMode::circular) && most > limit)
+      value_error("padding: mode '%s' takes at most %lld along an axis of %lld elements, got %lld",
+                  mode == PaddingMode::reflect ? "reflect" : "circular", Wide(limit), Wide(p.in[i]), Wide(most));
+  }
+}
+
+}  // namespace
+
 Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* dilation, PyObject* groups,
                    PyObject* padding_mode, PyObject* layout, PyObject* algorithm, PyObject* threads,
                    PyObject* max_workspace) {
@@ -38,36 +66,69 @@ Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* d
   spatial_arg(stride, "stride", spatial, 1, c.stride);
   spatial_arg(dilation, "dilation", spatial, 1, c.dilation);
   c.groups = int_arg(groups, "groups", 1);
-  c.padding = padding_arg(padding, spatial);
-  if (!is_string(padding_mode, "zeros")) {
-    if (!PyUnicode_Check(padding_mode))
-      type_error("padding_mode: expected a string, got %s", Py_TYPE(padding_mode)->tp_name);
-    value_error("padding_mode: this version supports 'zeros', got %R", padding_mode);
-  }
+  c.padding = padding_arg(padding, spatial, spatial == 1);
+  c.padding_mode = padding_mode_arg(padding_mode);
   c.algorithm = algorithm_arg(algorithm);
   c.threads = threads_arg(threads);
   c.max_workspace = max_workspace_arg(max_workspace);
   return c;
 }
 
+void set_transposed(Common& c, PyObject* output_padding) {
+  c.transposed = true;
+  spatial_arg(output_padding, "output_padding", c.layout.spatial, 0, c.output_padding);
+  std::fill_n(c.output_padding, 3 - c.layout.spatial, 0);
+}
+
+namespace {
+
+void transposed_geometry(ConvProblem& p, const Common& c, const char* input_name) {
+  int64_t after[3], extent[3];
+  double elements = double(std::max<int64_t>(1, p.n)) * double(std::max<int64_t>(1, p.c));
+  for (int i = 0; i < 3; i++) {
+    const int64_t kernel = p.kernel[i], out = p.out[i], more = c.output_padding[i];
+    if (kernel < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", Wide(kernel));
+    if (out < 1) value_error("%s: expected spatial sizes of at least 1, got %lld", input_name, Wide(out));
+    if (kernel > INT32_MAX || out > INT32_MAX)
+      value_error("%s: a spatial size is too large", out > INT32_MAX ? input_name : "weight");
+    if (more >= std::max(p.stride[i], p.dilation[i]))
+      value_error("output_padding: expected less than stride %lld or dilation %lld, got %lld", Wide(p.stride[i]),
+                  Wide(p.dilation[i]), Wide(more));
+    extent[i] = p.dilation[i] * (kernel - 1) + 1;
+    if (c.padding.rule != Padding::given)
+      p.in[i] = i < 3 - c.layout.spatial ? 1 : out * p.stride[i] + more;
+    else
+      p.in[i] = (out - 1) * p.stride[i] + extent[i] + more - c.padding.before[i] - c.padding.after[i];
+    if (p.in[i] < 1)
+      value_error("padding: the output would have %lld elements along one axis; expected at least 1", Wide(p.in[i]));
+    elements *= double(p.in[i]);
+  }
+  if (elements > double(int64_t(1) << 58)) value_error("stride: the output would have more than 2^58 elements");
+  c.padding.resolve(p.in, extent, p.stride, p.pad, after);
+}
+
+}  // namespace
+
 void geometry(ConvProblem& p, const Common& c, const char* input_name) {
   std::copy_n(c.stride, 3, p.stride);
   std::copy_n(c.dilation, 3, p.dilation);
+  if (c.transposed) return transposed_geometry(p, c, input_name);
   int64_t after[3], extent[3];
   for (int i = 0; i < 3; i++) {
-    if (p.kernel[i] < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", (long long)p.kernel[i]);
+    if (p.kernel[i] < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", Wide(p.kernel[i]));
     if (p.kernel[i] > INT32_MAX || p.in[i] > (int64_t(1) << 48))
       value_error("%s: a spatial size is too large", p.kernel[i] > INT32_MAX ? "weight" : input_name);
     extent[i] = p.dilation[i] * (p.kernel[i] - 1) + 1;
   }
   c.padding.resolve(p.in, extent, p.stride, p.pad, after);
+  set_padding_mode(p, c.padding_mode, after);
   double elements = 1;
   for (int i = 0; i < 3; i++) {
+    if (p.in[i] < 1) value_error("%s: expected spatial sizes of at least 1, got %lld", input_name, Wide(p.in[i]));
     const int64_t room = p.in[i] + p.pad[i] + after[i] - extent[i];
     if (room < 0)
       value_error("weight: a kernel of %lld with dilation %lld spans %lld elements, but the padded input has %lld",
-                  (long long)p.kernel[i], (long long)p.dilation[i], (long long)extent[i],
-                  (long long)(p.in[i] + p.pad[i] + after[i]));
+                  Wide(p.kernel[i]), Wide(p.dilation[i]), Wide(extent[i]), Wide(p.in[i] + p.pad[i] + after[i]));
     p.out[i] = room / p.stride[i] + 1;
     elements *= double(p.out[i]);
   }
@@ -75,23 +136,49 @@ void geometry(ConvProblem& p, const Common& c, const char* input_name) {
     value_error("padding: the output would have more than 2^58 elements");
 }
 
-void channels(ConvProblem& p, int64_t weight_channels, const char* input_name) {
-  if (p.c < 1) value_error("%s: expected at least one channel", input_name);
-  if (p.k < 1) value_error("weight: expected at least one output channel");
-  if (p.k % p.groups)
-    value_error("groups: %lld does not divide the %lld output channels of weight", (long long)p.groups, (long long)p.k);
-  if (p.c % p.groups)
-    value_error("groups: %lld does not divide the %lld channels of %s", (long long)p.groups, (long long)p.c,
-                input_name);
-  if (weight_channels != p.c / p.groups)
+namespace {
+
+void channels(const ConvProblem& p, int64_t weight_channels, const char* input_name) {
+  const Wide c = p.c, k = p.k, groups = p.groups;
+  if (k < 1) value_error("weight: expected at least one output channel");
+  if (k % groups) value_error("groups: %lld does not divide the %lld output channels of weight", groups, k);
+  if (c % groups) value_error("groups: %lld does not divide the %lld channels of %s", groups, c, input_name);
+  if (weight_channels != c / groups)
     value_error("weight: expected %lld input channels a group (%s has %lld channels in %lld groups), got %lld",
-                (long long)(p.c / p.groups), input_name, (long long)p.c, (long long)p.groups,
-                (long long)weight_channels);
+                c / groups, input_name, c, groups, Wide(weight_channels));
+}
+
+void transposed_channels(const ConvProblem& p, int64_t weight_channels, const char* input_name) {
+  const Wide k = p.k, groups = p.groups;
+  if (k < 1) value_error("%s: expected at least one channel", input_name);
+  if (p.c < 1) value_error("weight: expected at least one output channel");
+  if (k % groups) value_error("groups: %lld does not divide the %lld channels of %s", groups, k, input_name);
+  if (weight_channels != k)
+    value_error("weight: expected %lld input channels, as %s has, got %lld", k, input_name, Wide(weight_channels));
+}
+
+}  // namespace
+
+void set_operands(ConvProblem& p, const Common& c, const View& input, const View& weight, const char* input_name) {
+  std::copy_n(weight.shape + 2, 3, p.kernel);
+  std::copy_n(weight.strides, 5, p.ws);
+  std::copy_n(input.shape + 2, 3, c.transposed ? p.out : p.in);
+  std::copy_n(input.strides, 5, c.transposed ? p.ys : p.xs);
+  p.n = input.shape[0];
+  if (c.transposed) {
+    p.k = input.shape[1];
+    if (weight.shape[1] > INT32_MAX) value_error("weight: expected less than 2^31 output channels a group");
+    p.c = weight.shape[1] * p.groups;
+    transposed_channels(p, weight.shape[0], input_name);
+  } else {
+    p.c = input.shape[1], p.k = weight.shape[0];
+    channels(p, weight.shape[1], input_name);
+  }
 }
 
 View weight_view(const Array& w, int spatial) {
   if (w.ndim != spatial + 2)
-    value_error("weight: expected %d dimensions (out, in / groups, kernel), got shape %s", spatial + 2,
+    value_error("weight: expected %d dimensions, two of channels and the kernel's, got shape %s", spatial + 2,
                 shape_text(w.ndim, w.shape).c_str());
   return view_of(w, Layout{spatial, false}, "weight");
 }
@@ -110,21 +197,17 @@ ConvProblem problem_of(const Common& c, Direction direction, DType dtype) {
   return p;
 }
 
-void set_input(ConvProblem& p, const View& v) {
-  p.n = v.shape[0], p.c = v.shape[1];
-  std::copy_n(v.shape + 2, 3, p.in);
-  std::copy_n(v.strides, 5, p.xs);
-}
-void set_kernel(ConvProblem& p, const View& v) {
-  p.k = v.shape[0];
-  std::copy_n(v.shape + 2, 3, p.kernel);
-  std::copy_n(v.strides, 5, p.ws);
+void contiguous_operands(ConvProblem& p, const Common& c, const View& weight) {
+  const int64_t x[5] = {p.n, p.c, p.in[0], p.in[1], p.in[2]}, y[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  contiguous_strides(x, c.layout.channels_last, p.xs);
+  contiguous_strides(weight.shape, false, p.ws);
+  contiguous_strides(y, c.layout.channels_last, p.ys);
 }
 
 DType dtype_arg(PyObject* object) {
-  if (is_string(object, "float32")) return DType::f32;
-  if (!is_string(object, "float64")) value_error("dtype: expected 'float32' or 'float64', got %R", object);
-  return DType::f64;
+  for (DType t : {DType::f32, DType::f64, DType::f16, DType::bf16})
+    if (is_string(object, dtype_text(t))) return t;
+  value_error("dtype: expected 'float32', 'float64', 'float16' or 'bfloat16', got %R", object);
 }
 
 void activation_arg(PyObject* object, ConvProblem& p) {
@@ -158,9 +241,9 @@ void activation_arg(PyObject* object, ConvProblem& p) {
 }
 
 Array bias_view(PyObject* object, const ConvProblem& p) {
-  const Array b = array_arg(object, "bias", is_byte(p.dtype) ? set_of({DType::i32}) : kWideFloats);
-  if (b.ndim != 1 || b.shape[0] != p.k)
-    value_error("bias: expected shape (%lld,), got %s", (long long)p.k, shape_text(b.ndim, b.shape).c_str());
+  const Array b = array_arg(object, "bias", is_byte(p.dtype) ? set_of({DType::i32}) : kFloats);
+  if (b.ndim != 1 || b.shape[0] != p.outputs())
+    value_error("bias: expected shape (%lld,), got %s", Wide(p.outputs()), shape_text(b.ndim, b.shape).c_str());
   return b;
 }
 
@@ -176,22 +259,23 @@ Ref bias_arg(PyObject* object, ConvProblem& p) {
 
 namespace {
 
-const void* residual_arg(PyObject* object, ConvProblem& p, PyArrayObject* y, const Layout& layout, bool batched) {
-  const Array r = array_arg(object, "residual");
+const void* residual_arg(PyObject* object, ConvProblem& p, const int64_t shape[5], const int64_t* result_strides,
+                         PyArrayObject* y, const Layout& layout, bool batched) {
+  const Array r = array_arg(object, "residual", kFloats);
+  same_dtype(r, "residual", p.dtype, "input");
   if (r.ndim != PyArray_NDIM(y) || !std::equal(r.shape, r.shape + r.ndim, PyArray_DIMS(y)))
     value_error("residual: expected the result's shape %s, got %s",
                 shape_text(PyArray_NDIM(y), PyArray_DIMS(y)).c_str(), shape_text(r.ndim, r.shape).c_str());
   p.has_residual = 1;
   int64_t strides[5];
   strides_of(r.object, layout, batched, strides);
-  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
   bool same = true;
-  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == p.ys[i]);
+  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == result_strides[i]);
   const bool is_out = same && r.data == PyArray_DATA(y);
   if (!is_out && share_memory(y, object))
     value_error("residual: expected `out` itself, or memory that `out` does not share");
   if (same) return r.data;
-  if (p.n > 0) find_plan(p);  // throws for an algorithm that cannot, while nothing has been written
+  if (!is_empty(p)) find_plan(p);  // throws for an algorithm that cannot, while nothing has been written
   if (PyArray_CopyInto(y, r.object) < 0) throw PythonError();
   return PyArray_DATA(y);
 }
@@ -200,15 +284,19 @@ const void* residual_arg(PyObject* object, ConvProblem& p, PyArrayObject* y, con
 
 Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
                    std::initializer_list<PyObject*> inputs) {
-  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  const bool forward = p.direction == Direction::forward;
+  // No channels give no channels, as in PyTorch.
+  const int64_t channels = p.c == 0 ? 0 : p.outputs();
+  const int64_t* size = forward ? p.out : p.in;
+  const int64_t shape[5] = {p.n, channels, size[0], size[1], size[2]};
+  int64_t* strides = forward ? p.ys : p.xs;
   Result r;
   r.out = out == Py_None ? new_array(p.result_dtype(), shape, layout, view.batched,
                                      !layout.channels_last && is_channels_last_memory(view))
                          : out_arg(out, p.result_dtype(), shape, layout, view.batched, inputs);
-  strides_of(r.out.array(), layout, view.batched, p.ys);
+  strides_of(r.out.array(), layout, view.batched, strides);
   if (residual == Py_None) return r;
-  same_dtype(array_arg(residual, "residual"), "residual", p.dtype, "input");
-  r.residual = residual_arg(residual, p, r.out.array(), layout, view.batched);
+  r.residual = residual_arg(residual, p, shape, strides, r.out.array(), layout, view.batched);
   return r;
 }
 

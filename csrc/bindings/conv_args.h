@@ -12,7 +12,11 @@ struct Common {
   Layout layout;
   int64_t stride[3], dilation[3], groups;
   Padding padding;
+  PaddingMode padding_mode;
   int64_t algorithm, threads, max_workspace;
+  // Of a transposed convolution, whose input is the problem's y.
+  bool transposed = false;
+  int64_t output_padding[3] = {};
 };
 Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* dilation, PyObject* groups,
                    PyObject* padding_mode, PyObject* layout, PyObject* algorithm, PyObject* threads,
@@ -20,22 +24,25 @@ Common common_args(int spatial, PyObject* stride, PyObject* padding, PyObject* d
 
 ConvProblem problem_of(const Common& c, Direction direction, DType dtype);
 View weight_view(const Array& w, int spatial);
-void set_input(ConvProblem& p, const View& v);
-void set_kernel(ConvProblem& p, const View& v);
-// Checks the numbers of channels, and of those in a weight, against the groups.
-void channels(ConvProblem& p, int64_t weight_channels, const char* input_name);
-// Fills what depends on the kernel's size: padding and output.
+void set_transposed(Common& c, PyObject* output_padding);
+// The convolution's input and weight, whose numbers of channels are checked against the groups.
+void set_operands(ConvProblem& p, const Common& c, const View& input, const View& weight, const char* input_name);
+// Fills what depends on the kernel's size: padding and the size of the result.
 void geometry(ConvProblem& p, const Common& c, const char* input_name);
+// Whether a result of no elements is all that there is to compute, as PyTorch has it for no images or no channels.
+inline bool is_empty(const ConvProblem& p) { return p.n == 0 || p.c == 0; }
+// Strides as of contiguous arrays.
+void contiguous_operands(ConvProblem& p, const Common& c, const View& weight);
 DType dtype_arg(PyObject* object);  // by name
 // A name, or a (name, parameter) pair.
 void activation_arg(PyObject* object, ConvProblem& p);
-// Where the result of a forward problem goes, and what is added to it.
+// Where the result goes, of a forward problem or an input gradient, and what is added to it.
 struct Result {
   Ref out;
   const void* residual = nullptr;  // with the result's strides
 };
 // Adds the result's strides and the residual to the problem; `out` and `residual` may be None. A residual of other
-// strides is copied into the result.
+// strides is copied into the result. `view` is of the operand whose batch and order of memory the result takes.
 Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
                    std::initializer_list<PyObject*> inputs);
 // The bias: its shape is checked, its type is not.

@@ -117,9 +117,7 @@ void quantised_args(Quantised& q, Common common, const QuantisedArgs& a) {
   p = problem_of(common, Direction::forward, q.x.dtype);
   p.weight_dtype = q.w.dtype;
   p.autotune = 0;  // the algorithms differ too much to be worth timing
-  set_input(p, q.xv);
-  set_kernel(p, wv);
-  channels(p, wv.shape[1], "input");
+  set_operands(p, common, q.xv, wv, "input");
   geometry(p, common, "input");
   q.bias = bias_arg(a.bias, p);
   q.x_zero = zero_points(a.input_zero_point, "input_zero_point", p.dtype, "input", 1)[0];
@@ -136,7 +134,7 @@ PyObject* conv_int(int spatial, PyObject* const* a) {
   quantised_args(q, common_args(spatial, a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[13], a[14]),
                  {a[0], a[1], a[2], a[3], a[4]});
   Result result = result_args(q.problem, q.common.layout, q.xv, a[12], Py_None, {a[0], a[1], a[2], a[3], a[4]});
-  if (q.problem.n > 0) {
+  if (!is_empty(q.problem)) {
     ReleaseGil release(q.problem.flops() > kTinyFlops);
     run_conv(q.problem, q.tensors(PyArray_DATA(result.out.array())));
   }
@@ -201,12 +199,12 @@ PyObject* qlinear(int spatial, PyObject* const* a) {
   r.zero = zero_points(a[7], "output_zero_point", r.dtype, "the output", 1)[0];
   r.scale = scale.data();
   const Layout& layout = q.common.layout;
-  const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  const int64_t shape[5] = {p.n, p.c == 0 ? 0 : p.k, p.out[0], p.out[1], p.out[2]};
   const bool last = layout.channels_last || is_channels_last_memory(q.xv);
   Ref out = a[16] == Py_None
                 ? new_array(r.dtype, shape, layout, q.xv.batched, !layout.channels_last && last)
                 : out_arg(a[16], r.dtype, shape, layout, q.xv.batched, {a[0], a[1], a[2], a[3], a[4], a[5], a[8]});
-  if (p.n == 0) return out.release();
+  if (is_empty(p)) return out.release();
   std::copy_n(shape, 5, r.shape);
   r.out = static_cast<uint8_t*>(PyArray_DATA(out.array()));
   strides_of(out.array(), layout, q.xv.batched, r.out_strides);

@@ -68,7 +68,8 @@ struct State {
 struct Plan {
   ConvProblem problem;  // for contiguous arrays; input and output sizes mean nothing while one is open
   Common common;
-  View size;  // of the input
+  View size;    // of the input
+  View weight;  // contiguous
   bool open;
   bool converts;  // weights of another type
   Ref descr;
@@ -195,16 +196,16 @@ std::shared_ptr<const Entry> add_entry(Plan& plan, Entry e, const ConvProblem& p
 }
 
 PyObject* first_call(Plan& plan, const Arguments& a) {
-  const Array x = array_arg(a.x, "input");
+  const Array x = array_arg(a.x, "input", kFloats);
   same_dtype(x, "input", plan.problem.dtype, "the plan's weight");
   const Layout& layout = plan.common.layout;
   const View v = view_of(x, layout, "input");
   check_size(plan, x, v);
   ConvProblem p = plan.problem;
-  set_input(p, v);
+  set_operands(p, plan.common, v, plan.weight, "input");
   geometry(p, plan.common, "input");
   Result result = result_args(p, layout, v, a.out, a.residual, {a.x});
-  if (p.n == 0) return result.out.release();
+  if (is_empty(p)) return result.out.release();
   PyArrayObject *y = result.out.array(), *residual = nullptr;
   if (result.residual) residual = result.residual == PyArray_DATA(y) ? y : reinterpret_cast<PyArrayObject*>(a.residual);
   std::shared_ptr<const Entry> entry;
@@ -275,21 +276,25 @@ void set_problem(Plan& plan, const View& wv, PyObject* activation) {
   ConvProblem& p = plan.problem;
   View v = plan.size;
   plan.open = false;
+  const Common& c = plan.common;
   for (int i = 0; i < 5; i++)
     if (v.shape[i] == kOpen) {
       plan.open = true;
-      v.shape[i] = i == 0 ? 1 : plan.common.dilation[i - 2] * (wv.shape[i] - 1) + 1;
+      const int a = i - 2;
+      if (i == 0)
+        v.shape[i] = 1;
+      else if (c.transposed)
+        v.shape[i] = 2 + (c.padding.before[a] + c.padding.after[a]) / c.stride[a];
+      else
+        v.shape[i] = std::max({c.dilation[a] * (wv.shape[i] - 1), c.padding.before[a], c.padding.after[a]}) + 1;
     }
   v.shape[0] = std::max<int64_t>(1, v.shape[0]);
   contiguous_strides(v.shape, plan.common.layout.channels_last, v.strides);
-  set_input(p, v);
-  View contiguous = wv;
-  contiguous_strides(wv.shape, false, contiguous.strides);
-  set_kernel(p, contiguous);
-  channels(p, wv.shape[1], "input_shape");
+  plan.weight = wv;
+  contiguous_strides(wv.shape, false, plan.weight.strides);
+  set_operands(p, plan.common, v, plan.weight, "input_shape");
   geometry(p, plan.common, "input_shape");
-  const int64_t out[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-  contiguous_strides(out, plan.common.layout.channels_last, p.ys);
+  contiguous_operands(p, plan.common, wv);
   activation_arg(activation, p);
   p.weights_ready = 1;
 }
@@ -297,14 +302,16 @@ void set_problem(Plan& plan, const View& wv, PyObject* activation) {
 PyTypeObject* plan_type;
 
 // weight, bias, input_shape, stride, padding, dilation, groups, padding_mode, layout, activation, algorithm, dtype,
-// threads, max_workspace
-PyObject* make_plan(int spatial, PyObject* const* a) {
+// threads, max_workspace, output_padding
+PyObject* make_plan(int spatial, PyObject* const* a, bool transposed) {
   auto plan = std::make_unique<Plan>();
-  const Array w = array_arg(a[0], "weight");
+  const Array w = array_arg(a[0], "weight", kFloats);
   plan->common = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[10], a[12], a[13]);
+  if (transposed) set_transposed(plan->common, a[14]);
   plan->size = open_size_arg(a[2], plan->common.layout, "input_shape");
   plan->converts = a[11] != Py_None;
-  plan->problem = problem_of(plan->common, Direction::forward, plan->converts ? dtype_arg(a[11]) : w.dtype);
+  plan->problem = problem_of(plan->common, transposed ? Direction::input_gradient : Direction::forward,
+                             plan->converts ? dtype_arg(a[11]) : w.dtype);
   plan->descr = Ref(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number(plan->problem.dtype))));
   set_problem(*plan, weight_view(w, spatial), a[9]);
   plan->problem.has_bias = a[1] != Py_None;
@@ -315,16 +322,21 @@ PyObject* make_plan(int spatial, PyObject* const* a) {
   self->plan = plan.release();
   return reinterpret_cast<PyObject*>(self);
 }
-PyObject* plan_conv2d(PyObject* const* a) { return make_plan(2, a); }
+template <int Spatial>
+PyObject* plan_conv(PyObject* const* a) {
+  return make_plan(Spatial, a, false);
+}
+template <int Spatial>
+PyObject* plan_conv_transpose(PyObject* const* a) {
+  return make_plan(Spatial, a, true);
+}
 
 std::string weight_text(const Plan& plan) {
-  const ConvProblem& p = plan.problem;
-  const int64_t shape[5] = {p.k, p.c / p.groups, p.kernel[0], p.kernel[1], p.kernel[2]};
-  return view_text(shape, {plan.common.layout.spatial, false}, true);
+  return view_text(plan.weight.shape, {plan.common.layout.spatial, false}, true);
 }
 
 void update(Plan& plan, PyObject* weight, PyObject* bias) {
-  const Array w = array_arg(weight, "weight");
+  const Array w = array_arg(weight, "weight", kFloats);
   const std::string expected = weight_text(plan), given = shape_text(w.ndim, w.shape);
   if (given != expected) value_error("weight: expected shape %s, got %s", expected.c_str(), given.c_str());
   if (plan.problem.has_bias && bias == Py_None) value_error("bias: the plan has one, got None");
@@ -409,7 +421,13 @@ PyMethodDef methods[] = {
 
 }  // namespace
 
-PyMethodDef plan_methods[] = {entry<14, plan_conv2d, "plan_conv2d">(), {nullptr, nullptr, 0, nullptr}};
+PyMethodDef plan_methods[] = {entry<15, plan_conv<1>, "plan_conv1d">(),
+                              entry<15, plan_conv<2>, "plan_conv2d">(),
+                              entry<15, plan_conv<3>, "plan_conv3d">(),
+                              entry<15, plan_conv_transpose<1>, "plan_conv_transpose1d">(),
+                              entry<15, plan_conv_transpose<2>, "plan_conv_transpose2d">(),
+                              entry<15, plan_conv_transpose<3>, "plan_conv_transpose3d">(),
+                              {nullptr, nullptr, 0, nullptr}};
 
 bool register_plan(PyObject* module) {
   static PyMemberDef members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(PlanObject, call), READONLY, nullptr},

@@ -12,6 +12,7 @@
 #  include <pthread.h>
 #endif
 
+#include "conv/adapt.h"
 #include "conv/autotune.h"
 #include "core/buffer.h"
 #include "core/config.h"
@@ -31,12 +32,13 @@ const Algorithm* const kAlgorithms[] = {
 };
 constexpr int kCount = int(std::size(kAlgorithms));
 
-// Why an algorithm does not compute the problem; empty where it does.
-std::string refusal(int algorithm, const ConvProblem& p) {
-  const Operands operands = kAlgorithms[algorithm]->operands;
+// Empty if the algorithm computes the problem, which is none that adapt.h takes care of.
+std::string refusal(int i, const ConvProblem& p) {
+  const Operands operands = kAlgorithms[i]->operands;
   if (operands != Operands::all && is_byte(p.dtype) != (operands == Operands::bytes))
     return is_byte(p.dtype) ? "the arrays are integers" : "the arrays are not int8 or uint8";
-  return kAlgorithms[algorithm]->supports(p);
+  if (p.padding_mode != PaddingMode::zeros && !kAlgorithms[i]->any_padding) return "padding_mode is not 'zeros'";
+  return kAlgorithms[i]->supports(p);
 }
 
 // Those that compute the problem, the cheapest first; the reference only where there is no other.
@@ -70,6 +72,14 @@ int choose(const ConvProblem& p) {
   return all[0];
 }
 
+std::shared_ptr<const ConvPlan> make_plan(const ConvProblem& p) {
+  if (is_adapted(p)) return make_adapted_plan(p);
+  const int algorithm = choose(p);
+  std::unique_ptr<ConvPlan> plan = kAlgorithms[algorithm]->make_plan(p);
+  plan->algorithm = algorithm;
+  return plan;
+}
+
 // Least recently used plans leave first. The mutex guards a look-up, never a run.
 class PlanCache {
  public:
@@ -83,10 +93,7 @@ class PlanCache {
       }
       misses_++;
     }
-    const int algorithm = choose(p);
-    std::unique_ptr<ConvPlan> made = kAlgorithms[algorithm]->make_plan(p);
-    made->algorithm = algorithm;
-    std::shared_ptr<const ConvPlan> plan = std::move(made);
+    const std::shared_ptr<const ConvPlan> plan = make_plan(p);
     std::lock_guard lock(mutex_);
     if (auto it = index_.find(p); it != index_.end()) return it->second->second;
     order_.emplace_front(p, plan);
@@ -193,7 +200,9 @@ int algorithm_index(const std::string& name) {
   throw std::invalid_argument("algorithm: expected one of " + known + ", got '" + name + "'");
 }
 
-bool supports_problem(const ConvProblem& p) { return p.algorithm < 0 || refusal(int(p.algorithm), p).empty(); }
+bool supports_problem(const ConvProblem& p) {
+  return p.algorithm < 0 || refusal(int(p.algorithm), innermost_problem(p)).empty();
+}
 
 const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
 
@@ -204,7 +213,8 @@ double cost_of(int algorithm, ConvProblem p) {
 
 double least_cost(const ConvProblem& p) { return cost_of(choose(p), p); }
 
-std::vector<Explanation> explain_conv(const ConvProblem& p) {
+std::vector<Explanation> explain_conv(const ConvProblem& problem) {
+  const ConvProblem p = innermost_problem(problem);
   std::vector<Explanation> r;
   const int chosen = choose(p);
   std::vector<TimedAlgorithm> times;

@@ -9,6 +9,7 @@
 #include "conv/dense_stage.h"
 #include "conv/epilogue.h"
 #include "conv/int_weights.h"
+#include "conv/padding_mode.h"
 #include "core/parallel.h"
 
 namespace konv {
@@ -136,9 +137,11 @@ class DensePlan final : public ConvPlan {
     if constexpr (sizeof(T) == sizeof(float))
       if (dense_.pairs) pack_weight_panel(*dense_.pairs, p);
     if (!s.weights_in_place && !dense_.pairs) pack_weight_panel(kernel_, p);
-    if (block == 0 && bias) {
-      T* dst = packed + s.bias_base + (group * s.t.panels + panel) * s.weight_step;
-      for (int64_t i = 0; i < s.weight_step; i++) dst[i] = i < outputs ? bias[group * s.p.outputs + first + i] : T(0);
+    if (block > 0 || !bias) return;
+    for (const DenseStage<T>& q : stages_) {
+      if (!joined_ && &q != &s) continue;
+      T* dst = packed + q.bias_base + (group * q.t.panels + panel) * q.weight_step;
+      for (int64_t i = 0; i < q.weight_step; i++) dst[i] = i < outputs ? bias[group * q.p.outputs + first + i] : T(0);
     }
   }
 
@@ -222,11 +225,13 @@ class DensePlan final : public ConvPlan {
       } else {
         const PackRegion<T, S> region =
             s.packing.region(p, image + c0 * p.in_c, channels, tile.z, tile.h0, tile.w0, scratch);
-        if constexpr (kBytes)
+        if constexpr (kBytes) {
           (t.planes ? dense_.ints->pack_planes
                     : dense_.ints->pack_pixels)({region, input_bytes(problem_, tensors.x_zero, s.together).code});
-        else
+        } else {
           (t.planes ? dense_.pack_planes : dense_.pack_pixels)(region);
+          if (p.padding_mode != PaddingMode::zeros) mend_border(p, region, t.planes);
+        }
         tile.src = scratch;
         tile.off = s.packed_off[tile.last].data();
         tile.row_step = s.packing.row, tile.pixel_step = s.packing.pixel;

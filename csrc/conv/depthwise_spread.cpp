@@ -115,7 +115,7 @@ class DepthwiseSpreadPlan final : public ConvPlan {
 // Empty where the problem is not of this kind.
 std::vector<Pair> pairs_of(const ConvProblem& p) {
   if (p.direction != Direction::input_gradient || p.stride[2] != 2 || p.k != p.groups || p.in[0] != 1 || p.xs[4] != 1 ||
-      p.ys[4] != 1 || p.in[2] < 2)
+      p.is_finished() || p.ys[4] != 1 || p.in[2] < 2)
     return {};
   std::vector<TapProblem> phases = tap_problems(p);
   if (phases.size() % 2) return {};

@@ -17,7 +17,8 @@ class Epilogue {
         parameter_(T(p.activation_parameter)),
         in_registers_(p.ends_in_registers()),
         has_residual_(p.has_residual),
-        residual_(reinterpret_cast<intptr_t>(t.residual) - reinterpret_cast<intptr_t>(t.y)) {}
+        residual_(reinterpret_cast<intptr_t>(t.residual) -
+                  reinterpret_cast<intptr_t>(p.direction == Direction::forward ? t.y : t.x)) {}
 
   bool in_registers() const { return in_registers_; }
 
@@ -92,7 +93,7 @@ class Epilogue {
   Activation activation_;
   T parameter_;
   bool in_registers_, has_residual_;
-  intptr_t residual_;  // bytes from y
+  intptr_t residual_;  // bytes from the result
 };
 
 }  // namespace konv

@@ -106,17 +106,24 @@ const Algorithm implicit_gemm_bf16_algorithm = {
 
 extern const Algorithm implicit_gemm_algorithm;
 const Algorithm implicit_gemm_algorithm = {"implicit_gemm", [](const ConvProblem&) { return std::string(); },
-                                           implicit_gemm_cost, make_implicit_gemm};
+                                           implicit_gemm_cost, make_implicit_gemm, true};
 
 extern const Algorithm implicit_gemm_int8_algorithm;
 const Algorithm implicit_gemm_int8_algorithm = {
-    "implicit_gemm_int8", int8_supports, [](const ConvProblem& p) { return int_cost(p, DenseInput::bytes); },
-    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::bytes); }, Operands::bytes};
+    "implicit_gemm_int8",
+    int8_supports,
+    [](const ConvProblem& p) { return int_cost(p, DenseInput::bytes); },
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::bytes); },
+    false,
+    Operands::bytes};
 
 extern const Algorithm implicit_gemm_int16_algorithm;
 const Algorithm implicit_gemm_int16_algorithm = {
-    "implicit_gemm_int16", [](const ConvProblem&) { return std::string(); },
+    "implicit_gemm_int16",
+    [](const ConvProblem&) { return std::string(); },
     [](const ConvProblem& p) { return int_cost(p, DenseInput::words); },
-    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::words); }, Operands::bytes};
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::words); },
+    false,
+    Operands::bytes};
 
 }  // namespace konv

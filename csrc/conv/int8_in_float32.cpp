@@ -259,8 +259,11 @@ double cost(const ConvProblem& p) {
 
 extern const Algorithm int8_in_float32_algorithm;
 const Algorithm int8_in_float32_algorithm = {
-    "int8_in_float32", supports, cost,
+    "int8_in_float32",
+    supports,
+    cost,
     [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> { return std::make_unique<Int8InFloat32Plan>(p); },
+    false,
     Operands::bytes};
 
 }  // namespace konv

@@ -1,9 +1,12 @@
 #include "conv/prepared.h"
 
+#include <utility>
+
 namespace konv {
 
-void PreparedPlan::run(const void* x, void* y, const void* residual) const {
-  ConvTensors tensors{const_cast<void*>(x), nullptr, y, nullptr, residual};
+void PreparedPlan::run(const void* input, void* result, const void* residual) const {
+  ConvTensors tensors{const_cast<void*>(input), nullptr, result, nullptr, residual};
+  if (transposed) std::swap(tensors.x, tensors.y);
   if (weights) tensors.w = weights->w(), tensors.bias = weights->bias();
   run_plan(*plan, tensors, packed->memory.data());
 }
@@ -13,6 +16,7 @@ std::shared_ptr<const PreparedPlan> prepare_problem(const ConvProblem& problem,
                                                     const PreparedPlans& known) {
   auto made = std::make_shared<PreparedPlan>();
   made->plan = find_plan(problem);
+  made->transposed = problem.direction == Direction::input_gradient;
   if (made->plan->reads_weights) {
     if (!weights) return nullptr;
     made->weights = weights;

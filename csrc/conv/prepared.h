@@ -13,7 +13,7 @@ class WeightCopy {
  public:
   explicit WeightCopy(const ConvProblem& p)
       : weight_bytes_(p.k * (p.c / p.groups) * p.taps() * dtype_size(p.dtype)),
-        memory_((weight_bytes_ + 63) / 64 * 64 + (p.has_bias ? p.k * dtype_size(p.dtype) : 0)),
+        memory_((weight_bytes_ + 63) / 64 * 64 + (p.has_bias ? p.outputs() * dtype_size(p.dtype) : 0)),
         has_bias_(p.has_bias) {}
   char* w() const { return memory_.data(); }
   char* bias() const { return has_bias_ ? memory_.data() + (weight_bytes_ + 63) / 64 * 64 : nullptr; }
@@ -34,7 +34,8 @@ struct PreparedPlan {
   std::shared_ptr<const ConvPlan> plan;
   std::shared_ptr<const PackedWeights> packed;  // shared with plans that pack alike
   std::shared_ptr<const WeightCopy> weights;    // of a plan that reads them itself
-  void run(const void* x, void* y, const void* residual) const;
+  bool transposed = false;                      // the result is the problem's x
+  void run(const void* input, void* result, const void* residual) const;
 };
 using PreparedPlans = std::vector<std::shared_ptr<const PreparedPlan>>;
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "conv/padding_mode.h"
 #include "conv/tap_conv.h"
 #include "core/algorithm.h"
 #include "core/parallel.h"
@@ -21,62 +22,86 @@ class ReferencePlan final : public ConvPlan {
   }
 
   void run(const ConvTensors& t, const char*, const Workspace&) const noexcept override {
-    const X* x = static_cast<const X*>(t.x);
-    const W* w = static_cast<const W*>(t.w);
-    [[maybe_unused]] const T* y = static_cast<const T*>(t.y);
-    const T *bias = static_cast<const T*>(t.bias), *residual = static_cast<const T*>(t.residual);
-    switch (p_.direction) {
-      case Direction::forward:
-        return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y), [&](int64_t n, int64_t k, const int64_t* o) {
-          T sum = bias ? bias[k] : T(0);
-          const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, c0 = k / kg * cg;
-          for (int64_t c = 0; c < cg; c++)
-            taps([&](const int64_t* e) {
-              int64_t i = n * p_.xs[0] + (c0 + c) * p_.xs[1];
-              for (int a = 0; a < 3; a++) {
-                const int64_t at = o[a] * p_.stride[a] + e[a] * p_.dilation[a] - p_.pad[a];
-                if (at < 0 || at >= p_.in[a]) return;
-                i += at * p_.xs[2 + a];
-              }
-              if constexpr (kBytes)
-                sum += T(int32_t(x[i]) - t.x_zero) * T(int32_t(w[weight(k, c, e)]) - (t.w_zero ? t.w_zero[k] : 0));
-              else
-                sum += x[i] * w[weight(k, c, e)];
-            });
-          if constexpr (kBytes) {
-            return sum;
-          } else {
-            if (p_.has_residual)
-              sum += residual[n * p_.ys[0] + k * p_.ys[1] + o[0] * p_.ys[2] + o[1] * p_.ys[3] + o[2] * p_.ys[4]];
-            return activate(sum);
-          }
-        });
-      case Direction::input_gradient:
-        if constexpr (!kBytes)
-          return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
-            T sum = 0;
-            const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, k0 = c / cg * kg;
-            for (int64_t k = k0; k < k0 + kg; k++)
-              taps([&](const int64_t* e) {
-                int64_t i = n * p_.ys[0] + k * p_.ys[1];
-                for (int a = 0; a < 3; a++) {
-                  const int64_t o = at[a] + p_.pad[a] - e[a] * p_.dilation[a];
-                  if (o < 0 || o % p_.stride[a] || o / p_.stride[a] >= p_.out[a]) return;
-                  i += o / p_.stride[a] * p_.ys[2 + a];
-                }
-                sum += y[i] * w[weight(k, c % cg, e)];
-              });
-            return sum;
-          });
-      case Direction::weight_gradient:
-        if constexpr (!kBytes)
-          return each(p_.k, p_.c / p_.groups, p_.kernel, p_.ws, static_cast<T*>(t.w),
-                      [&](int64_t k, int64_t c, const int64_t* e) { return weight_gradient(k, c, e, x, y); });
-    }
+    const T* bias = static_cast<const T*>(t.bias);
+    if constexpr (kBytes)
+      return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y),
+                  [&](int64_t n, int64_t k, const int64_t* o) { return forward(t, n, k, o) + (bias ? bias[k] : 0); });
+    else
+      run_floats(t, bias);
   }
 
  private:
   static constexpr bool kBytes = !std::is_same_v<T, X>;  // sums of integers wrap around, as unsigned ones do
+
+  void run_floats(const ConvTensors& t, const T* bias) const {
+    const T *x = static_cast<const T*>(t.x), *w = static_cast<const T*>(t.w), *y = static_cast<const T*>(t.y);
+    const T* residual = static_cast<const T*>(t.residual);
+    switch (p_.direction) {
+      case Direction::forward:
+        return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y), [&](int64_t n, int64_t k, const int64_t* o) {
+          return finished(forward(t, n, k, o), bias, residual, p_.ys, n, k, o);
+        });
+      case Direction::input_gradient:
+        return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
+          return finished(input_gradient(y, w, n, c, at), bias, residual, p_.xs, n, c, at);
+        });
+      case Direction::weight_gradient:
+        return each(p_.k, p_.c / p_.groups, p_.kernel, p_.ws, static_cast<T*>(t.w),
+                    [&](int64_t k, int64_t c, const int64_t* e) { return weight_gradient(k, c, e, x, y); });
+    }
+  }
+
+  // The element that position i of an axis reads, or -1 for a zero beyond the border.
+  int64_t source(int axis, int64_t i) const {
+    if (i >= 0 && i < p_.in[axis]) return i;
+    return p_.padding_mode == PaddingMode::zeros ? -1 : mirrored(p_.padding_mode, i, p_.in[axis]);
+  }
+
+  T forward(const ConvTensors& t, int64_t n, int64_t k, const int64_t* o) const {
+    const X* x = static_cast<const X*>(t.x);
+    const W* w = static_cast<const W*>(t.w);
+    T sum = 0;
+    const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, c0 = k / kg * cg;
+    for (int64_t c = 0; c < cg; c++)
+      taps([&](const int64_t* e) {
+        int64_t i = n * p_.xs[0] + (c0 + c) * p_.xs[1];
+        for (int a = 0; a < 3; a++) {
+          const int64_t at = source(a, o[a] * p_.stride[a] + e[a] * p_.dilation[a] - p_.pad[a]);
+          if (at < 0) return;
+          i += at * p_.xs[2 + a];
+        }
+        if constexpr (kBytes)
+          sum += T(int32_t(x[i]) - t.x_zero) * T(int32_t(w[weight(k, c, e)]) - (t.w_zero ? t.w_zero[k] : 0));
+        else
+          sum += x[i] * w[weight(k, c, e)];
+      });
+    return sum;
+  }
+
+  T input_gradient(const T* y, const T* w, int64_t n, int64_t c, const int64_t* at) const {
+    T sum = 0;
+    const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, k0 = c / cg * kg;
+    for (int64_t k = k0; k < k0 + kg; k++)
+      taps([&](const int64_t* e) {
+        int64_t i = n * p_.ys[0] + k * p_.ys[1];
+        for (int a = 0; a < 3; a++) {
+          const int64_t o = at[a] + p_.pad[a] - e[a] * p_.dilation[a];
+          if (o < 0 || o % p_.stride[a] || o / p_.stride[a] >= p_.out[a]) return;
+          i += o / p_.stride[a] * p_.ys[2 + a];
+        }
+        sum += y[i] * w[weight(k, c % cg, e)];
+      });
+    return sum;
+  }
+
+  T finished(T sum, const T* bias, const T* residual, const int64_t strides[5], int64_t n, int64_t channel,
+             const int64_t* at) const {
+    if (bias) sum += bias[channel];
+    if (p_.has_residual)
+      sum += residual[n * strides[0] + channel * strides[1] + at[0] * strides[2] + at[1] * strides[3] +
+                      at[2] * strides[4]];
+    return activate(sum);
+  }
 
   int64_t weight(int64_t k, int64_t c, const int64_t* e) const {
     return k * p_.ws[0] + c * p_.ws[1] + e[0] * p_.ws[2] + e[1] * p_.ws[3] + e[2] * p_.ws[4];
@@ -142,8 +167,8 @@ class ReferencePlan final : public ConvPlan {
             int64_t i = n * p_.xs[0] + channel * p_.xs[1], j = n * p_.ys[0] + k * p_.ys[1];
             bool inside = true;
             for (int a = 0; a < 3; a++) {
-              const int64_t at = o[a] * p_.stride[a] + e[a] * p_.dilation[a] - p_.pad[a];
-              inside = inside && at >= 0 && at < p_.in[a];
+              const int64_t at = source(a, o[a] * p_.stride[a] + e[a] * p_.dilation[a] - p_.pad[a]);
+              inside = inside && at >= 0;
               i += at * p_.xs[2 + a], j += o[a] * p_.ys[2 + a];
             }
             if (inside) sum += x[i] * y[j];
@@ -176,6 +201,7 @@ const Algorithm reference_algorithm = {
       return w ? std::unique_ptr<ConvPlan>(std::make_unique<ReferencePlan<uint32_t, uint8_t, int8_t>>(p))
                : std::make_unique<ReferencePlan<uint32_t, uint8_t, uint8_t>>(p);
     },
+    true,
     Operands::all};
 
 }  // namespace konv

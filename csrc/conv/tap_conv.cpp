@@ -13,15 +13,18 @@ struct AxisTap {
   int64_t element, at;
 };
 
-// Leaves out elements that read nothing but padding, however far from the image the kernel reaches.
-void add_tap(std::vector<AxisTap>& taps, AxisTap tap, int64_t in, int64_t out, int64_t step) {
-  if (tap.at < in && tap.at + (out - 1) * step >= 0) taps.push_back(tap);
+// Whether some output reads inside the input, however far from the image the kernel reaches.
+bool meets_input(AxisTap tap, int64_t in, int64_t out, int64_t step) {
+  return tap.at < in && tap.at + (out - 1) * step >= 0;
 }
 
 std::vector<AxisTap> forward_taps(const ConvProblem& p, int axis) {
   std::vector<AxisTap> r;
-  for (int64_t e = 0; e < p.kernel[axis]; e++)
-    add_tap(r, {e, e * p.dilation[axis] - p.pad[axis]}, p.in[axis], p.out[axis], p.stride[axis]);
+  for (int64_t e = 0; e < p.kernel[axis]; e++) {
+    const AxisTap tap{e, e * p.dilation[axis] - p.pad[axis]};
+    if (p.padding_mode != PaddingMode::zeros || meets_input(tap, p.in[axis], p.out[axis], p.stride[axis]))
+      r.push_back(tap);
+  }
   return r;
 }
 
@@ -31,7 +34,8 @@ std::vector<AxisTap> gradient_taps(const ConvProblem& p, int axis, int64_t phase
   std::vector<AxisTap> r;
   for (int64_t e = 0; e < p.kernel[axis]; e++) {
     const int64_t position = phase + p.pad[axis] - e * p.dilation[axis];
-    if (position % p.stride[axis] == 0) add_tap(r, {e, position / p.stride[axis]}, p.out[axis], count, 1);
+    const AxisTap tap{e, position / p.stride[axis]};
+    if (position % p.stride[axis] == 0 && meets_input(tap, p.out[axis], count, 1)) r.push_back(tap);
   }
   return r;
 }
@@ -55,6 +59,7 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
   t.groups = p.groups;
   std::vector<TapProblem> all;
   if (p.direction == Direction::forward) {
+    t.padding_mode = p.padding_mode;
     t.channels = p.c / p.groups;
     t.outputs = p.k / p.groups;
     std::copy_n(p.in, 3, t.in);
@@ -87,7 +92,7 @@ std::vector<TapProblem> tap_problems(const ConvProblem& p) {
           q.out_base += phase[i] * p.xs[2 + i];
           taps[i] = gradient_taps(p, i, phase[i], q.out[i]);
         }
-        if (taps[0].empty() || taps[1].empty() || taps[2].empty()) continue;
+        if ((taps[0].empty() || taps[1].empty() || taps[2].empty()) && !p.is_finished()) continue;
         set_grid(q, p, taps);
         all.push_back(std::move(q));
       }
@@ -161,7 +166,7 @@ void flatten_pixels(TapProblem& p) {
 
 TapRows tap_rows_inside(const TapProblem& p, int64_t h) {
   TapRows r{0, p.grid[0] * p.grid[1]};
-  if (p.grid[0] != 1) return r;
+  if (p.grid[0] != 1 || p.padding_mode != PaddingMode::zeros) return r;
   const auto inside = [&](int64_t row) {
     const int64_t at = h * p.step[1] + p.taps[size_t(row * p.grid[2])].at[1];
     return at >= 0 && at < p.in[1];

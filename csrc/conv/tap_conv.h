@@ -18,6 +18,7 @@ struct Tap {
 struct TapProblem {
   int64_t n, groups, channels, outputs;  // channels and outputs of one group
   int64_t in[3], out[3], step[3];
+  PaddingMode padding_mode;
   int64_t phase[3];       // of the input gradient: the first output's position in the whole result
   std::vector<Tap> taps;  // a grid, z outermost and x innermost
   int64_t grid[3];
@@ -26,8 +27,8 @@ struct TapProblem {
   int64_t w_group, w_output, w_channel;
 };
 
-// One entry for forward; for the input gradient one for each phase that some kernel element reaches. Kernel elements
-// that see only padding are left out.
+// One entry for forward; for the input gradient one for each phase that some kernel element reaches, or for all phases
+// where the result has a bias or the like. Kernel elements that see only zeros are left out.
 std::vector<TapProblem> tap_problems(const ConvProblem& problem);
 // The forward direction's, whose taps the weight gradient sums over.
 TapProblem forward_problem(ConvProblem problem);
@@ -43,7 +44,8 @@ bool can_read_in_place(const TapProblem& p);
 // Joins image axes, and images, that one run of pixels covers (pointwise problems on contiguous rows).
 void flatten_pixels(TapProblem& p);
 
-// Rows of taps [first, last) that read inside the input for output row h; all of them where taps have depth.
+// Rows of taps [first, last) that read inside the input for output row h; all of them where taps have depth, or where
+// there is more than zeros outside.
 struct TapRows {
   int64_t first, last;
   bool operator==(const TapRows&) const = default;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "conv/packing.h"
+#include "conv/padding_mode.h"
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/machine.h"
@@ -179,8 +180,7 @@ class WeightGradientPlan final : public ConvPlan {
       if (gathers_)
         gather(image, channels, z, h0, h, w0, w, packed_x, gathered);
       else if (!reads_in_place_)
-        (planes_ ? kernel_.pack_planes
-                 : kernel_.pack_pixels)(packing_.region(p_, image, channels, z, h0, w0, packed_x));
+        pack_x(packing_.region(p_, image, channels, z, h0, w0, packed_x), planes_);
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
                  w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
@@ -193,6 +193,11 @@ class WeightGradientPlan final : public ConvPlan {
                                  : packed_x,
                packed_y, sums, band == first);
     }
+  }
+
+  void pack_x(const PackRegion<T>& region, bool planes) const {
+    (planes ? kernel_.pack_planes : kernel_.pack_pixels)(region);
+    if (p_.padding_mode != PaddingMode::zeros) mend_border(p_, region, planes);
   }
 
   // [panel][pixel][output channel], band_w_ pixels a row so that pixel offsets never change.
@@ -307,9 +312,9 @@ class WeightGradientPlan final : public ConvPlan {
 
   void gather(const T* image, int64_t channels, int64_t z, int64_t h0, int64_t h, int64_t w0, int64_t w, T* packed,
               T* gathered) const {
-    PackRegion<T> region =
+    const PackRegion<T> region =
         packing_.region(padded_, image, channels, z * p_.step[0], h0 * p_.step[1], w0 * p_.step[2], packed);
-    kernel_.pack_planes(region);
+    pack_x(region, true);
     for (int64_t r = 0; r < h; r++)
       kernel_.gather_taps(packed + r * p_.step[1] * packing_.row, p_.step[2], runs_off_.data(), channels * p_.grid[1],
                           p_.grid[2], w, gathered + r * band_w_ * gather_ld_, gather_ld_);
@@ -322,6 +327,7 @@ class WeightGradientPlan final : public ConvPlan {
   Rows rows_inside(int64_t t, int64_t h0, int64_t h) const {
     const int64_t at = p_.taps[size_t(t)].at[1], step = p_.step[1];
     Rows r{0, h};
+    if (p_.padding_mode != PaddingMode::zeros) return r;
     while (r.first < r.last && (h0 + r.first) * step + at < 0) r.first++;
     while (r.last > r.first && (h0 + r.last - 1) * step + at >= p_.in[1]) r.last--;
     return r;

@@ -19,8 +19,6 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kMaxKernel = std::max(kMaxWinogradSide * kMaxWinogradSide, kMaxWinogradLength);
-
 template <class T>
 class WinogradPlan final : public ConvPlan {
  public:
@@ -41,7 +39,7 @@ class WinogradPlan final : public ConvPlan {
     bias_base_ = b_.weight_chunk ? 0 : p_.groups * b_.panels * b_.points() * weight_point_;
     reads_weights = b_.weight_chunk > 0;
     prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * item;
-    packed_key = {form, b_.weight_chunk, p_.grid[1], p_.grid[2], p_.taps[0].weight};
+    packed_key = {form, b_.weight_chunk, p_.grid[0], p_.grid[1], p_.grid[2], p_.taps[0].weight};
     for (int64_t point = 0; point < b_.points(); point++) summed_.push_back(summed_channels(point));
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     chunk_inputs_ = b_.points() * b_.point_pitch;
@@ -51,7 +49,7 @@ class WinogradPlan final : public ConvPlan {
     weights_ = b_.weight_chunk ? b_.points() * weight_point_ : 0;
     const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
     const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
-    streams_ = double(p_.n * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
+    streams_ = double(p_.n * p_.out[0] * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
     const int64_t multiply = sums_ + weights_ + round_up(b_.h * b_.m[0] * b_.w * b_.m[1] * b_.width, line);
     workspace.shared = b_.shared_inputs ? p_.groups * b_.blocks() * inputs_ * item : 0;
     workspace.per_thread = (b_.shared_inputs ? std::max(packed_, multiply) : inputs_ + packed_ + multiply) * item;
@@ -144,7 +142,7 @@ class WinogradPlan final : public ConvPlan {
   // Weights of a panel's outputs and of channels [first, first + count), into all points.
   void transform_weights(const ConvTensors& tensors, int64_t group, int64_t output, int64_t first, int64_t count,
                          T* u) const {
-    T panel[kWinogradWeightChannels * kMaxKernel * (128 / sizeof(T))];
+    T panel[kWinogradWeightChannels * kMaxWinogradElements * (128 / sizeof(T))];
     const int64_t outputs = std::min(b_.width, p_.outputs - output);
     const T* w = static_cast<const T*>(tensors.w) + group * p_.w_group + output * p_.w_output;
     for (int64_t c = 0; c < count; c += kWinogradWeightChannels) {

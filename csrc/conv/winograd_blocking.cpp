@@ -97,7 +97,8 @@ double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form) 
   const double multiply = tiles * (depth * load + 3 * points) * out_vectors;
   const double transforms = tiles * points * n * (in_vectors + out_vectors);
   // Planes are transposed into vectors of channels and back; each phase of a step of 2 reads all lines.
-  const double pixels_in = double(p.n * p.in[1] * p.in[2]), pixels_out = double(p.n * p.out[1] * p.out[2]);
+  const double slices = double(p.n * p.out[0]), pixels_in = slices * double(p.grid[0] * p.in[1] * p.in[2]);
+  const double pixels_out = slices * double(p.out[1] * p.out[2]);
   const double turn = (p.in_c == 1 ? 0 : pixels_in * in_vectors / sources * (p.step[2] == 2 ? 1.8 : 0.3)) +
                       (p.out_c == 1 ? 0 : pixels_out * out_vectors * (p.out_stride[2] == 1 ? 0.3 : 0.6));
   // Weights stream past once a block; a core hides most of that behind the multiplications.

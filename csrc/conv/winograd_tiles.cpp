@@ -55,15 +55,17 @@ WinogradTiles::WinogradTiles(const TapProblem& p, int index)
   const Axis ys = axis_of(p, 1, r[0]), xs = axis_of(p, 2, r[1]);
   in_stride[0] = p.in_stride[1] * ys.in_step, in_stride[1] = p.in_stride[2] * xs.in_step;
   out_stride[0] = p.out_stride[1] * ys.out_step, out_stride[1] = p.out_stride[2] * xs.out_step;
-  for (const Axis::Source& y : ys.sources)
-    for (const Axis::Source& x : xs.sources) {
-      WinogradSource s{};
-      std::fill_n(s.tap, kMaxWinogradTaps, -1);
-      for (size_t i = 0; i < y.taps.size(); i++)
-        for (size_t j = 0; j < x.taps.size(); j++) s.tap[i * size_t(r[1]) + j] = y.taps[i] * p.grid[2] + x.taps[j];
-      s.whole[0] = int64_t(y.taps.size()) == r[0], s.whole[1] = int64_t(x.taps.size()) == r[1];
-      sources.push_back(s);
-    }
+  for (int64_t z = 0; z < p.grid[0]; z++)
+    for (const Axis::Source& y : ys.sources)
+      for (const Axis::Source& x : xs.sources) {
+        WinogradSource s{};
+        std::fill_n(s.tap, kMaxWinogradTaps, -1);
+        for (size_t i = 0; i < y.taps.size(); i++)
+          for (size_t j = 0; j < x.taps.size(); j++)
+            s.tap[i * size_t(r[1]) + j] = (z * p.grid[1] + y.taps[i]) * p.grid[2] + x.taps[j];
+        s.whole[0] = int64_t(y.taps.size()) == r[0], s.whole[1] = int64_t(x.taps.size()) == r[1];
+        sources.push_back(s);
+      }
   struct Start {
     int64_t in, size, first;  // the offset of the first element, their number, and the first that an output reads
   };
@@ -71,18 +73,26 @@ WinogradTiles::WinogradTiles(const TapProblem& p, int index)
     const int64_t first = floor_div(position, step), in = position - first * step;
     return Start{in, std::max<int64_t>(0, ceil_div(p.in[axis] - in, step)), first};
   };
-  for (int64_t n = 0; n < p.n; n++)
+  // What output (z, i, j) of image n reads of depth `at`: nothing but zeros beyond the volume.
+  const auto view = [&](int64_t n, int64_t at, const Start& y, const Start& x) {
+    if (at < 0 || at >= p.in[0]) return WinogradView{n * p.in_n, {0, 0}, {y.first, x.first}};
+    const int64_t in = n * p.in_n + at * p.in_stride[0] + y.in * p.in_stride[1] + x.in * p.in_stride[2];
+    return WinogradView{in, {y.size, x.size}, {y.first, x.first}};
+  };
+  for (int64_t slice = 0; slice < p.n * p.out[0]; slice++) {
+    const int64_t n = slice / p.out[0], z = slice % p.out[0];
     for (const Axis::Image& i : ys.images)
       for (const Axis::Image& j : xs.images) {
         images.push_back(
-            {p.out_base + n * p.out_n + i.out * p.out_stride[1] + j.out * p.out_stride[2], {i.out_size, j.out_size}});
-        for (const Axis::Source& k : ys.sources)
-          for (const Axis::Source& l : xs.sources) {
-            const Start y = start(1, ys.in_step, i.in + k.in), x = start(2, xs.in_step, j.in + l.in);
-            views.push_back(
-                {n * p.in_n + y.in * p.in_stride[1] + x.in * p.in_stride[2], {y.size, x.size}, {y.first, x.first}});
-          }
+            {p.out_base + n * p.out_n + z * p.out_stride[0] + i.out * p.out_stride[1] + j.out * p.out_stride[2],
+             {i.out_size, j.out_size}});
+        for (int64_t tap = 0; tap < p.grid[0]; tap++)
+          for (const Axis::Source& k : ys.sources)
+            for (const Axis::Source& l : xs.sources)
+              views.push_back(view(n, z * p.step[0] + p.taps[size_t(tap * p.grid[1] * p.grid[2])].at[0],
+                                   start(1, ys.in_step, i.in + k.in), start(2, xs.in_step, j.in + l.in)));
       }
+  }
   tiles_h = ceil_div(images[0].size[0], m[0]), tiles_w = ceil_div(images[0].size[1], m[1]);
 }
 
@@ -120,12 +130,13 @@ std::string winograd_supports(const ConvProblem& p) {
   const bool row = height == 1 && p.stride[1] == 1, column = width == 1 && p.stride[2] == 1;
   const int64_t size = std::max(height, width), stride = std::max(p.stride[1], p.stride[2]);
   const int64_t most = square ? kMaxWinogradSide : kMaxWinogradLength;
-  if (p.kernel[0] != 1 || !(square || row || column) || stride > 2 || size <= stride || size > most)
+  if (!(square || row || column) || stride > 2 || size <= stride || size > most)
     return "the kernel is not square, a row or a column, with stride 1 or 2 and more taps along it";
-  if (p.direction == Direction::weight_gradient && (!square || stride != 1 || size != 3))
+  if (p.taps() > kMaxWinogradElements) return "the kernel has more than 64 elements";
+  const bool flat = p.in[0] == 1 && p.out[0] == 1 && p.kernel[0] == 1 && p.stride[0] == 1;
+  if (p.direction == Direction::weight_gradient && (!square || stride != 1 || size != 3 || !flat))
     return "computes the weight gradient of 3x3 kernels with stride 1 alone";
   if (stride != 1 && (p.dilation[1] != 1 || p.dilation[2] != 1)) return "the kernel is dilated and the stride is not 1";
-  if (p.in[0] != 1 || p.out[0] != 1 || p.stride[0] != 1) return "the input has depth";
   if (p.n == 0) return "the batch is empty";
   if (p.is_depthwise()) return "each group has a single channel";
   ConvProblem q = p;  // the weight gradient has the forward direction's taps

@@ -2,9 +2,9 @@
 //
 // A convolution with dilation d is d * d convolutions without, on every d-th row and column: its phases are images of
 // their own. One with stride 2 is a sum of convolutions with unit stride, each on every second row and column with half
-// of the taps, and one with more taps along an axis than the form has is a sum over parts of them: both are sources,
-// which the products sum up as they do channels. The input gradient of stride 2 is a problem of unit stride for each
-// phase.
+// of the taps, one with more taps along an axis than the form has is a sum over parts of them, and one of volumes is a
+// sum over slices: these are sources, which the products sum up as they do channels. The input gradient of stride 2 is
+// a problem of unit stride for each phase.
 #pragma once
 #include <string>
 #include <vector>
@@ -60,7 +60,8 @@ struct WinogradTiles {
 };
 
 constexpr int64_t kMaxWinogradSide = 8, kMaxWinogradLength = 16;  // taps of a square kernel, and of a row or column
-constexpr int kWinograd4x4 = 0, kWinograd2x2 = 1;                 // forms for 3x3 taps, by the size of their tiles
+constexpr int64_t kMaxWinogradElements = kMaxWinogradSide * kMaxWinogradSide;
+constexpr int kWinograd4x4 = 0, kWinograd2x2 = 1;  // forms for 3x3 taps, by the size of their tiles
 static_assert(kWinogradForms[kWinograd4x4].m[0] == 4 && kWinogradForms[kWinograd4x4].r[0] == 3);
 static_assert(kWinogradForms[kWinograd2x2].m[0] == 2 && kWinogradForms[kWinograd2x2].r[0] == 3);
 

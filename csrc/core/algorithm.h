@@ -12,7 +12,7 @@ namespace konv {
 struct ConvTensors {
   void *x, *w, *y;
   const void* bias;
-  const void* residual;  // with y's strides; may be y
+  const void* residual;  // with the result's strides; may be the result
   // Of bytes: what stands for zero in x, and for each output channel in w, where null stands for zeros. The bias is
   // int32.
   int32_t x_zero = 0;
@@ -54,6 +54,7 @@ struct Algorithm {
   // Estimated cost: cycles of one core.
   double (*cost)(const ConvProblem&);
   std::unique_ptr<ConvPlan> (*make_plan)(const ConvProblem&);
+  bool any_padding = false;              // takes padding modes beside zeros
   Operands operands = Operands::floats;  // of the problems that it is asked about at all
 };
 

@@ -14,6 +14,8 @@ constexpr int kDTypes = 10;
 // float32 arrays in bfloat16 where the CPU can.
 enum class Precision : int64_t { strict, high, medium };
 enum class Direction : int64_t { forward, input_gradient, weight_gradient };
+// What the input holds beyond its border.
+enum class PaddingMode : int64_t { zeros, reflect, replicate, circular };
 
 // Of quantised weights: whether, less their zero points, they fit a byte with a sign, one without, or neither.
 enum class WeightRange : int64_t { int8, uint8, wide };
@@ -29,6 +31,9 @@ inline int64_t sum_size(DType t) { return t == DType::f64 ? 8 : 4; }
 // 1-D and 2-D problems have leading spatial dimensions of size 1. Strides count elements; x is (n, c, d, h, w), w is
 // (k, c / groups, d, h, w), y is (n, k, d, h, w), whatever the memory order. Only 64-bit members: no padding bytes, so
 // that two problems are equal when their bytes are.
+//
+// A transposed convolution is the input gradient of one: its input is y, its result x, which bias, residual and
+// activation finish.
 struct ConvProblem {
   DType dtype;
   Direction direction;
@@ -45,6 +50,7 @@ struct ConvProblem {
   int64_t n, c, k, groups;
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3];
   int64_t pad[3];  // before; what follows the input is implied by out
+  PaddingMode padding_mode;
   int64_t xs[5], ws[5], ys[5];
 
   bool operator==(const ConvProblem& o) const { return std::memcmp(this, &o, sizeof o) == 0; }
@@ -53,6 +59,10 @@ struct ConvProblem {
   double flops() const {
     return 2.0 * double(n) * double(k) * double(c / groups) * double(taps()) * double(out_pixels());
   }
+  // Whether anything is done to the sums.
+  bool is_finished() const { return has_bias || has_residual || activation != Activation::none; }
+  // The channels that a bias has.
+  int64_t outputs() const { return direction == Direction::forward ? k : c; }
   // Whether no more than a bias and relu follows the sums, which kernels apply in registers.
   bool ends_in_registers() const {
     return !has_residual && (activation == Activation::none || activation == Activation::relu);

@@ -13,6 +13,7 @@
 #include "kernels/gemm.inl.h"
 #include "kernels/gemv.inl.h"
 #include "kernels/grouped_pixels.inl.h"
+#include "kernels/half.inl.h"
 #include "kernels/integers.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
@@ -42,4 +43,5 @@ constexpr Kernels<T> make_kernels() {
 
 KONV_EXPORT_KERNELS(konv::KernelTable,
                     {konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(),
-                     konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(), konv::KONV_ISA_LEVEL_NAME::make_int_kernels()})
+                     konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(), konv::KONV_ISA_LEVEL_NAME::half_kernels(),
+                     konv::KONV_ISA_LEVEL_NAME::make_int_kernels()})

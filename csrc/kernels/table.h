@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
+#include "kernels/half.h"
 #include "kernels/integers.h"
 #include "kernels/pool.h"
 #include "kernels/spectral.h"
@@ -223,6 +224,7 @@ struct Kernels {
 struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
+  HalfKernels half;
   IntKernels ints;
 };
 

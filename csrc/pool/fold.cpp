@@ -73,64 +73,54 @@ void unfold_as(const FoldProblem& p, const T* image, T* columns) {
   });
 }
 
-// Numbers of 16 bits, and the float32 that they are summed in.
-struct BFloat16 {
-  uint16_t bits;
+// Numbers of 16 bits are summed in float32, a row at a time.
+struct Conversions {
+  void (*widen)(const uint16_t* src, float* dst, int64_t n);
+  void (*narrow)(const float* src, uint16_t* dst, int64_t n);
 };
-struct Float16 {
-  uint16_t bits;
-};
-float bits_to_float(uint32_t bits) {
-  float f;
-  std::memcpy(&f, &bits, sizeof f);
-  return f;
-}
-uint32_t float_to_bits(float f) {
-  uint32_t bits;
-  std::memcpy(&bits, &f, sizeof bits);
-  return bits;
-}
-float widen(BFloat16 x) { return bits_to_float(uint32_t(x.bits) << 16); }
-// Exponents are moved by a multiplication, which also makes subnormal numbers normal.
-float widen(Float16 x) {
-  const uint32_t sign = uint32_t(x.bits & 0x8000) << 16, rest = uint32_t(x.bits & 0x7fff) << 13;
-  const bool special = (x.bits & 0x7c00) == 0x7c00;
-  return bits_to_float(sign | (special ? rest | 0x7f800000 : float_to_bits(bits_to_float(rest) * 0x1p112f)));
-}
-template <class T>
-T widen(T x) {
-  return x;
+Conversions conversions_of(const FoldProblem& p) {
+  const HalfKernels& half = kernel_table(Isa(p.isa)).half;
+  if (p.dtype == DType::f16) return {half.widen_f16, half.narrow_f16};
+  return {half.widen_bf16, half.narrow_bf16};
 }
 
-void narrow(float f, BFloat16& to) {
-  const uint32_t bits = float_to_bits(f);
-  to.bits = f != f ? uint16_t(bits >> 16 | 0x40) : uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-void narrow(float f, Float16& to) {
-  const uint32_t bits = float_to_bits(f), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
-  if (size >= 0x47800000) {  // 2^16, infinity, NaN
-    to.bits = uint16_t(sign | (size > 0x7f800000 ? 0x7e00 | (size >> 13 & 0x3ff) : 0x7c00));
-  } else if (size < 0x38800000) {  // below the least normal number: the sum's unit is that of the result
-    to.bits = uint16_t(sign | (float_to_bits(bits_to_float(size) + 0.5f) - 0x3f000000));
-  } else {
-    to.bits = uint16_t(sign | ((size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13));
-  }
-}
-template <class T>
-void narrow(T x, T& to) {
-  to = x;
-}
-
-// Adds one tap's columns of a row of windows to a row of sums.
+// Where one thread sums a row of the image; `values` and `halves` have room for a row of columns too.
 template <class T, class Sum>
-void add_run(const FoldProblem& p, const T* src, Sum* sums, const Span& x) {
-  const int64_t n = x.end - x.begin, from = p.columns[2], to = p.stride[2];
-  src += x.begin * from, sums += x.begin * to + x.at;
-  if constexpr (std::is_floating_point_v<T>) {
-    if (from == 1 && to == 1) return kernels<T>(Isa(p.isa)).add_rows(src, 0, 1, n, sums, 0);
+struct Row {
+  static constexpr bool kHalf = !std::is_same_v<T, Sum>;
+  const FoldProblem& p;
+  Conversions half;
+  Sum *sums, *values;
+  T* halves;
+
+  // Adds one tap's columns of a row of windows.
+  void add(const T* src, const Span& x) {
+    const int64_t n = x.end - x.begin, to = p.stride[2];
+    int64_t from = p.columns[2];
+    src += x.begin * from;
+    Sum* dst = sums + x.begin * to + x.at;
+    const Sum* from_values;
+    if constexpr (kHalf) {
+      if (from != 1) copy_elements(src, from, halves, 1, n);
+      half.widen(from == 1 ? src : halves, values, n);
+      from_values = values, from = 1;
+    } else {
+      from_values = src;
+    }
+    if constexpr (std::is_floating_point_v<Sum>) {
+      if (from == 1 && to == 1) return kernels<Sum>(Isa(p.isa)).add_rows(from_values, 0, 1, n, dst, 0);
+    }
+    for (int64_t i = 0; i < n; i++) dst[i * to] = Sum(dst[i * to] + from_values[i * from]);
   }
-  for (int64_t i = 0; i < n; i++) sums[i * to] = Sum(sums[i * to] + widen(src[i * from]));
-}
+  void store(T* dst) {
+    if constexpr (kHalf) {
+      half.narrow(sums, p.xs[4] == 1 ? dst : halves, p.in[2]);
+      if (p.xs[4] != 1) copy_elements(halves, 1, dst, p.xs[4], p.in[2]);
+    } else if (sums != dst) {
+      copy_elements(sums, 1, dst, p.xs[4], p.in[2]);
+    }
+  }
+};
 
 template <class T, class Sum>
 void fold_as(const FoldProblem& p, const T* columns, T* image) {
@@ -146,29 +136,32 @@ void fold_as(const FoldProblem& p, const T* columns, T* image) {
   const bool in_place = std::is_same_v<T, Sum> && p.xs[4] == 1;
   const int threads = threads_for(p);
   const int64_t parts = p.n * p.c >= 4 * threads || threads == 1 ? 1 : std::min<int64_t>(rows, 4 * threads);
-  std::vector<Sum> scratch(in_place ? 0 : size_t(threads * p.in[2]));
+  const int64_t length = std::max(p.in[2], p.out[2]);
+  std::vector<Sum> scratch(size_t(threads * 2 * length));
+  std::vector<T> halves(Row<T, Sum>::kHalf ? size_t(threads * length) : 0);
   parallel_for(p.n * p.c * parts, threads, [&](int64_t task, int thread) {
     const int64_t part = task % parts, c = task / parts % p.c, n = task / parts / p.c;
     T* const plane = image + n * p.xs[0] + c * p.xs[1];
     const T* const source = columns + n * p.columns[0] + c * taps * p.columns[1];
+    Sum* const sums = scratch.data() + thread * 2 * length;
+    Row<T, Sum> sum{p, conversions_of(p), sums, sums + length,
+                    Row<T, Sum>::kHalf ? halves.data() + thread * length : nullptr};
     for (int64_t row = part * rows / parts; row < (part + 1) * rows / parts; row++) {
       const int64_t z = row / p.in[1], y = row % p.in[1];
       T* const dst = plane + z * p.xs[2] + y * p.xs[3];
-      Sum* const sums = in_place ? reinterpret_cast<Sum*>(dst) : scratch.data() + thread * p.in[2];
-      std::fill_n(sums, p.in[2], Sum(0));
+      if (in_place) sum.sums = reinterpret_cast<Sum*>(dst);
+      std::fill_n(sum.sums, p.in[2], Sum(0));
       for (int64_t tz = 0; tz < p.kernel[0]; tz++) {
         const int64_t d = window(0, z, tz);
         for (int64_t ty = 0; d >= 0 && ty < p.kernel[1]; ty++) {
           const int64_t h = window(1, y, ty);
           for (int64_t tx = 0; h >= 0 && tx < p.kernel[2]; tx++)
-            add_run(p,
-                    source + ((tz * p.kernel[1] + ty) * p.kernel[2] + tx) * p.columns[1] +
+            sum.add(source + ((tz * p.kernel[1] + ty) * p.kernel[2] + tx) * p.columns[1] +
                         (d * p.out[1] + h) * p.out[2] * p.columns[2],
-                    sums, spans[size_t(tx)]);
+                    spans[size_t(tx)]);
         }
       }
-      if (!in_place)
-        for (int64_t x = 0; x < p.in[2]; x++) narrow(sums[x], dst[x * p.xs[4]]);
+      sum.store(dst);
     }
   });
 }
@@ -204,9 +197,9 @@ void fold(const FoldProblem& p, const void* columns, void* image) {
     case DType::f64:
       return as(double(), double());
     case DType::f16:
-      return as(Float16(), float());
+      return as(uint16_t(), float());
     case DType::bf16:
-      return as(BFloat16(), float());
+      return as(uint16_t(), float());
     case DType::i16:
       return as(uint16_t(), uint16_t());
     case DType::i32:

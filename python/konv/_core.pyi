@@ -1,22 +1,19 @@
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._types import (
     Activation,
-    AnyLayout,
-    AnyPadding,
-    AnySize,
     Array,
     ByteArray,
     DType,
     IntArray,
-    Layout1D,
+    Layout,
     Layout2D,
-    Layout3D,
     Padding,
     Scale,
+    Size,
     Size2D,
     ZeroPoint,
 )
@@ -53,150 +50,65 @@ def autotune_table(path: bytes) -> int: ...
 def autotune_path(table: int) -> bytes: ...
 def remember_times(table: int, key: str, times: list[tuple[str, float]]) -> None: ...
 def clear_plan_cache() -> None: ...
-def conv2d(
-    input: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    activation: Activation | None,
-    residual: Array | None,
-    algorithm: str,
-    out: Array | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> Array: ...
-def conv2d_input(
-    input_size: tuple[int, ...],
-    weight: Array,
-    grad_output: Array,
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    algorithm: str,
-    out: Array | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> Array: ...
-def conv2d_weight(
-    input: Array,
-    weight_size: tuple[int, int, int, int],
-    grad_output: Array,
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    algorithm: str,
-    out: Array | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> Array: ...
-def conv1d_int(
-    input: ByteArray,
-    weight: ByteArray,
-    bias: NDArray[np.int32] | None,
-    input_zero_point: ZeroPoint,
-    weight_zero_point: ZeroPoint,
-    stride: AnySize,
-    padding: AnyPadding,
-    dilation: AnySize,
-    groups: int,
-    padding_mode: str,
-    layout: Layout1D | None,
-    algorithm: str,
-    out: NDArray[np.int32] | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> NDArray[np.int32]: ...
-def conv2d_int(
-    input: ByteArray,
-    weight: ByteArray,
-    bias: NDArray[np.int32] | None,
-    input_zero_point: ZeroPoint,
-    weight_zero_point: ZeroPoint,
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    algorithm: str,
-    out: NDArray[np.int32] | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> NDArray[np.int32]: ...
-def conv3d_int(
-    input: ByteArray,
-    weight: ByteArray,
-    bias: NDArray[np.int32] | None,
-    input_zero_point: ZeroPoint,
-    weight_zero_point: ZeroPoint,
-    stride: AnySize,
-    padding: AnyPadding,
-    dilation: AnySize,
-    groups: int,
-    padding_mode: str,
-    layout: Layout3D | None,
-    algorithm: str,
-    out: NDArray[np.int32] | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> NDArray[np.int32]: ...
-def conv2d_qlinear(
-    input: ByteArray,
-    input_scale: Scale,
-    input_zero_point: ZeroPoint,
-    weight: ByteArray,
-    weight_scale: Scale,
-    weight_zero_point: ZeroPoint,
-    output_scale: Scale,
-    output_zero_point: ZeroPoint,
-    bias: NDArray[np.int32] | None,
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    algorithm: str,
-    out: ByteArray | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> ByteArray: ...
+
+class _Convolution(Protocol):
+    def __call__(
+        self, input: Array, weight: Array, bias: Array | None, stride: Size, padding: Padding, dilation: Size,
+        groups: int, padding_mode: str, layout: Layout | None, activation: Activation | None, residual: Array | None,
+        algorithm: str, out: Array | None, threads: int | None, max_workspace: int | None, /,
+    ) -> Array: ...  # fmt: skip
+
+class _TransposedConvolution(Protocol):
+    def __call__(
+        self, input: Array, weight: Array, bias: Array | None, stride: Size, padding: Padding, dilation: Size,
+        groups: int, padding_mode: str, layout: Layout | None, activation: Activation | None, residual: Array | None,
+        algorithm: str, out: Array | None, threads: int | None, max_workspace: int | None, output_padding: Size, /,
+    ) -> Array: ...  # fmt: skip
+
+class _InputGradient(Protocol):
+    def __call__(
+        self, input_size: tuple[int, ...], weight: Array, grad_output: Array, stride: Size, padding: Padding,
+        dilation: Size, groups: int, padding_mode: str, layout: Layout | None, algorithm: str, out: Array | None,
+        threads: int | None, max_workspace: int | None, accumulate: bool, /, *output_padding: Size,
+    ) -> Array: ...  # fmt: skip
+
+class _WeightGradient(Protocol):
+    def __call__(
+        self, input: Array, weight_size: tuple[int, ...], grad_output: Array, stride: Size, padding: Padding,
+        dilation: Size, groups: int, padding_mode: str, layout: Layout | None, algorithm: str, out: Array | None,
+        threads: int | None, max_workspace: int | None, accumulate: bool, per_sample: bool, /, *output_padding: Size,
+    ) -> Array: ...  # fmt: skip
+
+class _Explanation(Protocol):
+    def __call__(
+        self, input_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Size, padding: Padding,
+        dilation: Size, groups: int, padding_mode: str, layout: Layout | None, algorithm: str, threads: int | None,
+        max_workspace: int | None, dtype: str, direction: str, plan: bool, output_padding: Size, /,
+    ) -> tuple[list[tuple[str, str, float, float, bool]], float, str]: ...  # fmt: skip
+
+conv1d: _Convolution
+conv_transpose1d: _TransposedConvolution
+conv1d_input: _InputGradient
+conv1d_weight: _WeightGradient
+conv_transpose1d_input: _InputGradient
+conv_transpose1d_weight: _WeightGradient
+explain_conv1d: _Explanation
+conv2d: _Convolution
+conv_transpose2d: _TransposedConvolution
+conv2d_input: _InputGradient
+conv2d_weight: _WeightGradient
+conv_transpose2d_input: _InputGradient
+conv_transpose2d_weight: _WeightGradient
+explain_conv2d: _Explanation
+conv3d: _Convolution
+conv_transpose3d: _TransposedConvolution
+conv3d_input: _InputGradient
+conv3d_weight: _WeightGradient
+conv_transpose3d_input: _InputGradient
+conv_transpose3d_weight: _WeightGradient
+explain_conv3d: _Explanation
+
 def conv_bias(grad_output: Array, layout: str | None, out: Array | None, threads: int | None, /) -> Array: ...
-def explain_conv2d(
-    input_shape: tuple[int, ...],
-    weight_shape: tuple[int, int, int, int],
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    algorithm: str,
-    threads: int | None,
-    max_workspace: int | None,
-    dtype: str,
-    direction: str,
-    plan: bool,
-    /,
-) -> tuple[list[tuple[str, str, float, float, bool]], float, str]: ...
 
 class ConvPlan:
     """A convolution with a private, packed copy of its weights; `konv.plan_conv2d` makes one."""
@@ -210,23 +122,20 @@ class ConvPlan:
     def __call__(self, input: Array, /, *, residual: Array | None = None, out: Array | None = None) -> Array: ...
     def update(self, weight: Array, bias: Array | None = None) -> None: ...
 
-def plan_conv2d(
-    weight: Array,
-    bias: Array | None,
-    input_shape: tuple[int | None, ...],
-    stride: Size2D,
-    padding: Padding,
-    dilation: Size2D,
-    groups: int,
-    padding_mode: str,
-    layout: Layout2D | None,
-    activation: Activation | None,
-    algorithm: str,
-    dtype: DType | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> ConvPlan: ...
+class _Planning(Protocol):
+    def __call__(
+        self, weight: Array, bias: Array | None, input_shape: tuple[int | None, ...], stride: Size, padding: Padding,
+        dilation: Size, groups: int, padding_mode: str, layout: Layout | None, activation: Activation | None,
+        algorithm: str, dtype: DType | None, threads: int | None, max_workspace: int | None, output_padding: Size, /,
+    ) -> ConvPlan: ...  # fmt: skip
+
+plan_conv1d: _Planning
+plan_conv_transpose1d: _Planning
+plan_conv2d: _Planning
+plan_conv_transpose2d: _Planning
+plan_conv3d: _Planning
+plan_conv_transpose3d: _Planning
+
 def max_pool2d(
     input: Array,
     kernel_size: Size2D,
@@ -281,13 +190,48 @@ def avg_pool2d_grad(
     threads: int | None,
     /,
 ) -> Array: ...
+
+class _IntConvolution(Protocol):
+    def __call__(
+        self, input: ByteArray, weight: ByteArray, bias: NDArray[np.int32] | None, input_zero_point: ZeroPoint,
+        weight_zero_point: ZeroPoint, stride: Size, padding: Padding, dilation: Size, groups: int, padding_mode: str,
+        layout: Layout | None, algorithm: str, out: NDArray[np.int32] | None, threads: int | None,
+        max_workspace: int | None, /,
+    ) -> NDArray[np.int32]: ...  # fmt: skip
+
+conv1d_int: _IntConvolution
+conv2d_int: _IntConvolution
+conv3d_int: _IntConvolution
+
+def conv2d_qlinear(
+    input: ByteArray,
+    input_scale: Scale,
+    input_zero_point: ZeroPoint,
+    weight: ByteArray,
+    weight_scale: Scale,
+    weight_zero_point: ZeroPoint,
+    output_scale: Scale,
+    output_zero_point: ZeroPoint,
+    bias: NDArray[np.int32] | None,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: int,
+    padding_mode: str,
+    layout: Layout | None,
+    algorithm: str,
+    out: ByteArray | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> ByteArray: ...
 def unfold(
     input: NDArray[Any],
-    kernel_size: AnySize,
-    dilation: AnySize,
-    padding: AnyPadding,
-    stride: AnySize,
-    layout: AnyLayout | None,
+    kernel_size: Size,
+    dilation: Size,
+    padding: Padding,
+    stride: Size,
+    layout: Layout | None,
     out: NDArray[Any] | None,
     threads: int | None,
     max_workspace: int | None,
@@ -295,12 +239,12 @@ def unfold(
 ) -> NDArray[Any]: ...
 def fold(
     input: NDArray[Any],
-    output_size: AnySize,
-    kernel_size: AnySize,
-    dilation: AnySize,
-    padding: AnyPadding,
-    stride: AnySize,
-    layout: AnyLayout | None,
+    output_size: Size,
+    kernel_size: Size,
+    dilation: Size,
+    padding: Padding,
+    stride: Size,
+    layout: Layout | None,
     out: NDArray[Any] | None,
     threads: int | None,
     max_workspace: int | None,

@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING
 from . import _core
 
 if TYPE_CHECKING:
-    from ._types import Layout2D, Padding, Size2D
+    from ._types import Layout, Padding, PaddingMode, Size
 
 __all__ = ["Explanation", "explain"]
+
+# Of each operation the spatial dimensions, and what it computes of a convolution.
+_OPERATIONS = {
+    name.format(spatial): (spatial, direction)
+    for spatial in (2, 1, 3)
+    for name, direction in [
+        ("conv{}d", "forward"),
+        ("conv{}d_input", "input"),
+        ("conv{}d_weight", "weight"),
+        ("conv_transpose{}d", "transpose"),
+    ]
+}
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,14 @@ def explain(
     op: str,
     *,
     input_shape: tuple[int, ...],
-    weight_shape: tuple[int, int, int, int],
-    stride: Size2D = 1,
+    weight_shape: tuple[int, ...],
+    stride: Size = 1,
     padding: Padding = 0,
-    dilation: Size2D = 1,
+    output_padding: Size = 0,
+    dilation: Size = 1,
     groups: int = 1,
-    padding_mode: str = "zeros",
-    layout: Layout2D | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout | None = None,
     algorithm: str = "auto",
     threads: int | None = None,
     max_workspace: int | None = None,
@@ -76,13 +89,13 @@ def explain(
 
     Parameters
     ----------
-    op : {"conv2d", "conv2d_input", "conv2d_weight"}
-        The forward direction, or a gradient.
+    op : str
+        "conv1d", "conv2d", "conv3d", a gradient ("conv2d_input", "conv2d_weight") or "conv_transpose2d", and so on.
     input_shape, weight_shape : tuple of int
         As `konv.conv2d` takes them; arrays are taken to be contiguous in `layout`.
-    stride, padding, dilation, groups, padding_mode, layout, algorithm, threads, max_workspace
+    stride, padding, output_padding, dilation, groups, padding_mode, layout, algorithm, threads, max_workspace
         As in `konv.conv2d`.
-    dtype : {"float32", "float64"}
+    dtype : {"float32", "float64", "float16", "bfloat16"}
     plan : bool
         Whether the weights are packed beforehand, as `konv.plan_conv2d` does; otherwise each call packs them.
 
@@ -101,12 +114,13 @@ def explain(
     >>> konv.explain("conv2d", input_shape=(1, 64, 56, 56), weight_shape=(64, 64, 3, 3), padding=1).chosen
     'winograd'
     """
-    directions = {"conv2d": "forward", "conv2d_input": "input", "conv2d_weight": "weight"}
-    if op not in directions:
-        raise ValueError(f"op: expected one of {', '.join(map(repr, directions))}, got {op!r}")
-    rows, flops, isa = _core.explain_conv2d(
+    if op not in _OPERATIONS:
+        raise ValueError(f"op: expected one of {', '.join(map(repr, _OPERATIONS))}, got {op!r}")
+    spatial, direction = _OPERATIONS[op]
+    explain_conv = (_core.explain_conv1d, _core.explain_conv2d, _core.explain_conv3d)[spatial - 1]
+    rows, flops, isa = explain_conv(
         input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
-        max_workspace, dtype, directions[op], plan,
+        max_workspace, dtype, direction, plan, output_padding,
     )  # fmt: skip
     candidates = tuple(
         Candidate(name, chosen, None if reason else cost, seconds or None, reason)

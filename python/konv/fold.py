@@ -9,19 +9,19 @@ from . import _core
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ._types import AnyLayout, AnyPadding, AnySize
+    from ._types import Layout, Padding, Size
 
 __all__ = ["fold", "unfold"]
 
 
 def unfold(
     input: NDArray[Any],
-    kernel_size: AnySize,
-    dilation: AnySize = 1,
-    padding: AnyPadding = 0,
-    stride: AnySize = 1,
+    kernel_size: Size,
+    dilation: Size = 1,
+    padding: Padding = 0,
+    stride: Size = 1,
     *,
-    layout: AnyLayout | None = None,
+    layout: Layout | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
     max_workspace: int | None = None,
@@ -79,13 +79,13 @@ def unfold(
 
 def fold(
     input: NDArray[Any],
-    output_size: AnySize,
-    kernel_size: AnySize,
-    dilation: AnySize = 1,
-    padding: AnyPadding = 0,
-    stride: AnySize = 1,
+    output_size: Size,
+    kernel_size: Size,
+    dilation: Size = 1,
+    padding: Padding = 0,
+    stride: Size = 1,
     *,
-    layout: AnyLayout | None = None,
+    layout: Layout | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
     max_workspace: int | None = None,

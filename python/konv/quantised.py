@@ -11,7 +11,7 @@ from . import _core
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ._types import ByteArray, Layout2D, Padding, Scale, Size2D, ZeroPoint
+    from ._types import ByteArray, Layout2D, Padding2D, Scale, Size2D, ZeroPoint
 
 __all__ = ["conv2d_int", "conv2d_qlinear"]
 
@@ -22,7 +22,7 @@ def conv2d_int(
     input_zero_point: ZeroPoint = 0,
     weight_zero_point: ZeroPoint = 0,
     stride: Size2D = 1,
-    padding: Padding = 0,
+    padding: Padding2D = 0,
     dilation: Size2D = 1,
     groups: int = 1,
     *,
@@ -92,7 +92,7 @@ def conv2d_qlinear(
     output_zero_point: ZeroPoint,
     bias: NDArray[np.int32] | None = None,
     stride: Size2D = 1,
-    padding: Padding = 0,
+    padding: Padding2D = 0,
     dilation: Size2D = 1,
     groups: int = 1,
     *,

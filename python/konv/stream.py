@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from . import _interop
-from .plan import ConvPlan, plan_conv2d
+from .plan import ConvPlan, plan_conv1d
 
 if TYPE_CHECKING:
     from ._types import Array, DType, Layout1D
@@ -50,7 +50,7 @@ class CausalConv1d:
     Parameters
     ----------
     weight : ndarray, shape (K, C // groups, R)
-        float32 or float64. The stream keeps a private copy.
+        float32, float64, float16 or bfloat16 (ml_dtypes). The stream keeps a private copy.
     bias : ndarray, shape (K,), optional
     dilation : int
         Distance of the elements that a kernel sees.
@@ -58,7 +58,7 @@ class CausalConv1d:
         Divides C and K; group g of the outputs sees group g of the channels alone.
     layout : {"NCW", "NWC"}, optional
         The order of the dimensions of chunks and results, by default "NCW".
-    dtype : {"float32", "float64"}, optional
+    dtype : {"float32", "float64", "float16", "bfloat16"}, optional
         Of chunks and results. By default that of `weight`; other weights are converted.
     threads : int, optional
         At most this many; by default `get_num_threads()` now.
@@ -128,21 +128,17 @@ class CausalConv1d:
         threads: int | None,
     ) -> ConvPlan:
         last = self._time == 1
-        return plan_conv2d(
-            weight[:, :, None, :],
+        return plan_conv1d(
+            weight,
             bias,
-            input_shape=(None, 1, None, self._channels) if last else (None, self._channels, 1, None),
-            dilation=(1, dilation),
+            input_shape=(None, None, self._channels) if last else (None, self._channels, None),
+            dilation=dilation,
             groups=groups,
-            layout="NHWC" if last else "NCHW",
+            layout="NWC" if last else "NCW",
             algorithm=self.algorithm,
             dtype=dtype,
             threads=threads,
         )
-
-    def _convolve(self, x: np.ndarray[Any, Any], out: np.ndarray[Any, Any]) -> None:
-        image = 1 if self._time == 1 else 2
-        self._plan(np.expand_dims(x, image), out=np.expand_dims(out, image))
 
     def reset(self) -> None:
         """Forget the signal: the next chunk starts another one, of any batch."""
@@ -177,11 +173,11 @@ class CausalConv1d:
         length = x.shape[self._time]
         first = self._kept if length > 4 * self._kept else length
         if first:
-            self._convolve(
-                np.concatenate((past, self._span(x, None, first)), axis=self._time), self._span(out, None, first)
+            self._plan(
+                np.concatenate((past, self._span(x, None, first)), axis=self._time), out=self._span(out, None, first)
             )
         if first < length:
-            self._convolve(x, self._span(out, first, None))
+            self._plan(x, out=self._span(out, first, None))
 
     def _checked_past(self, input: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """What came before the chunk, whose shape and dtype are checked."""

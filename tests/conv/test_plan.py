@@ -264,7 +264,7 @@ REJECTED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "activation": ({"activation": "swish"}, ValueError, "activation"),
     "algorithm unknown": ({"algorithm": "fastest"}, ValueError, "algorithm"),
     "algorithm that cannot": ({"algorithm": "pointwise"}, ValueError, "pointwise"),
-    "dtype": ({"dtype": "float16"}, ValueError, "dtype"),
+    "dtype": ({"dtype": "int16"}, ValueError, "dtype"),
     "threads": ({"threads": 0}, ValueError, "threads"),
     "layout": ({"layout": "NWC"}, ValueError, "layout"),
 }

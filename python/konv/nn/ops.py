@@ -28,7 +28,7 @@ from .random import generator
 from .variable import Array, Attributes, Shape
 
 if TYPE_CHECKING:
-    from .._types import Padding
+    from .._types import Padding2D
     from .execution import Call
 
 Infer = Callable[[Attributes, Sequence[Shape], Sequence[tuple[int, ...]]], Shape]
@@ -173,7 +173,7 @@ def _infer_pool2d(attributes: Attributes, inputs: Sequence[Shape], variables: Se
     )
 
 
-def _pool_padding(call: Call) -> Padding:
+def _pool_padding(call: Call) -> Padding2D:
     return "same" if call.attributes["padding"] == "same" else 0
 
 
