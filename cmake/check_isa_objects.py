@@ -26,8 +26,8 @@ ALLOWED_CALLS = {
 # Instructions with a VEX or EVEX prefix; verr, verw and the VM instructions are older.
 _AVX = re.compile(r"^v(?!err|erw|m(?:call|clear|launch|ptr|read|resume|write|xoff|xon|mcall))\w+")
 _AVX512 = re.compile(r"%zmm|%[xy]mm(?:1[6-9]|2\d|3[01])\b|%k[0-7]\b")
-_BF16 = re.compile(r"^v(?:dpbf16|cvtne2?ps2bf16)")
-FORBIDDEN = {"baseline": _AVX, "generic": _AVX, "avx2": _AVX512, "avx512": _BF16}
+_DOTS = re.compile(r"^v(?:dpbf16|cvtne2?ps2bf16|pdpbusd|pdpwssd)")
+FORBIDDEN = {"baseline": _AVX, "generic": _AVX, "avx2": _AVX512, "avx512": _DOTS}
 
 
 def symbol_faults(level: str, nm_output: str) -> list[str]:

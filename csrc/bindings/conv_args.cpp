@@ -241,7 +241,7 @@ void activation_arg(PyObject* object, ConvProblem& p) {
 }
 
 Array bias_view(PyObject* object, const ConvProblem& p) {
-  const Array b = array_arg(object, "bias", kFloats);
+  const Array b = array_arg(object, "bias", is_byte(p.dtype) ? set_of({DType::i32}) : kFloats);
   if (b.ndim != 1 || b.shape[0] != p.outputs())
     value_error("bias: expected shape (%lld,), got %s", Wide(p.outputs()), shape_text(b.ndim, b.shape).c_str());
   return b;
@@ -250,7 +250,7 @@ Array bias_view(PyObject* object, const ConvProblem& p) {
 Ref bias_arg(PyObject* object, ConvProblem& p) {
   if (object == Py_None) return Ref();
   const Array b = bias_view(object, p);
-  same_dtype(b, "bias", p.dtype, "input");
+  same_dtype(b, "bias", p.result_dtype(), "input");
   Ref bias(reinterpret_cast<PyObject*>(PyArray_GETCONTIGUOUS(b.object)));
   if (!bias.get()) throw PythonError();
   p.has_bias = 1;
@@ -291,9 +291,9 @@ Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObj
   const int64_t shape[5] = {p.n, channels, size[0], size[1], size[2]};
   int64_t* strides = forward ? p.ys : p.xs;
   Result r;
-  r.out = out == Py_None
-              ? new_array(p.dtype, shape, layout, view.batched, !layout.channels_last && is_channels_last_memory(view))
-              : out_arg(out, p.dtype, shape, layout, view.batched, inputs);
+  r.out = out == Py_None ? new_array(p.result_dtype(), shape, layout, view.batched,
+                                     !layout.channels_last && is_channels_last_memory(view))
+                         : out_arg(out, p.result_dtype(), shape, layout, view.batched, inputs);
   strides_of(r.out.array(), layout, view.batched, strides);
   if (residual == Py_None) return r;
   r.residual = residual_arg(residual, p, shape, strides, r.out.array(), layout, view.batched);

@@ -34,6 +34,9 @@ constexpr int kCount = int(std::size(kAlgorithms));
 
 // Empty if the algorithm computes the problem, which is none that adapt.h takes care of.
 std::string refusal(int i, const ConvProblem& p) {
+  const Operands operands = kAlgorithms[i]->operands;
+  if (operands != Operands::all && is_byte(p.dtype) != (operands == Operands::bytes))
+    return is_byte(p.dtype) ? "the arrays are integers" : "the arrays are not int8 or uint8";
   if (p.padding_mode != PaddingMode::zeros && !kAlgorithms[i]->any_padding) return "padding_mode is not 'zeros'";
   return kAlgorithms[i]->supports(p);
 }
@@ -207,6 +210,8 @@ double cost_of(int algorithm, ConvProblem p) {
   p.threads = 1;
   return kAlgorithms[algorithm]->cost(p);
 }
+
+double least_cost(const ConvProblem& p) { return cost_of(choose(p), p); }
 
 std::vector<Explanation> explain_conv(const ConvProblem& problem) {
   const ConvProblem p = innermost_problem(problem);

@@ -20,6 +20,7 @@ int algorithm_index(const std::string& name);  // -1 for "auto"; throws for an u
 const Algorithm& algorithm_at(int index);
 // For one thread, so that any number of threads takes the same algorithm and has the same results.
 double cost_of(int algorithm, ConvProblem problem);
+double least_cost(const ConvProblem& problem);      // of the algorithm that find_plan takes
 bool supports_problem(const ConvProblem& problem);  // false where find_plan throws
 struct Explanation {
   std::string name, reason;  // the reason is empty where the algorithm computes the problem

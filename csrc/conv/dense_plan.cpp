@@ -1,13 +1,15 @@
 // Runs TapProblems on the GEMM micro-kernel, as cut by dense_tiling.cpp. implicit_gemm, pointwise and
-// implicit_gemm_bf16 are this plan with the input packed, read in place, and packed as pairs of channels.
+// implicit_gemm_bf16 are this plan with the input packed, read in place, and packed as pairs of channels;
+// implicit_gemm_int8 and implicit_gemm_int16 pack it as bytes and words.
 #include "conv/dense_plan.h"
 
 #include <algorithm>
+#include <type_traits>
 
+#include "conv/dense_stage.h"
 #include "conv/epilogue.h"
-#include "conv/packing.h"
+#include "conv/int_weights.h"
 #include "conv/padding_mode.h"
-#include "conv/weights.h"
 #include "core/parallel.h"
 
 namespace konv {
@@ -16,108 +18,24 @@ namespace {
 
 constexpr int64_t kSerialPackBytes = 256 << 10;
 
-// The kernels for one kind of operand. Operands and sums have T's size; elements of the operands hold one channel, or
-// two in bfloat16.
-template <class T>
-struct DenseKernels {
-  using Gemm = void (*)(const GemmTile<T>&);
-  using Pack = void (*)(const PackRegion<T>&);
-  const Gemm (*gemm)[2][kMaxGemmRows + 1];
-  Pack pack_planes, pack_pixels;
-  const PairKernels* pairs = nullptr;
-
-  DenseKernels(Isa isa, DenseInput input) {
-    const auto take = [&](const auto& k) { gemm = k.gemm, pack_planes = k.pack_planes, pack_pixels = k.pack_pixels; };
-    take(kernels<T>(isa));
-    if constexpr (sizeof(T) == sizeof(float))
-      if (input == DenseInput::pairs) take(*(pairs = pair_kernels(isa)));
-  }
-};
-
-// One TapProblem with its tiling, offset tables, and places in the workspace.
-template <class T>
-struct Stage {
-  TapProblem p;
-  DenseTiling t;
-  int64_t together, elements;  // channels of an element, elements of a group's channels
-  InputPacking<T> packing;
-  // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
-  std::vector<int64_t> packed_off[2], direct_off[2];
-  std::vector<int64_t> weight_off[2];
-  bool weights_in_place;              // panels are read where the caller has them
-  int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
-  int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
-  int64_t weight_base, bias_base;     // element offsets in the packed weights
-  int64_t input_extent;               // elements from the first to past the last of the input
-  int64_t pack_tasks;
-  std::vector<int64_t> panel_row[2];  // as packed_off, see weights.h
-  std::vector<TapRows> tap_rows;      // of each output row
-
-  Stage(TapProblem problem, const ConvProblem& conv, DenseInput input) : p(std::move(problem)) {
-    const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
-    if (input != DenseInput::packed) flatten_pixels(p);
-    t = dense_tiling(p, conv, input, kernel.lanes, kernel.gemm_rows);
-    together = channels_an_element(input), elements = ceil_div(p.channels, together);
-    const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes, line = 64 / int64_t(sizeof(T));
-    packing = InputPacking<T>(p, t.planes, t.channel_block, t.tile_h, round_up(t.tile_w, unit), kernel.lanes);
-    const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
-    weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
-    // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.
-    weights_in_place = !conv.weights_ready && input != DenseInput::pairs && t.lanes == Lanes::outputs &&
-                       p.w_output == 1 && p.outputs % kernel.lanes == 0 &&
-                       p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
-    for (int last = 0; last < 2; last++) {
-      const int64_t channels = last ? elements - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
-      if (!weights_in_place) panel_row[last] = panel_rows(p, channels, conv, weight_step);
-      weight_off[last].resize(size_t(channels * taps));
-      packed_off[last].resize(size_t(channels * taps));
-      if (t.direct) direct_off[last].resize(size_t(channels * taps));
-      for (int64_t c = 0; c < channels; c++)
-        for (int64_t i = 0; i < taps; i++) {
-          const size_t k = size_t(sum_index(p, channels, c, i)), j = size_t(i);
-          weight_off[last][k] = weights_in_place ? p.taps[j].weight + c * p.w_channel : int64_t(k) * weight_step;
-          packed_off[last][k] = c * packing.channel + packing.tap_off[j];
-          if (t.direct) {
-            direct_off[last][k] = c * p.in_c;
-            for (int a = 0; a < 3; a++) direct_off[last][k] += p.taps[j].at[a] * p.in_stride[a];
-          }
-        }
-    }
-    for (auto* table : {&packed_off[0], &packed_off[1], &direct_off[0], &direct_off[1], &weight_off[0], &weight_off[1]})
-      if (!table->empty()) table->resize(table->size() + kGemmPrefetch, table->back());
-    for (int64_t h = 0; h < p.out[1]; h++) tap_rows.push_back(tap_rows_inside(p, h));
-    weight_panel = round_up(depth_k * weight_step, line);
-    weight_size = weights_in_place ? 0 : p.groups * t.channel_blocks * t.panels * weight_panel;
-    pack_tasks = p.groups * t.channel_blocks * t.panels;
-    input_extent = 1 + (p.n - 1) * p.in_n + (p.groups * p.channels - 1) * p.in_c;
-    for (int a = 0; a < 3; a++) input_extent += (p.in[a] - 1) * p.in_stride[a];
-    if (p.in_n < 0 || p.in_c < 0 || std::min({p.in_stride[0], p.in_stride[1], p.in_stride[2]}) < 0) input_extent = 0;
-  }
-
-  // Elements of one micro-tile on its way out, or of all those of a task, which wait for further channel blocks.
-  int64_t sums_size() const {
-    const int64_t tile = t.rows * t.width;
-    if (t.channel_blocks == 1) return tile;
-    const int64_t runs = t.lanes == Lanes::outputs ? t.tile_h * ceil_div(t.tile_w, t.segment) * t.segment * t.width
-                                                   : t.tile_h * ceil_div(t.tile_w, t.width) * tile;
-    return t.panel_block * runs;
-  }
-};
-
-template <class T>
+// Of arrays of S, with sums in T.
+template <class T, class S>
 class DensePlan final : public ConvPlan {
  public:
   DensePlan(const ConvProblem& problem, DenseInput input)
-      : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))), dense_(Isa(problem.isa), input) {
+      : problem_(problem),
+        kernel_(kernels<T>(Isa(problem.isa))),
+        dense_(problem, input),
+        has_bias_(problem.has_bias || input == DenseInput::bytes) {
     threads = int(problem_.threads);
     if (problem_.flops() < 2e6) threads = 1;
     problem_.threads = threads;
     for (TapProblem& p : tap_problems(problem_)) stages_.emplace_back(std::move(p), problem_, input);
     gaps_ = leaves_gaps(problem, stages_.size());
-    joined_ = input != DenseInput::pairs && can_join();
+    joined_ = channels_an_element(input) == 1 && can_join();
     if (joined_) join_panels();
     int64_t packed = 0, mine = 0;
-    for (Stage<T>& s : stages_) {
+    for (DenseStage<T>& s : stages_) {
       s.weight_base = packed;
       s.bias_base = packed + s.weight_size;
       packed = round_up(s.bias_base + s.p.groups * s.t.panels * s.weight_step, 16);
@@ -134,36 +52,42 @@ class DensePlan final : public ConvPlan {
 
   void prepare(const ConvTensors& tensors, char* packed) const noexcept override {
     int64_t tasks = 0;
-    for (const Stage<T>& s : stages_) tasks += s.pack_tasks;
+    for (const DenseStage<T>& s : stages_) tasks += s.pack_tasks;
     if (joined_) tasks = stages_[0].pack_tasks;
     // Waking threads costs more than packing a few hundred kilobytes.
     parallel_for(tasks, prepared_bytes > kSerialPackBytes ? threads : 1, [&](int64_t task, int) {
-      const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.pack_tasks; });
-      pack_weights(s, task, static_cast<const T*>(tensors.w), static_cast<const T*>(tensors.bias),
-                   reinterpret_cast<T*>(packed));
+      const DenseStage<T>& s = stage_of(task, [](const DenseStage<T>& q) { return q.pack_tasks; });
+      if constexpr (kBytes)
+        pack_bytes(s, task, tensors, reinterpret_cast<T*>(packed));
+      else
+        pack_weights(s, task, static_cast<const T*>(tensors.w), static_cast<const T*>(tensors.bias),
+                     reinterpret_cast<T*>(packed));
     });
   }
 
   void run(const ConvTensors& tensors, const char* packed, const Workspace& ws) const noexcept override {
     const bool forward = problem_.direction == Direction::forward;
-    const T* in = static_cast<const T*>(forward ? tensors.x : tensors.y);
+    const S* in = static_cast<const S*>(forward ? tensors.x : tensors.y);
     T* out = static_cast<T*>(forward ? tensors.y : tensors.x);
     if (gaps_) zero_gradient(problem_, tensors.x);
     const Epilogue<T> epilogue(kernel_, problem_, tensors);
     int64_t tasks = 0;
-    for (const Stage<T>& s : stages_) tasks += s.t.tasks;
+    for (const DenseStage<T>& s : stages_) tasks += s.t.tasks;
     parallel_for(tasks, threads, [&](int64_t task, int thread) {
-      const Stage<T>& s = stage_of(task, [](const Stage<T>& q) { return q.t.tasks; });
-      run_task(s, task, in, out, static_cast<const T*>(tensors.w), reinterpret_cast<const T*>(packed), epilogue,
+      const DenseStage<T>& s = stage_of(task, [](const DenseStage<T>& q) { return q.t.tasks; });
+      run_task(s, task, in, out, tensors, reinterpret_cast<const T*>(packed), epilogue,
                reinterpret_cast<T*>(ws.of(thread)));
     });
   }
 
  private:
+  static constexpr bool kBytes = !std::is_same_v<T, S>;
+  static constexpr int64_t kMaxPanel = 32;  // outputs of a panel of weights
+
   // Whether one pass over the weights can serve all phases of an input gradient, each element going to the panel of its
   // phase: they cut channels and outputs alike.
   bool can_join() const {
-    for (const Stage<T>& s : stages_) {
+    for (const DenseStage<T>& s : stages_) {
       const DenseTiling &t = s.t, &first = stages_[0].t;
       if (s.weights_in_place || s.panel_row[0].empty() || s.p.w_output == 1 || t.lanes != first.lanes ||
           t.panels != first.panels || t.channel_block != first.channel_block || s.weight_step != stages_[0].weight_step)
@@ -174,13 +98,13 @@ class DensePlan final : public ConvPlan {
   // Panels of one size, so that those of a task lie equally far apart in all tasks.
   void join_panels() {
     int64_t panel = 0;
-    for (const Stage<T>& s : stages_) panel = std::max(panel, s.weight_panel);
-    for (Stage<T>& s : stages_) s.weight_panel = panel, s.weight_size = s.pack_tasks * panel;
+    for (const DenseStage<T>& s : stages_) panel = std::max(panel, s.weight_panel);
+    for (DenseStage<T>& s : stages_) s.weight_panel = panel, s.weight_size = s.pack_tasks * panel;
   }
   void join_rows() {
     for (int last = 0; last < 2; last++) {
       joined_row_[last].assign(stages_[0].panel_row[last].size(), -1);
-      for (const Stage<T>& s : stages_)
+      for (const DenseStage<T>& s : stages_)
         for (size_t i = 0; i < s.panel_row[last].size(); i++)
           if (s.panel_row[last][i] >= 0)
             joined_row_[last][i] = s.weight_base - stages_[0].weight_base + s.panel_row[last][i];
@@ -188,13 +112,13 @@ class DensePlan final : public ConvPlan {
   }
 
   template <class Count>
-  const Stage<T>& stage_of(int64_t& task, Count count) const {
+  const DenseStage<T>& stage_of(int64_t& task, Count count) const {
     size_t i = 0;
     while (task >= count(stages_[i])) task -= count(stages_[i++]);
     return stages_[i];
   }
 
-  void pack_weights(const Stage<T>& s, int64_t task, const T* w, const T* bias, T* packed) const {
+  void pack_weights(const DenseStage<T>& s, int64_t task, const T* w, const T* bias, T* packed) const {
     const int64_t panel = task % s.t.panels, block = task / s.t.panels % s.t.channel_blocks;
     const int64_t group = task / s.t.panels / s.t.channel_blocks;
     const int64_t c0 = block * s.t.channel_block * s.together, first = panel * s.weight_step;
@@ -214,10 +138,36 @@ class DensePlan final : public ConvPlan {
       if (dense_.pairs) pack_weight_panel(*dense_.pairs, p);
     if (!s.weights_in_place && !dense_.pairs) pack_weight_panel(kernel_, p);
     if (block > 0 || !bias) return;
-    for (const Stage<T>& q : stages_) {
+    for (const DenseStage<T>& q : stages_) {
       if (!joined_ && &q != &s) continue;
       T* dst = packed + q.bias_base + (group * q.t.panels + panel) * q.weight_step;
       for (int64_t i = 0; i < q.weight_step; i++) dst[i] = i < outputs ? bias[group * q.p.outputs + first + i] : T(0);
+    }
+  }
+
+  // A panel of bytes, all blocks of channels: the bias needs the sums of weights.
+  void pack_bytes(const DenseStage<T>& s, int64_t task, const ConvTensors& tensors, T* packed) const {
+    const TapProblem& p = s.p;
+    const DenseTiling& t = s.t;
+    const int64_t panel = task % t.panels, group = task / t.panels, first = panel * s.weight_step;
+    const int64_t k0 = group * p.outputs + first, outputs = std::min(s.weight_step, p.outputs - first);
+    const S* w = static_cast<const S*>(tensors.w) + k0 * p.w_output;
+    const int32_t* zero = tensors.w_zero ? tensors.w_zero + k0 : nullptr;
+    uint32_t sums[kMaxPanel] = {};
+    for (int64_t block = 0; block < t.channel_blocks; block++) {
+      const int64_t c0 = block * t.channel_block * s.together;
+      T* dst = packed + s.weight_base + ((group * t.channel_blocks + block) * t.panels + panel) * s.weight_panel;
+      std::fill_n(dst, s.weight_panel, T(0));
+      pack_int_weights(*dense_.ints, {problem_, p, w + c0 * p.w_channel, outputs,
+                                      std::min(t.channel_block * s.together, p.channels - c0), zero,
+                                      s.panel_row[block + 1 == t.channel_blocks].data(), dst, sums});
+    }
+    const int32_t offset = input_bytes(problem_, tensors.x_zero, s.together).zero_offset;
+    const int32_t* bias = problem_.has_bias ? static_cast<const int32_t*>(tensors.bias) + k0 : nullptr;
+    T* const start = packed + s.bias_base + task * s.weight_step;
+    for (int64_t i = 0; i < s.weight_step; i++) {
+      const uint32_t value = (bias && i < outputs ? uint32_t(bias[i]) : 0) - uint32_t(offset) * sums[i];
+      std::memcpy(start + i, &value, sizeof value);
     }
   }
 
@@ -238,7 +188,7 @@ class DensePlan final : public ConvPlan {
     const Epilogue<T>* epilogue;
   };
 
-  void run_task(const Stage<T>& s, int64_t task, const T* in, T* out, const T* w, const T* packed,
+  void run_task(const DenseStage<T>& s, int64_t task, const S* in, T* out, const ConvTensors& tensors, const T* packed,
                 const Epilogue<T>& epilogue, T* scratch) const {
     const TapProblem& p = s.p;
     const DenseTiling& t = s.t;
@@ -255,8 +205,8 @@ class DensePlan final : public ConvPlan {
     tile.epilogue = &epilogue;
     tile.dst = out + p.out_base + tile.n * p.out_n + tile.group * p.outputs * p.out_c + tile.z * p.out_stride[0] +
                tile.h0 * p.out_stride[1] + tile.w0 * p.out_stride[2];
-    tile.bias = problem_.has_bias ? packed + s.bias_base + tile.group * t.panels * s.weight_step : nullptr;
-    const T* image = in + tile.n * p.in_n + tile.group * p.channels * p.in_c;
+    tile.bias = has_bias_ ? packed + s.bias_base + tile.group * t.panels * s.weight_step : nullptr;
+    const S* image = in + tile.n * p.in_n + tile.group * p.channels * p.in_c;
 
     for (int64_t block = 0; block < t.channel_blocks; block++) {
       const int64_t c0 = block * t.channel_block * s.together;
@@ -264,21 +214,26 @@ class DensePlan final : public ConvPlan {
       tile.first = block == 0, tile.last = block + 1 == t.channel_blocks;
       tile.elements = ceil_div(channels, s.together);
       tile.weights = s.weights_in_place
-                         ? w + tile.group * p.w_group + c0 * p.w_channel
+                         ? static_cast<const T*>(tensors.w) + tile.group * p.w_group + c0 * p.w_channel
                          : packed + s.weight_base + (tile.group * t.channel_blocks + block) * t.panels * s.weight_panel;
       tile.in_place = t.direct && reads_inside(s, tile, image + c0 * p.in_c - in, channels);
       if (tile.in_place) {
-        tile.src = image + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] + tile.h0 * p.step[1] * p.in_stride[1] +
-                   tile.w0 * p.step[2] * p.in_stride[2];
+        tile.src = reinterpret_cast<const T*>(image) + c0 * p.in_c + tile.z * p.step[0] * p.in_stride[0] +
+                   tile.h0 * p.step[1] * p.in_stride[1] + tile.w0 * p.step[2] * p.in_stride[2];
         tile.off = s.direct_off[tile.last].data();
         tile.row_step = p.step[1] * p.in_stride[1], tile.pixel_step = p.step[2] * p.in_stride[2];
       } else {
-        const PackRegion<T> region =
+        const PackRegion<T, S> region =
             s.packing.region(p, image + c0 * p.in_c, channels, tile.z, tile.h0, tile.w0, scratch);
-        (t.planes ? dense_.pack_planes : dense_.pack_pixels)(region);
-        if constexpr (sizeof(T) == sizeof(float))
-          if (dense_.pairs) mend_border<PackedPairs>(p.padding_mode, region, t.planes);
-        if (!dense_.pairs) mend_border(p.padding_mode, region, t.planes);
+        if constexpr (kBytes) {
+          (t.planes ? dense_.ints->pack_planes
+                    : dense_.ints->pack_pixels)({region, input_bytes(problem_, tensors.x_zero, s.together).code});
+        } else {
+          (t.planes ? dense_.pack_planes : dense_.pack_pixels)(region);
+          if constexpr (sizeof(T) == sizeof(float))
+            if (dense_.pairs) mend_border<PackedPairs>(p.padding_mode, region, t.planes);
+          if (!dense_.pairs) mend_border(p.padding_mode, region, t.planes);
+        }
         tile.src = scratch;
         tile.off = s.packed_off[tile.last].data();
         tile.row_step = s.packing.row, tile.pixel_step = s.packing.pixel;
@@ -291,7 +246,7 @@ class DensePlan final : public ConvPlan {
   }
 
   // Tiles are rounded up to whole segments or vectors: what that reads too much must still be the caller's memory.
-  bool reads_inside(const Stage<T>& s, const Tile& tile, int64_t offset, int64_t channels) const {
+  bool reads_inside(const DenseStage<T>& s, const Tile& tile, int64_t offset, int64_t channels) const {
     const TapProblem& p = s.p;
     const int64_t unit = s.t.lanes == Lanes::outputs ? s.t.segment : kernel_.lanes;
     const int64_t w = round_up(tile.w, unit);
@@ -307,7 +262,7 @@ class DensePlan final : public ConvPlan {
   }
 
   // Leaves rows of taps out of the sum of a micro-tile: those outside the image for all of its output rows.
-  static void sum_rows(GemmTile<T>& g, const Stage<T>& s, const Tile& tile, TapRows rows, const int64_t* a_off,
+  static void sum_rows(GemmTile<T>& g, const DenseStage<T>& s, const Tile& tile, TapRows rows, const int64_t* a_off,
                        const int64_t* b_off) {
     const int64_t depth = tile.elements * s.p.grid[2];  // of one row of taps
     g.a_off = a_off + rows.first * depth;
@@ -315,7 +270,7 @@ class DensePlan final : public ConvPlan {
     g.kc = (rows.last - rows.first) * depth;
   }
 
-  void outputs_in_lanes(const Stage<T>& s, const Tile& tile) const {
+  void outputs_in_lanes(const DenseStage<T>& s, const Tile& tile) const {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
     const int64_t row_segments = ceil_div(tile.w, t.segment), segments = tile.h * row_segments;
@@ -326,7 +281,7 @@ class DensePlan final : public ConvPlan {
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
       const int64_t k0 = panel * t.width, outputs = std::min(t.width, p.outputs - k0);
       const int vectors = outputs > kernel_.lanes ? 2 : 1;
-      const auto* gemm = dense_.gemm[vectors - 1][g.a_ld == 1];
+      const auto* gemm = dense_.gemm[int(t.lanes)][vectors - 1][g.a_ld == 1];
       g.b = tile.weights + panel * (s.weights_in_place ? t.width : s.weight_panel);
       g.start = !tile.first ? TileStart::load : tile.bias ? TileStart::lane_bias : TileStart::zero;
       g.bias = tile.bias + (tile.bias ? k0 : 0);
@@ -377,7 +332,7 @@ class DensePlan final : public ConvPlan {
     }
   }
 
-  void pixels_in_lanes(const Stage<T>& s, const Tile& tile) const {
+  void pixels_in_lanes(const DenseStage<T>& s, const Tile& tile) const {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
     GemmTile<T> g{};
@@ -403,7 +358,7 @@ class DensePlan final : public ConvPlan {
           g.c0 = in_place ? dst : sums;
           g.ldc = in_place ? p.out_c : t.width;
           g.c1 = g.c0 + half * g.ldc;
-          dense_.gemm[vectors - 1][1][rows](g);
+          dense_.gemm[int(t.lanes)][vectors - 1][1][rows](g);
           if (!in_place && tile.last) tile.epilogue->store(sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;
         }
@@ -414,7 +369,8 @@ class DensePlan final : public ConvPlan {
   ConvProblem problem_;
   const Kernels<T>& kernel_;
   const DenseKernels<T> dense_;
-  std::vector<Stage<T>> stages_;
+  bool has_bias_;
+  std::vector<DenseStage<T>> stages_;
   bool gaps_ = false;
   bool joined_ = false;                 // weights of all stages are packed in one pass
   std::vector<int64_t> joined_row_[2];  // as Stage's panel_row, from the first stage's panel
@@ -424,7 +380,7 @@ class DensePlan final : public ConvPlan {
 
 double dense_cost(const ConvProblem& problem, DenseInput input) {
   const KernelTable& table = kernel_table(Isa(problem.isa));
-  const bool single = problem.dtype == DType::f32;
+  const bool single = sum_size(problem.dtype) == sizeof(float);
   double cost = 0;
   for (TapProblem& p : tap_problems(problem)) {
     if (input != DenseInput::packed) flatten_pixels(p);
@@ -436,8 +392,9 @@ double dense_cost(const ConvProblem& problem, DenseInput input) {
 }
 
 std::unique_ptr<ConvPlan> make_dense_plan(const ConvProblem& p, DenseInput input) {
-  if (p.dtype == DType::f32) return std::make_unique<DensePlan<float>>(p, input);
-  return std::make_unique<DensePlan<double>>(p, input);
+  if (is_byte(p.dtype)) return std::make_unique<DensePlan<float, uint8_t>>(p, input);
+  if (p.dtype == DType::f32) return std::make_unique<DensePlan<float, float>>(p, input);
+  return std::make_unique<DensePlan<double, double>>(p, input);
 }
 
 }  // namespace konv

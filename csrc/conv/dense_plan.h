@@ -17,9 +17,13 @@ namespace konv {
 enum class Lanes { outputs, pixels };
 
 // What the micro-kernel reads of the input: a packed copy, the input itself, or a copy as pairs of channels in
-// bfloat16, which counts as half as many channels everywhere (see PairKernels).
-enum class DenseInput { packed, in_place, pairs };
-inline int64_t channels_an_element(DenseInput input) { return input == DenseInput::pairs ? 2 : 1; }
+// bfloat16, which counts as half as many channels everywhere (see PairKernels). Of integers, which become int32, a copy
+// of bytes or of 16-bit words (see IntGemm).
+enum class DenseInput { packed, in_place, pairs, bytes, words };
+inline int64_t channels_an_element(DenseInput input) {
+  constexpr int64_t channels[] = {1, 1, 2, 4, 2};
+  return channels[int(input)];
+}
 
 struct DenseTiling {
   Lanes lanes;

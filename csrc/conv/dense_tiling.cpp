@@ -58,7 +58,7 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   DenseTiling t{};
   TapProblem p = single;
   p.channels = ceil_div(single.channels, channels_an_element(input));
-  const int64_t taps = int64_t(p.taps.size()), item = dtype_size(problem.dtype);
+  const int64_t taps = int64_t(p.taps.size()), item = sum_size(problem.dtype);
   const double outputs_cost = orientation_cost(p, Lanes::outputs, lanes, gemm_rows);
   const double pixels_cost = orientation_cost(p, Lanes::pixels, lanes, gemm_rows);
   t.lanes = outputs_cost <= pixels_cost ? Lanes::outputs : Lanes::pixels;

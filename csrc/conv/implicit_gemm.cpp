@@ -1,5 +1,6 @@
 // The algorithms on the GEMM micro-kernel: implicit_gemm packs its operands and computes everything dense; pointwise
-// reads the input of a 1x1 convolution where it lies; implicit_gemm_bf16 packs operands rounded to bfloat16.
+// reads the input of a 1x1 convolution where it lies; implicit_gemm_bf16 packs operands rounded to bfloat16,
+// implicit_gemm_int8 and implicit_gemm_int16 those of quantised layers as bytes and words.
 #include <algorithm>
 #include <cstdlib>
 
@@ -74,6 +75,18 @@ double implicit_gemm_cost(const ConvProblem& p) {
                                                    : cost_with_weights(p, input_of(p)) + narrow_groups_cost(p);
 }
 
+std::string int8_supports(const ConvProblem& p) {
+  if (!dot_kernels(Isa(p.isa))) return "the CPU, or the instruction set in use, has no products of bytes";
+  if (p.weight_range == WeightRange::wide) return "weights less their zero points do not fit a byte";
+  return "";
+}
+// Weights are packed byte by byte.
+double int_cost(const ConvProblem& p, DenseInput input) {
+  const double weights = 1.25 * double(p.k * (p.c / p.groups) * p.taps());
+  const bool one_step = input == DenseInput::bytes || dot_kernels(Isa(p.isa));  // else products and a sum
+  return (one_step ? 1 : 2) * dense_cost(p, input) + (p.weights_ready ? 0 : weights);
+}
+
 std::unique_ptr<ConvPlan> make_implicit_gemm(const ConvProblem& p) {
   return p.direction == Direction::weight_gradient ? make_weight_gradient_plan(p) : make_dense_plan(p, input_of(p));
 }
@@ -94,5 +107,23 @@ const Algorithm implicit_gemm_bf16_algorithm = {
 extern const Algorithm implicit_gemm_algorithm;
 const Algorithm implicit_gemm_algorithm = {"implicit_gemm", [](const ConvProblem&) { return std::string(); },
                                            implicit_gemm_cost, make_implicit_gemm, true};
+
+extern const Algorithm implicit_gemm_int8_algorithm;
+const Algorithm implicit_gemm_int8_algorithm = {
+    "implicit_gemm_int8",
+    int8_supports,
+    [](const ConvProblem& p) { return int_cost(p, DenseInput::bytes); },
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::bytes); },
+    false,
+    Operands::bytes};
+
+extern const Algorithm implicit_gemm_int16_algorithm;
+const Algorithm implicit_gemm_int16_algorithm = {
+    "implicit_gemm_int16",
+    [](const ConvProblem&) { return std::string(); },
+    [](const ConvProblem& p) { return int_cost(p, DenseInput::words); },
+    [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::words); },
+    false,
+    Operands::bytes};
 
 }  // namespace konv

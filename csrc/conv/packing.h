@@ -49,8 +49,9 @@ struct InputPacking {
   int64_t phases() const { return int64_t(z.phases.size() * y.phases.size() * x.phases.size()); }
 
   // Region of the tile at output pixel (oz, oh, ow); src is the image's first element of the first channel.
-  PackRegion<T> region(const TapProblem& p, const T* src, int64_t channels, int64_t oz, int64_t oh, int64_t ow,
-                       T* dst) const {
+  template <class S>
+  PackRegion<T, S> region(const TapProblem& p, const S* src, int64_t channels, int64_t oz, int64_t oh, int64_t ow,
+                          T* dst) const {
     const auto axis = [&](int a, const TapAxis& t, int64_t first, int64_t count) {
       return PackAxis{p.in[a],        p.in_stride[a], (first + t.low) * p.step[a],
                       p.step[a],      count,          int64_t(t.phases.size()),

@@ -1,6 +1,7 @@
 // The definition, written as loops: any strides, any problem. Last in the list; chosen silently only where nothing else
 // computes the problem.
 #include <cmath>
+#include <type_traits>
 
 #include "conv/padding_mode.h"
 #include "conv/tap_conv.h"
@@ -11,7 +12,8 @@ namespace konv {
 
 namespace {
 
-template <class T>
+// Of arrays of X, weights of W, with sums in T.
+template <class T, class X = T, class W = T>
 class ReferencePlan final : public ConvPlan {
  public:
   explicit ReferencePlan(const ConvProblem& p) : p_(p) {
@@ -20,12 +22,24 @@ class ReferencePlan final : public ConvPlan {
   }
 
   void run(const ConvTensors& t, const char*, const Workspace&) const noexcept override {
+    const T* bias = static_cast<const T*>(t.bias);
+    if constexpr (kBytes)
+      return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y),
+                  [&](int64_t n, int64_t k, const int64_t* o) { return forward(t, n, k, o) + (bias ? bias[k] : 0); });
+    else
+      run_floats(t, bias);
+  }
+
+ private:
+  static constexpr bool kBytes = !std::is_same_v<T, X>;  // sums of integers wrap around, as unsigned ones do
+
+  void run_floats(const ConvTensors& t, const T* bias) const {
     const T *x = static_cast<const T*>(t.x), *w = static_cast<const T*>(t.w), *y = static_cast<const T*>(t.y);
-    const T *bias = static_cast<const T*>(t.bias), *residual = static_cast<const T*>(t.residual);
+    const T* residual = static_cast<const T*>(t.residual);
     switch (p_.direction) {
       case Direction::forward:
         return each(p_.n, p_.k, p_.out, p_.ys, static_cast<T*>(t.y), [&](int64_t n, int64_t k, const int64_t* o) {
-          return finished(forward(x, w, n, k, o), bias, residual, p_.ys, n, k, o);
+          return finished(forward(t, n, k, o), bias, residual, p_.ys, n, k, o);
         });
       case Direction::input_gradient:
         return each(p_.n, p_.c, p_.in, p_.xs, static_cast<T*>(t.x), [&](int64_t n, int64_t c, const int64_t* at) {
@@ -37,14 +51,15 @@ class ReferencePlan final : public ConvPlan {
     }
   }
 
- private:
   // The element that position i of an axis reads, or -1 for a zero beyond the border.
   int64_t source(int axis, int64_t i) const {
     if (i >= 0 && i < p_.in[axis]) return i;
     return p_.padding_mode == PaddingMode::zeros ? -1 : mirrored(p_.padding_mode, i, p_.in[axis]);
   }
 
-  T forward(const T* x, const T* w, int64_t n, int64_t k, const int64_t* o) const {
+  T forward(const ConvTensors& t, int64_t n, int64_t k, const int64_t* o) const {
+    const X* x = static_cast<const X*>(t.x);
+    const W* w = static_cast<const W*>(t.w);
     T sum = 0;
     const int64_t kg = p_.k / p_.groups, cg = p_.c / p_.groups, c0 = k / kg * cg;
     for (int64_t c = 0; c < cg; c++)
@@ -55,7 +70,10 @@ class ReferencePlan final : public ConvPlan {
           if (at < 0) return;
           i += at * p_.xs[2 + a];
         }
-        sum += x[i] * w[weight(k, c, e)];
+        if constexpr (kBytes)
+          sum += T(int32_t(x[i]) - t.x_zero) * T(int32_t(w[weight(k, c, e)]) - (t.w_zero ? t.w_zero[k] : 0));
+        else
+          sum += x[i] * w[weight(k, c, e)];
       });
     return sum;
   }
@@ -166,12 +184,24 @@ class ReferencePlan final : public ConvPlan {
 }  // namespace
 
 extern const Algorithm reference_algorithm;
-const Algorithm reference_algorithm = {"reference", [](const ConvProblem&) { return std::string(); },
-                                       [](const ConvProblem& p) { return 2 * p.flops(); },
-                                       [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
-                                         if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
-                                         return std::make_unique<ReferencePlan<double>>(p);
-                                       },
-                                       true};
+const Algorithm reference_algorithm = {
+    "reference",
+    [](const ConvProblem& p) {
+      const bool gradient = is_byte(p.dtype) && p.direction != Direction::forward;
+      return gradient ? std::string("integers have no gradients") : std::string();
+    },
+    [](const ConvProblem& p) { return 2 * p.flops(); },
+    [](const ConvProblem& p) -> std::unique_ptr<ConvPlan> {
+      if (p.dtype == DType::f32) return std::make_unique<ReferencePlan<float>>(p);
+      if (p.dtype == DType::f64) return std::make_unique<ReferencePlan<double>>(p);
+      const bool w = p.weight_dtype == DType::i8;
+      if (p.dtype == DType::i8)
+        return w ? std::unique_ptr<ConvPlan>(std::make_unique<ReferencePlan<uint32_t, int8_t, int8_t>>(p))
+                 : std::make_unique<ReferencePlan<uint32_t, int8_t, uint8_t>>(p);
+      return w ? std::unique_ptr<ConvPlan>(std::make_unique<ReferencePlan<uint32_t, uint8_t, int8_t>>(p))
+               : std::make_unique<ReferencePlan<uint32_t, uint8_t, uint8_t>>(p);
+    },
+    true,
+    Operands::all};
 
 }  // namespace konv

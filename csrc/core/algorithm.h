@@ -13,7 +13,13 @@ struct ConvTensors {
   void *x, *w, *y;
   const void* bias;
   const void* residual;  // with the result's strides; may be the result
+  // Of bytes: what stands for zero in x, and for each output channel in w, where null stands for zeros. The bias is
+  // int32.
+  int32_t x_zero = 0;
+  const int32_t* w_zero = nullptr;
 };
+
+enum class Operands { floats, bytes, all };
 
 // Scratch for one run, beside packed weights: `shared` once, `per_thread` for each thread, both 64-byte aligned.
 struct WorkspaceSize {
@@ -48,7 +54,8 @@ struct Algorithm {
   // Estimated cost: cycles of one core.
   double (*cost)(const ConvProblem&);
   std::unique_ptr<ConvPlan> (*make_plan)(const ConvProblem&);
-  bool any_padding = false;  // takes padding modes beside zeros
+  bool any_padding = false;              // takes padding modes beside zeros
+  Operands operands = Operands::floats;  // of the problems that it is asked about at all
 };
 
 }  // namespace konv

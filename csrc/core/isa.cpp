@@ -11,6 +11,7 @@
 // The tables: one symbol from each ISA object.
 #define KONV_ISA_LEVEL(name, supported) extern const konv::KernelTable konv_kernels_##name;
 #define KONV_ISA_PAIRS(name, level, supported) extern const konv::PairKernels konv_kernels_##name;
+#define KONV_ISA_DOTS(name, level, supported) extern const konv::DotKernels konv_kernels_##name;
 #include "isa/isa.def"
 
 namespace konv {
@@ -73,6 +74,13 @@ const KernelTable& kernel_table(Isa isa) { return *levels()[int(isa)].table; }
 
 const PairKernels* pair_kernels([[maybe_unused]] Isa isa) {
 #define KONV_ISA_PAIRS(name, level, supported) \
+  if (isa == Isa::level && (supported)) return &konv_kernels_##name;
+#include "isa/isa.def"
+  return nullptr;
+}
+
+const DotKernels* dot_kernels([[maybe_unused]] Isa isa) {
+#define KONV_ISA_DOTS(name, level, supported) \
   if (isa == Isa::level && (supported)) return &konv_kernels_##name;
 #include "isa/isa.def"
   return nullptr;

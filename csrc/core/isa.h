@@ -19,7 +19,9 @@ Isa isa_from_name(const std::string& name);
 std::vector<Isa> isa_levels();  // those that this CPU runs, lowest first
 Isa isa_default();              // the highest one, or what KONV_ISA names
 const KernelTable& kernel_table(Isa isa);
-const PairKernels* pair_kernels(Isa isa);  // null where the level or the CPU has none
+// Null where the level or the CPU has none.
+const PairKernels* pair_kernels(Isa isa);
+const DotKernels* dot_kernels(Isa isa);
 std::string cpu_name();
 
 template <class T>

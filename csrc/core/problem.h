@@ -17,10 +17,16 @@ enum class Direction : int64_t { forward, input_gradient, weight_gradient };
 // What the input holds beyond its border.
 enum class PaddingMode : int64_t { zeros, reflect, replicate, circular };
 
+// Of quantised weights: whether, less their zero points, they fit a byte with a sign, one without, or neither.
+enum class WeightRange : int64_t { int8, uint8, wide };
+
+inline bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
 inline int64_t dtype_size(DType t) {
   constexpr int8_t bytes[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 4, 8, 1};
   return bytes[int(t)];
 }
+// Of the type that sums are formed in.
+inline int64_t sum_size(DType t) { return t == DType::f64 ? 8 : 4; }
 
 // 1-D and 2-D problems have leading spatial dimensions of size 1. Strides count elements; x is (n, c, d, h, w), w is
 // (k, c / groups, d, h, w), y is (n, k, d, h, w), whatever the memory order. Only 64-bit members: no padding bytes, so
@@ -35,7 +41,9 @@ struct ConvProblem {
   int64_t algorithm;  // index into the list of algorithms, or -1: choose
   int64_t autotune;   // 0: by estimated cost; else by time, as a table of conv/autotune.h has it
   Precision precision;
-  int64_t weights_ready;  // weights are prepared once for many runs
+  DType weight_dtype;        // where dtype is i8 or u8: which the weights have, of these two
+  WeightRange weight_range;  // likewise
+  int64_t weights_ready;     // weights are prepared once for many runs
   int64_t has_bias, has_residual;
   Activation activation;
   double activation_parameter;
@@ -60,6 +68,7 @@ struct ConvProblem {
     return !has_residual && (activation == Activation::none || activation == Activation::relu);
   }
   bool relu_in_registers() const { return !has_residual && activation == Activation::relu; }
+  DType result_dtype() const { return is_byte(dtype) ? DType::i32 : dtype; }
   bool is_depthwise() const { return groups == c && c > 0; }
 };
 

@@ -7,12 +7,14 @@
 #include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/epilogue.inl.h"
+#include "kernels/export.inl.h"
 #include "kernels/filter.inl.h"
 #include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/gemv.inl.h"
 #include "kernels/grouped_pixels.inl.h"
 #include "kernels/half.inl.h"
+#include "kernels/integers.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
@@ -39,10 +41,7 @@ constexpr Kernels<T> make_kernels() {
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME
 
-#define KONV_JOIN_(a, b) a##b
-#define KONV_JOIN(a, b) KONV_JOIN_(a, b)
-// The only symbol of the object file.
-extern const konv::KernelTable KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME);
-constexpr konv::KernelTable KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME) = {
-    konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(), konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(),
-    konv::KONV_ISA_LEVEL_NAME::half_kernels()};
+KONV_EXPORT_KERNELS(konv::KernelTable,
+                    {konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(),
+                     konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(), konv::KONV_ISA_LEVEL_NAME::half_kernels(),
+                     konv::KONV_ISA_LEVEL_NAME::make_int_kernels()})

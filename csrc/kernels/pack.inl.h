@@ -250,17 +250,17 @@ static void pack_pixels_as_planes(const PackRegion<T>& p) {
 }
 
 // One packed plane for each `together` channels; pack(c, row, step, dst, begin, end, n) packs a row from that of
-// channel c.
-template <class T, class Pack>
-KONV_INLINE void pack_planes_by(const PackRegion<T>& p, int64_t together, Pack&& pack) {
+// channel c, blank(dst, n) one outside the source.
+template <class T, class S, class Blank, class Pack>
+KONV_INLINE void pack_planes_by(const PackRegion<T, S>& p, int64_t together, Blank&& blank, Pack&& pack) {
   for (int64_t c = 0; c * together < p.channels; c++) {
-    const T* channel = p.src + c * together * p.channel_stride;
+    const S* channel = p.src + c * together * p.channel_stride;
     T* dst = p.dst + c * p.channel_pitch;
     for (int64_t pz = 0; pz < p.z.phases; pz++) {
       const PackSpan sz = pack_span(p.z, pz);
       for (int64_t z = 0; z < p.z.count; z++) {
         const bool z_inside = z >= sz.begin && z < sz.end;
-        const T* slice = channel + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+        const S* slice = channel + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
         for (int64_t py = 0; py < p.y.phases; py++) {
           const PackSpan sy = pack_span(p.y, py);
           for (int64_t px = 0; px < p.x.phases; px++) {
@@ -268,10 +268,10 @@ KONV_INLINE void pack_planes_by(const PackRegion<T>& p, int64_t together, Pack&&
             const int64_t step = p.x.step * p.x.stride;
             for (int64_t y = 0; y < p.y.count; y++, dst += p.x_pitch) {
               if (!z_inside || y < sy.begin || y >= sy.end || sx.begin == sx.end) {
-                zero_run(dst, p.x_pitch);
+                blank(dst, p.x_pitch);
                 continue;
               }
-              const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
+              const S* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
               pack(c * together, row, step, dst, sx.begin, sx.end, p.x_pitch);
             }
           }
@@ -349,21 +349,23 @@ template <class T>
 static void pack_planes(const PackRegion<T>& p) {
   if (p.channel_stride == 1 && p.channels >= 4 && p.x.stride != 1) return pack_pixels_as_planes(p);
   if (p.x.stride == 1 && p.x.step == 2 && p.x.phases == 2) return pack_planes_of_phases(p);
-  pack_planes_by(p, 1, [](int64_t, const T* row, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
-    pack_row(row, step, dst, begin, end, n);
-  });
+  pack_planes_by(
+      p, 1, [](T* dst, int64_t n) { zero_run(dst, n); },
+      [](int64_t, const T* row, int64_t step, T* dst, int64_t begin, int64_t end, int64_t n) {
+        pack_row(row, step, dst, begin, end, n);
+      });
 }
 
-// pack(row, step, dst, n) packs n pixels of a row, `step` apart.
-template <class T, class Pack>
-KONV_INLINE void pack_pixels_by(const PackRegion<T>& p, Pack&& pack) {
+// pack(row, step, dst, n) packs n pixels of a row, `step` apart; blank(dst, n) writes n elements outside the source.
+template <class T, class S, class Blank, class Pack>
+KONV_INLINE void pack_pixels_by(const PackRegion<T, S>& p, Blank&& blank, Pack&& pack) {
   T* dst = p.dst;
   const int64_t row_size = p.x_pitch * p.channel_pitch;
   for (int64_t pz = 0; pz < p.z.phases; pz++) {
     const PackSpan sz = pack_span(p.z, pz);
     for (int64_t z = 0; z < p.z.count; z++) {
       const bool z_inside = z >= sz.begin && z < sz.end;
-      const T* slice = p.src + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
+      const S* slice = p.src + (z_inside ? (sz.start + z * p.z.step) * p.z.stride : 0);
       for (int64_t py = 0; py < p.y.phases; py++) {
         const PackSpan sy = pack_span(p.y, py);
         for (int64_t px = 0; px < p.x.phases; px++) {
@@ -371,14 +373,14 @@ KONV_INLINE void pack_pixels_by(const PackRegion<T>& p, Pack&& pack) {
           const int64_t step = p.x.step * p.x.stride;
           for (int64_t y = 0; y < p.y.count; y++, dst += row_size) {
             if (!z_inside || y < sy.begin || y >= sy.end || sx.begin == sx.end) {
-              zero_run(dst, row_size);
+              blank(dst, row_size);
               continue;
             }
-            const T* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
+            const S* row = slice + (sy.start + y * p.y.step) * p.y.stride + sx.start * p.x.stride;
             const int64_t n = sx.end - sx.begin;
             T* d = dst + sx.begin * p.channel_pitch;
-            zero_run(dst, sx.begin * p.channel_pitch);
-            zero_run(dst + sx.end * p.channel_pitch, (p.x_pitch - sx.end) * p.channel_pitch);
+            blank(dst, sx.begin * p.channel_pitch);
+            blank(dst + sx.end * p.channel_pitch, (p.x_pitch - sx.end) * p.channel_pitch);
             pack(row + sx.begin * step, step, d, n);
           }
         }
@@ -388,7 +390,8 @@ KONV_INLINE void pack_pixels_by(const PackRegion<T>& p, Pack&& pack) {
 }
 template <class T>
 static void pack_pixels(const PackRegion<T>& p) {
-  pack_pixels_by(p, [&](const T* row, int64_t step, T* d, int64_t n) {
+  const auto blank = [](T* dst, int64_t n) { zero_run(dst, n); };
+  pack_pixels_by(p, blank, [&](const T* row, int64_t step, T* d, int64_t n) {
     if (p.channel_stride == 1 && step == p.channels && p.channel_pitch == p.channels) {
       copy_run(row, d, n * p.channels);
     } else if (p.channel_stride == 1) {

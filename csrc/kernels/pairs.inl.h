@@ -7,6 +7,7 @@
 #include "kernels/table.h"
 #include "simd/vec.h"
 
+#include "kernels/export.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/pack.inl.h"
 
@@ -55,10 +56,11 @@ static void pack_pair_row(const float* first, const float* second, int64_t step,
   }
 }
 static void pack_pair_planes(const PackRegion<float>& p) {
-  pack_planes_by(p, 2,
-                 [&](int64_t c, const float* row, int64_t step, float* dst, int64_t begin, int64_t end, int64_t n) {
-                   pack_pair_row(row, c + 1 < p.channels ? row + p.channel_stride : nullptr, step, dst, begin, end, n);
-                 });
+  pack_planes_by(
+      p, 2, [](float* dst, int64_t n) { zero_run(dst, n); },
+      [&](int64_t c, const float* row, int64_t step, float* dst, int64_t begin, int64_t end, int64_t n) {
+        pack_pair_row(row, c + 1 < p.channels ? row + p.channel_stride : nullptr, step, dst, begin, end, n);
+      });
 }
 
 KONV_INLINE Vec<float> load_first(const float* p, int64_t n) {
@@ -76,7 +78,8 @@ static void pack_neighbours(const float* src, float* dst, int64_t n) {
 }
 static void pack_pair_pixels(const PackRegion<float>& p) {
   const int64_t pairs = (p.channels + 1) / 2;
-  pack_pixels_by(p, [&](const float* row, int64_t step, float* d, int64_t n) {
+  const auto blank = [](float* dst, int64_t n) { zero_run(dst, n); };
+  pack_pixels_by(p, blank, [&](const float* row, int64_t step, float* d, int64_t n) {
     if (step == p.channels && 2 * p.channel_pitch == p.channels) return pack_neighbours(row, d, n * p.channels);
     for (int64_t x = 0; x < n; x++) {
       pack_neighbours(row + x * step, d + x * p.channel_pitch, p.channels);
@@ -166,9 +169,4 @@ constexpr PairKernels make_pair_kernels() {
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME
 
-#define KONV_JOIN_(a, b) a##b
-#define KONV_JOIN(a, b) KONV_JOIN_(a, b)
-// The only symbol of the object file.
-extern const konv::PairKernels KONV_JOIN(konv_kernels_, KONV_ISA_LEVEL_NAME);
-constexpr konv::PairKernels KONV_JOIN(konv_kernels_,
-                                      KONV_ISA_LEVEL_NAME) = konv::KONV_ISA_LEVEL_NAME::make_pair_kernels();
+KONV_EXPORT_KERNELS(konv::PairKernels, konv::KONV_ISA_LEVEL_NAME::make_pair_kernels())

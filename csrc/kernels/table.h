@@ -7,39 +7,13 @@
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
 #include "kernels/half.h"
+#include "kernels/integers.h"
 #include "kernels/pool.h"
 #include "kernels/spectral.h"
+#include "kernels/tile.h"
 #include "kernels/winograd.h"
 
 namespace konv {
-
-constexpr int kMaxGemmRows = 14;
-constexpr int kMaxGemmVectors = 2;
-constexpr int kGemmPrefetch = 16;  // rows of B ahead; the offset tables hold as many entries past the last in use
-
-enum class TileStart : int32_t { zero, load, lane_bias, row_bias };
-
-// C[m][0..nv*lanes) = start + sum over k < kc of A[m][k] * B[k][.], then relu if asked.
-//
-// A[m][k] is a scalar at a0 + a_off[k] + m * a_ld for the first half of the rows, (rows + 1) / 2 of them, and at
-// a1 + a_off[k] + (m - half) * a_ld for the rest: two runs let one tile cover pixels of two image rows. Rows of C lie
-// likewise at c0 and c1. B[k] is a vector row at b + b_off[k]. Nothing needs more than the element's alignment.
-// The caller owes readable memory for every full vector of B, and writable memory for every full vector of C.
-template <class T>
-struct GemmTile {
-  int64_t kc;
-  const T *a0, *a1;
-  const int64_t* a_off;
-  int64_t a_ld;
-  const T* b;
-  const int64_t* b_off;
-  int64_t ahead;  // elements of B from this tile to one to come, whose rows are requested meanwhile, or 0
-  T *c0, *c1;
-  int64_t ldc;
-  const T* bias;  // with lane_bias one value a lane, with row_bias one a row
-  TileStart start;
-  bool relu;
-};
 
 // out[r * out_ld + k] = bias[k] + sum of w[k * w_ld + i] * x[r * x_ld + i] for i in [0, length), then relu if asked.
 template <class T>
@@ -64,29 +38,6 @@ struct TapSums {
   int64_t rows, cols;
   int taps, outputs;
   T* sums;
-};
-
-// One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside
-// [0, size) read as zero.
-struct PackAxis {
-  int64_t size, stride;  // of the source
-  int64_t first, step;
-  int64_t count;   // packed indices a phase
-  int64_t phases;  // number of entries of phase
-  const int64_t* phase;
-};
-
-// Copies a region of a (channel, depth, row, column) source into scratch, split by phase so that a strided convolution
-// walks it with unit steps. The order of packed data is
-//   planes: [channel][z phase][z][y phase][x phase][y][x], rows x_pitch apart and channels channel_pitch apart;
-//   pixels: [z phase][z][y phase][x phase][y][x][channel], pixels channel_pitch apart, x_pitch pixels a row.
-// dst has room for one vector past the end.
-template <class T>
-struct PackRegion {
-  const T* src;
-  T* dst;
-  int64_t channels, channel_stride, channel_pitch, x_pitch;
-  PackAxis z, y, x;
 };
 
 // Depthwise convolution of one plane, packed by PackRegion as planes.
@@ -274,6 +225,7 @@ struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
   HalfKernels half;
+  IntKernels ints;
 };
 
 }  // namespace konv

@@ -2,6 +2,8 @@
 #pragma once
 #if defined(__AVX2__)
 #  include <immintrin.h>
+#elif defined(__SSE2__)
+#  include <emmintrin.h>
 #endif
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -312,5 +314,49 @@ KONV_INLINE void max_or_nan_at(V& best, I& at, V v, I v_at) {
   at = take ? v_at : at;
 }
 #endif
+
+// As many bytes as there are 32-bit lanes, as numbers without a sign.
+KONV_INLINE Vec<int32_t> widen_bytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return (Vec<int32_t>)_mm512_maskz_cvtepu8_epi32(__mmask16(-1), _mm_loadu_si128((const __m128i*)p));
+#elif defined(__AVX2__)
+  return (Vec<int32_t>)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#elif defined(__SSE2__)
+  int32_t bytes;
+  __builtin_memcpy(&bytes, p, sizeof bytes);
+  const __m128i zero = _mm_setzero_si128();
+  return (Vec<int32_t>)_mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero), zero);
+#else
+  typedef uint8_t Bytes __attribute__((vector_size(KONV_VEC_BYTES / 4), aligned(1), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const Bytes*>(p), Vec<int32_t>);
+#endif
+}
+// The first n alone, n at most the number of lanes.
+KONV_INLINE Vec<int32_t> widen_bytes_n(const uint8_t* p, int n) {
+#if defined(__AVX512F__)
+  return (Vec<int32_t>)_mm512_maskz_cvtepu8_epi32(__mmask16(-1), _mm_maskz_loadu_epi8(__mmask16((1u << n) - 1u), p));
+#else
+  uint8_t bytes[KONV_VEC_BYTES / 4] = {};
+  for (int i = 0; i < n; i++) bytes[i] = p[i];
+  return widen_bytes(bytes);
+#endif
+}
+// The low byte of each lane.
+KONV_INLINE void store_bytes(uint8_t* p, Vec<int32_t> v) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(__mmask16(-1), (__m512i)v));
+#elif defined(__SSE2__)
+  typedef int32_t Block __attribute__((vector_size(16)));
+  Block b[KONV_VEC_BYTES / 16];
+  __builtin_memcpy(b, &v, sizeof v);
+  for (int i = 0; i < KONV_VEC_BYTES / 16; i++) {
+    const __m128i words = _mm_packs_epi32((__m128i)(b[i] & 0xff), (__m128i)(b[i] & 0xff));
+    const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    __builtin_memcpy(p + 4 * i, &bytes, sizeof bytes);
+  }
+#else
+  for (int i = 0; i < kLanes<int32_t>; i++) p[i] = uint8_t(v[i]);
+#endif
+}
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -1,6 +1,22 @@
-from typing import Protocol
+from typing import Any, Protocol
 
-from ._types import Activation, Array, DType, IntArray, Layout, Layout2D, Padding, Size, Size2D
+import numpy as np
+from numpy.typing import NDArray
+
+from ._types import (
+    Activation,
+    Array,
+    ByteArray,
+    DType,
+    IntArray,
+    Layout,
+    Layout2D,
+    Padding,
+    Scale,
+    Size,
+    Size2D,
+    ZeroPoint,
+)
 
 __version__: str
 
@@ -174,6 +190,66 @@ def avg_pool2d_grad(
     threads: int | None,
     /,
 ) -> Array: ...
+
+class _IntConvolution(Protocol):
+    def __call__(
+        self, input: ByteArray, weight: ByteArray, bias: NDArray[np.int32] | None, input_zero_point: ZeroPoint,
+        weight_zero_point: ZeroPoint, stride: Size, padding: Padding, dilation: Size, groups: int, padding_mode: str,
+        layout: Layout | None, algorithm: str, out: NDArray[np.int32] | None, threads: int | None,
+        max_workspace: int | None, /,
+    ) -> NDArray[np.int32]: ...  # fmt: skip
+
+conv1d_int: _IntConvolution
+conv2d_int: _IntConvolution
+conv3d_int: _IntConvolution
+
+def conv2d_qlinear(
+    input: ByteArray,
+    input_scale: Scale,
+    input_zero_point: ZeroPoint,
+    weight: ByteArray,
+    weight_scale: Scale,
+    weight_zero_point: ZeroPoint,
+    output_scale: Scale,
+    output_zero_point: ZeroPoint,
+    bias: NDArray[np.int32] | None,
+    stride: Size,
+    padding: Padding,
+    dilation: Size,
+    groups: int,
+    padding_mode: str,
+    layout: Layout | None,
+    algorithm: str,
+    out: ByteArray | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> ByteArray: ...
+def unfold(
+    input: NDArray[Any],
+    kernel_size: Size,
+    dilation: Size,
+    padding: Padding,
+    stride: Size,
+    layout: Layout | None,
+    out: NDArray[Any] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[Any]: ...
+def fold(
+    input: NDArray[Any],
+    output_size: Size,
+    kernel_size: Size,
+    dilation: Size,
+    padding: Padding,
+    stride: Size,
+    layout: Layout | None,
+    out: NDArray[Any] | None,
+    threads: int | None,
+    max_workspace: int | None,
+    /,
+) -> NDArray[Any]: ...
 
 # Element-wise work of konv.nn: contiguous arrays; `out` receives the result and may be an input.
 def sigmoid(x: Array, out: Array, /) -> None: ...

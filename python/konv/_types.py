@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.int8] | NDArray[np.uint8]
+ZeroPoint = int | np.integer[Any] | NDArray[np.integer[Any]]
+Scale = float | np.floating[Any] | NDArray[np.floating[Any]]
 Size1D = int | tuple[int]
 Size2D = int | tuple[int, int]
 Size3D = int | tuple[int, int, int]

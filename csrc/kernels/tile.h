@@ -1,0 +1,59 @@
+// What the micro-kernel multiplies, and how its operands are packed. Strides and offsets count elements.
+#pragma once
+#include <cstdint>
+
+namespace konv {
+
+constexpr int kMaxGemmRows = 14;
+constexpr int kMaxGemmVectors = 2;
+constexpr int kGemmPrefetch = 16;  // rows of B ahead; the offset tables hold as many entries past the last in use
+
+enum class TileStart : int32_t { zero, load, lane_bias, row_bias };
+
+// C[m][0..nv*lanes) = start + sum over k < kc of A[m][k] * B[k][.], then relu if asked.
+//
+// A[m][k] is a scalar at a0 + a_off[k] + m * a_ld for the first half of the rows, (rows + 1) / 2 of them, and at
+// a1 + a_off[k] + (m - half) * a_ld for the rest: two runs let one tile cover pixels of two image rows. Rows of C lie
+// likewise at c0 and c1. B[k] is a vector row at b + b_off[k]. Nothing needs more than the element's alignment.
+// The caller owes readable memory for every full vector of B, and writable memory for every full vector of C.
+template <class T>
+struct GemmTile {
+  int64_t kc;
+  const T *a0, *a1;
+  const int64_t* a_off;
+  int64_t a_ld;
+  const T* b;
+  const int64_t* b_off;
+  int64_t ahead;  // elements of B from this tile to one to come, whose rows are requested meanwhile, or 0
+  T *c0, *c1;
+  int64_t ldc;
+  const T* bias;  // with lane_bias one value a lane, with row_bias one a row
+  TileStart start;
+  bool relu;
+};
+
+// One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside
+// [0, size) read as zero.
+struct PackAxis {
+  int64_t size, stride;  // of the source
+  int64_t first, step;
+  int64_t count;   // packed indices a phase
+  int64_t phases;  // number of entries of phase
+  const int64_t* phase;
+};
+
+// Copies a region of a (channel, depth, row, column) source into scratch, split by phase so that a strided convolution
+// walks it with unit steps. The order of packed data is
+//   planes: [channel][z phase][z][y phase][x phase][y][x], rows x_pitch apart and channels channel_pitch apart;
+//   pixels: [z phase][z][y phase][x phase][y][x][channel], pixels channel_pitch apart, x_pitch pixels a row.
+// dst has room for one vector past the end.
+// Elements of the source may differ from packed ones: see the kernels that take such regions.
+template <class T, class S = T>
+struct PackRegion {
+  const S* src;
+  T* dst;
+  int64_t channels, channel_stride, channel_pitch, x_pitch;
+  PackAxis z, y, x;
+};
+
+}  // namespace konv
