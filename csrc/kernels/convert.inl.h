@@ -13,14 +13,15 @@ template <class S>
 using Narrow = typename NarrowOf<S>::type;
 typedef Narrow<uint16_t> HalfBits;
 
-// Narrowing drops high bits.
+// What is too low for the narrow type becomes its lowest value.
 template <class S>
 KONV_INLINE Vec<int32_t> widen_vector(const S* p) {
   return __builtin_convertvector(*reinterpret_cast<const Narrow<S>*>(p), Vec<int32_t>);
 }
 template <class S>
 KONV_INLINE void narrow_vector(Vec<int32_t> v, S* p) {
-  *reinterpret_cast<Narrow<S>*>(p) = __builtin_convertvector(v, Narrow<S>);
+  const Vec<int32_t> low = splat(int32_t(S(-1) < S(0) ? -(1 << (8 * sizeof(S) - 1)) : 0));
+  *reinterpret_cast<Narrow<S>*>(p) = __builtin_convertvector(v < low ? low : v, Narrow<S>);
 }
 KONV_INLINE Vec<uint32_t> load_bits(const void* p) {
   return __builtin_convertvector(*static_cast<const HalfBits*>(p), Vec<uint32_t>);

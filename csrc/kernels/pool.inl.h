@@ -14,6 +14,7 @@ template <class T>
 struct PoolElement;
 template <>
 struct PoolElement<float> {
+  typedef uint32_t Bits;
   static constexpr bool integer = false;
   typedef float Float;
   typedef int32_t Int;
@@ -21,6 +22,7 @@ struct PoolElement<float> {
 };
 template <>
 struct PoolElement<double> {
+  typedef uint64_t Bits;
   static constexpr bool integer = false;
   typedef double Float;
   typedef int64_t Int;
@@ -28,6 +30,7 @@ struct PoolElement<double> {
 };
 template <>
 struct PoolElement<int32_t> {
+  typedef uint32_t Bits;
   static constexpr bool integer = true;
   typedef float Float;
   typedef int32_t Int;
@@ -35,6 +38,7 @@ struct PoolElement<int32_t> {
 };
 template <>
 struct PoolElement<int64_t> {
+  typedef uint64_t Bits;
   static constexpr bool integer = true;
   typedef double Float;
   typedef int64_t Int;
@@ -104,6 +108,18 @@ KONV_INLINE void join(MaxPlaceFold<T>& f, const MaxPlaceFold<T>& next, int64_t o
 template <class T>
 KONV_INLINE void join(SumFold<T>& f, const SumFold<T>& next, int64_t) {
   f.value += next.value;
+}
+
+// Integers are rounded towards zero; lanes to be divided by 0 are of no account, and nothing overflows.
+template <class T>
+KONV_INLINE Vec<T> quotient(Vec<T> sum, Vec<T> by) {
+  if constexpr (PoolElement<T>::integer) {
+    const Vec<T> safe = (by == 0) | (by == -1) ? splat(T(1)) : by;
+    using Bits = Vec<typename PoolElement<T>::Bits>;
+    return by == -1 ? Vec<T>(Bits{} - Bits(sum)) : sum / safe;
+  } else {
+    return sum / by;
+  }
 }
 
 template <class T>
@@ -284,8 +300,9 @@ KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const 
                (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in);
     }
     if constexpr (Fold::sums)
-      f.value /=
-          p.divisor != T(0) ? splat(p.divisor) : splat(T(p.z.count(p.slice) * p.y.count(strip.first + r))) * counts;
+      f.value =
+          quotient<T>(f.value, p.divisor != T(0) ? splat(p.divisor)
+                                                 : splat(T(p.z.count(p.slice) * p.y.count(strip.first + r))) * counts);
     store_run(out, p.x.y_step, f.value, columns.n);
     if constexpr (Fold::places)
       store_places(p.index + p.slice * p.z.index_step + (strip.first + r) * p.y.index_step + columns.j * p.x.index_step,
@@ -376,7 +393,7 @@ KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, in
   KONV_UNROLL
   for (int v = 0; v < Vectors; v++) {
     const int lanes = v + 1 < Vectors ? L : n;
-    if constexpr (Fold::sums) f[v].value /= splat(w.divisor);
+    if constexpr (Fold::sums) f[v].value = quotient<T>(f[v].value, splat(w.divisor));
     store_run(out + c + v * L, 1, f[v].value, lanes);
     if constexpr (Fold::places) store_places(index + c + v * L, 1, f[v].at, w.base, lanes);
   }

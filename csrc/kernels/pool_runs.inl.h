@@ -68,7 +68,8 @@ static void pool_runs(const PoolBand<T> p) {
         }
       fold_lanes(f);
       if constexpr (Fold::sums)
-        f.value[0] /= p.divisor != T(0) ? p.divisor : T(p.z.count(p.slice) * p.y.count(o) * p.x.count(j));
+        f.value = quotient<T>(
+            f.value, splat(p.divisor != T(0) ? p.divisor : T(p.z.count(p.slice) * p.y.count(o) * p.x.count(j))));
       p.y_data[p.slice * p.z.y_step + o * p.y.y_step + j * p.x.y_step] = f.value[0];
       if constexpr (Fold::places)
         p.index[p.slice * p.z.index_step + o * p.y.index_step + j * p.x.index_step] =

@@ -269,7 +269,7 @@ struct BFloat16 {
   uint16_t bits;
 };
 // n elements `step` apart as contiguous elements of another type, and back. Back and forth gives the same bits; T to S
-// rounds to nearest, of integers it drops high bits.
+// rounds to nearest, and integers below the lowest S become that.
 template <class S, class T>
 struct Conversion {
   void (*widen)(const S* src, int64_t step, int64_t n, T* dst);

@@ -16,7 +16,7 @@ void scale_by_power(T* g, const T* s, int64_t n, double power) {
   };
   if (power == 0) return each([](T a) { return std::copysign(T(1), a); });
   if (power == 1) return each([](T a) { return a; });
-  if (power == -0.5) return each([](T a) { return 1 / std::sqrt(a); });
+  if (power == -0.5) return each([](T a) { return std::copysign(1 / std::sqrt(std::abs(a)), a); });
   each([&](T a) { return std::copysign(std::pow(std::abs(a), T(power)), a); });
 }
 
