@@ -182,7 +182,7 @@ KONV_INLINE Place<T> window_columns(const PoolAxis& a, int64_t o) {
   return lane_numbers<typename PoolElement<T>::Int>() * place<T>(a.stride) + place<T>(o * a.stride - a.pad);
 }
 
-constexpr int kPoolStrip = 8, kPoolShared = 64;
+constexpr int kPoolStrip = 8, kPoolShared = 64, kPoolPixelsAhead = 8;
 
 // A vector of n windows of a row, from the one numbered j on. Step 0 stands for any stride and any distance of
 // elements, Size 0 for any kernel and dilation. Unless they are Inside, some of the columns that they meet lie outside.
@@ -376,6 +376,8 @@ KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, in
       const int64_t at = (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in;
       const auto tap = [&](int v, int64_t s) __attribute__((always_inline)) {
         const T* x = src + s * p.x.dilation * p.x.x_step + v * L;
+        // Of large windows hardware does not see what follows: channels are taken in blocks.
+        if (Size == 0) __builtin_prefetch(x + kPoolPixelsAhead * p.x.x_step);
         return fold_of<Fold, T>(n == L || v + 1 < Vectors ? load(x) : Vec<T>(load_n(moved(x), n)),
                                 place<T>(s * p.x.dilation));
       };

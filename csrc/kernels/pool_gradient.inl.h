@@ -110,9 +110,15 @@ static void avg_pool_rows_gradient(const PoolBand<T>& band) {
   PoolSpan summed{-1, 0};
   for (int64_t h = p.first; h < p.first + p.rows; h++) {
     const PoolSpan y = p.y.windows(h);
-    if (y.start != summed.start || y.taps != summed.taps) sum_window_rows(p, z, y, x, sums);
+    T* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step;
+    const bool same = y.start == summed.start && y.taps == summed.taps;
     summed = y;
-    spread_columns(p.x, sums, x.start, p.column, end, p.x_data + p.slice * p.z.x_step + h * p.y.x_step);
+    if (same && p.x.x_step == 1) {
+      copy_run(out - p.y.x_step + p.column, out + p.column, p.columns);
+      continue;
+    }
+    if (!same) sum_window_rows(p, z, y, x, sums);
+    spread_columns(p.x, sums, x.start, p.column, end, out);
   }
 }
 

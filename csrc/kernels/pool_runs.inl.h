@@ -44,13 +44,62 @@ KONV_INLINE void fold_lanes(MaxPlaceFold<T>& f) {
   f.value[0] = v[best], f.at[0] = at[best];
 }
 
+// One stage of folding many vectors at once: they hold the folds of L / (2 * Half) windows each, 2 * Half lanes apiece;
+// halves are joined, and the windows of a are followed by those of b.
+template <int Half, class Fold, class T, int... I>
+KONV_INLINE Vec<T> join_halves(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+  constexpr int L = kLanes<T>, Windows = L / (2 * Half);
+  Fold f{__builtin_shufflevector(a, b, (I / Half % Windows * 2 * Half + I % Half + I / Half / Windows * L)...)};
+  const Fold next{
+      __builtin_shufflevector(a, b, (I / Half % Windows * 2 * Half + I % Half + Half + I / Half / Windows * L)...)};
+  join(f, next, 0);
+  return f.value;
+}
+// Folds each of Count vectors: lane i of the first one becomes the fold of vector i.
+template <int Count, class Fold, class T>
+KONV_INLINE void fold_vectors(Vec<T>* v) {
+  if constexpr (Count > 1) {
+    KONV_UNROLL
+    for (int i = 0; i < Count / 2; i++)
+      v[i] = join_halves<Count / 2, Fold, T>(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, kLanes<T>>{});
+    fold_vectors<Count / 2, Fold, T>(v);
+  }
+}
+
+// Rows that are windows, a vector of them at a time, from row o on; returns the first row that is left.
+template <class T, class Fold>
+KONV_INLINE int64_t pool_whole_rows(const PoolBand<T>& p, int64_t o) {
+  constexpr int L = kLanes<T>;
+  const PoolSpan z = p.z.span(p.slice), x = p.x.span(p.column);
+  for (; o + L <= p.first + p.rows; o += L) {
+    const T* row = p.x_data + z.start * p.z.x_step + p.y.span(o).start * p.y.x_step + x.start;
+    Vec<T> v[L];
+    for (int i = 0; i < L; i++, row += p.y.stride * p.y.x_step) {
+      Fold f{splat(Fold::fill)};
+      int64_t s = 0;
+      for (; s + L <= x.taps; s += L) join(f, Fold{load(row + s)}, 0);
+      if (s < x.taps) join(f, Fold{load_filled(row + s, 1, int(x.taps - s), Fold::fill)}, 0);
+      v[i] = f.value;
+    }
+    fold_vectors<L, Fold, T>(v);
+    if constexpr (Fold::sums)
+      v[0] = quotient<T>(v[0], splat(p.divisor != T(0) ? p.divisor : T(p.z.count(p.slice) * p.x.count(p.column))));
+    store_run(p.y_data + p.slice * p.z.y_step + o * p.y.y_step + p.column * p.x.y_step, p.y.y_step, v[0], L);
+  }
+  return o;
+}
+
 template <class T, class Fold>
 static void pool_runs(const PoolBand<T> p) {
   constexpr int L = kLanes<T>;
   const PoolSpan z = p.z.span(p.slice);
   const Place<T> lanes = lane_numbers<typename PoolElement<T>::Int>() * place<T>(p.x.dilation);
   const int64_t step = p.x.dilation * p.x.x_step;
-  for (int64_t o = p.first; o < p.first + p.rows; o++) {
+  int64_t o = p.first;
+  if constexpr (!Fold::places)
+    if (p.columns == 1 && z.taps == 1 && p.y.kernel == 1 && p.y.pad == 0 && step == 1)
+      o = pool_whole_rows<T, Fold>(p, o);
+  for (; o < p.first + p.rows; o++) {
     const PoolSpan y = p.y.span(o);
     for (int64_t j = p.column; j < p.column + p.columns; j++) {
       const PoolSpan x = p.x.span(j);

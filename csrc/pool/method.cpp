@@ -99,8 +99,13 @@ PoolMethod choose_pool_method(PoolProblem& p, PoolOp op, bool indexed) {
   }
   const int64_t window = p.adaptive[2] ? ceil_div(p.in[2], p.out[2]) : p.kernel[2];
   const bool spread = p.adaptive[2] || p.stride[2] > 2 || few;
-  if (spread && p.dilation[2] == 1 && window >= 2 * lanes) return by_rows(p, PoolLanes::runs);
-  if ((spread || adaptive) && many_channels && turned_window_fits(p, lanes)) return {PoolLanes::pixels, true};
+  const bool turned = (spread || adaptive) && many_channels && turned_window_fits(p, lanes);
+  // Folding the lanes of one run costs as much as many elements, unless rows are windows and are folded together.
+  const bool rows_are_windows = is_whole(p, 2) && p.in[0] == 1 && p.in[1] == 1 && !indexed;
+  const bool worth = !turned || rows_are_windows || p.kernel[0] * p.kernel[1] * window >= 16 * lanes;
+  if (spread && p.dilation[2] == 1 && worth && window >= (rows_are_windows ? 1 : 2) * lanes)
+    return by_rows(p, PoolLanes::runs);
+  if (turned) return {PoolLanes::pixels, true};
   return by_rows(p, adaptive || (p.stride[2] > 2 && window * 2 >= lanes) ? PoolLanes::runs : PoolLanes::rows);
 }
 
