@@ -6,6 +6,8 @@ namespace konv {
 
 namespace {
 
+constexpr int64_t kShortRow = 512;
+
 // Whether the one window of an axis is all of it.
 bool is_whole(const PoolProblem& p, int i) {
   return p.out[i] == 1 && (p.adaptive[i] || (p.kernel[i] == p.in[i] && p.pad[i] == 0 && p.dilation[i] == 1));
@@ -28,10 +30,10 @@ bool take_in(PoolProblem& p, int i) {
   return true;
 }
 
-// The channels of 1-D volumes become rows.
+// The channels of 1-D volumes become rows, unless several long rows at once would be more streams than caches like.
 PoolMethod by_rows(PoolProblem& p, PoolLanes lanes) {
   const auto trivial = [&](int i) { return p.in[i] == 1 && p.out[i] == 1 && p.kernel[i] == 1; };
-  if (trivial(0) && trivial(1) && p.c > 1) {
+  if (trivial(0) && trivial(1) && p.c > 1 && (lanes == PoolLanes::runs || p.in[2] <= kShortRow)) {
     p.in[1] = p.out[1] = std::exchange(p.c, 1);
     p.stride[1] = 1, p.pad[1] = p.pad_after[1] = 0, p.adaptive[1] = false;
     p.xs[3] = p.xs[1], p.ys[3] = p.ys[1], p.indices_s[3] = p.indices_s[1];
