@@ -12,7 +12,6 @@ import itertools
 import json
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -219,7 +218,10 @@ def mean(values: Iterable[float | None]) -> float:
 
 def _paired(found: list[Cell], axis: str, base: str) -> dict[str, list[float]]:
     """Of cells that differ along one axis alone, konv's time over that at `base`."""
-    key = lambda cell: tuple(getattr(cell, name) for name in AXES if name != axis)  # noqa: E731
+
+    def key(cell: Cell) -> tuple[Any, ...]:
+        return tuple(getattr(cell, name) for name in AXES if name != axis)
+
     bases = {key(cell): cell for cell in found if getattr(cell, axis) == base}
     ratios: dict[str, list[float]] = {}
     for cell in found:
@@ -250,8 +252,8 @@ def tables(found: list[Cell]) -> str:
         ("over forward", "direction", "forward"),
         ("over zeros", "mode", "zeros"),
     ):
-        for value, some in _paired(found, axis, base).items():
-            lines.append(f"- {value}, {title}: {mean(some):.2f} (most {max(some):.2f}, least {min(some):.2f})")
+        for value, times in _paired(found, axis, base).items():
+            lines.append(f"- {value}, {title}: {mean(times):.2f} (most {max(times):.2f}, least {min(times):.2f})")
     lines += ["", *(f"- {cell.name}: {cell.over('torch'):.2f}" for cell in slower)]
     return "\n".join(lines)
 
@@ -287,4 +289,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,7 @@
 """The float64 truth that every test is judged by, and the error a correct result may have.
 
 Convolutions loop over the taps of the kernel and leave each tap's channel products to one matrix
-multiplication in float64; pooling loops over the taps likewise. Nothing here knows konv or PyTorch.
+multiplication in float64; pooling is in tests/pool/reference.py. Nothing here knows konv or PyTorch.
 All shapes are channels-first: tests that use another layout transpose around these functions.
 
 How far a correct float32 result may be from the truth
@@ -168,116 +168,6 @@ def conv2d_weight(
 
 def conv_bias(gy: Array) -> Array:
     return gy.astype(np.float64).sum(axis=(0, 2, 3))
-
-
-def _ceil_extra(geo: Geometry, ceil_mode: bool) -> Geometry:
-    """Windows that start inside the input or its left padding but end outside, as in PyTorch."""
-    if not ceil_mode:
-        return geo
-    out, grown = [], []
-    for n, k, s, p, d in zip(geo.size, geo.kernel, geo.stride, geo.pads, geo.dilation, strict=True):
-        span = d * (k - 1) + 1
-        o = -(-(n + p[0] + p[1] - span) // s) + 1
-        if (o - 1) * s >= n + p[0]:
-            o -= 1
-        out.append(o)
-        grown.append((p[0], max(p[1], (o - 1) * s + span - n - p[0])))
-    geo.out, geo.pads = (out[0], out[1]), (grown[0], grown[1])
-    return geo
-
-
-def max_pool2d(
-    x: Array,
-    kernel: int | Pair,
-    stride: int | Pair | None = None,
-    padding: Any = 0,
-    dilation: int | Pair = 1,
-    ceil_mode: bool = False,
-) -> tuple[Array, NDArray[np.int64]]:
-    """Values, and where each came from, flat in its plane.
-
-    As in PyTorch: the first of equal values, and the last NaN where there is one.
-    """
-    kernel = pair(kernel)
-    geo = Geometry(x.shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
-    geo = _ceil_extra(geo, ceil_mode)
-    h, w = geo.size
-    places = np.arange(h * w).reshape(1, 1, h, w)
-    places = np.pad(places, ((0, 0), (0, 0), *geo.pads), constant_values=-1)
-    values = geo.padded(x, -np.inf)
-    best = np.full((*x.shape[:2], *geo.out), -np.inf, x.dtype)
-    index = np.full(best.shape, -1, np.int64)
-    for _, _, window in geo.taps():
-        value, place = values[window], places[window]
-        better = (value > best) | np.isnan(value) | (index < 0)
-        better &= place >= 0
-        best = np.where(better, value, best)
-        index = np.where(better, place, index)
-    return best, index
-
-
-def max_pool2d_grad(gy: Array, indices: Array, input_size: tuple[int, int, int, int]) -> Array:
-    n, c, h, w = input_size
-    out = np.zeros((n * c, h * w))
-    rows = np.arange(n * c)[:, None]
-    np.add.at(out, (rows, indices.reshape(n * c, -1)), gy.reshape(n * c, -1).astype(np.float64))
-    return out.reshape(input_size)
-
-
-def _avg_geometry(
-    size: Pair,
-    kernel: int | Pair,
-    stride: int | Pair | None,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor: int | None,
-) -> tuple[Geometry, Array]:
-    kernel = pair(kernel)
-    geo = Geometry(size, kernel, kernel if stride is None else stride, padding)
-    declared = geo.pads
-    geo = _ceil_extra(geo, ceil_mode)
-    inside = np.ones((1, 1, *size))
-    counted = np.pad(inside, ((0, 0), (0, 0), *declared), constant_values=float(count_include_pad))
-    extra = tuple((0, g[1] - p[1]) for g, p in zip(geo.pads, declared, strict=True))
-    counted = np.pad(counted, ((0, 0), (0, 0), *extra))
-    count = sum(counted[window] for _, _, window in geo.taps())
-    return geo, np.full_like(count, divisor) if divisor else np.maximum(count, 1)
-
-
-def avg_pool2d(
-    x: Array,
-    kernel: int | Pair,
-    stride: int | Pair | None = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Array:
-    geo, count = _avg_geometry(x.shape[2:], kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    padded = geo.padded(x.astype(np.float64))
-    total = np.zeros((*x.shape[:2], *geo.out))
-    for _, _, window in geo.taps():
-        total += padded[window]
-    return total / count
-
-
-def avg_pool2d_grad(
-    gy: Array,
-    input_size: tuple[int, int, int, int],
-    kernel: int | Pair,
-    stride: int | Pair | None = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Array:
-    geo, count = _avg_geometry(input_size[2:], kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    share = gy.astype(np.float64) / count
-    total = geo.padded(np.zeros(input_size))
-    for _, _, window in geo.taps():
-        total[window] += share
-    return geo.cropped(total)
 
 
 def assert_accurate(actual: Array, expected: Array, magnitude: Array, length: int) -> None:

@@ -54,31 +54,6 @@ def test_same_padding_by_hand(size: int, stride: int, expected: tuple[int, int])
     assert reference.pads("same_lower", (size, size), (3, 3), stride)[0] == expected[::-1]
 
 
-@pytest.mark.parametrize("ceil_mode", [False, True])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1), ((2, 3), (3, 2), (1, 1)), (3, 1, 1)])
-def test_pooling_against_pytorch(kernel: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
-    torch = pytest.importorskip("torch")
-    functional = torch.nn.functional
-    rng = np.random.default_rng(0)
-    x = rng.integers(-3, 4, (2, 3, 8, 9)).astype(np.float64)
-    x[0, 0, 2:4, 2:5] = np.nan
-    theirs = functional.max_pool2d(
-        torch.from_numpy(x), kernel, stride, padding, ceil_mode=ceil_mode, return_indices=True
-    )
-    ours = reference.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a, b.numpy())
-    for include in (False, True):
-        t = torch.from_numpy(x).requires_grad_(True)
-        pooled = functional.avg_pool2d(t, kernel, stride, padding, ceil_mode, include)
-        out = reference.avg_pool2d(x, kernel, stride, padding, ceil_mode, include)
-        np.testing.assert_allclose(out, pooled.detach().numpy(), 1e-12)
-        gy = rng.standard_normal(out.shape)
-        pooled.backward(torch.from_numpy(gy))
-        gx = reference.avg_pool2d_grad(gy, x.shape, kernel, stride, padding, ceil_mode, include)
-        np.testing.assert_allclose(gx, t.grad.numpy(), 1e-12, 1e-12)
-
-
 def test_bound_is_sharp_enough_to_see_one_wrong_product() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((1, 512, 5, 5)), rng.standard_normal((1, 512, 3, 3))

@@ -74,12 +74,12 @@ bool dtype_of(PyArrayObject* a, DType& dtype) {
 
 // "float32, float64 or int8"
 std::string set_text(DTypeSet set) {
+  std::vector<std::string> names;
+  for (int i = 0; i < kDTypes; i++)
+    if (set >> i & 1) names.push_back(dtype_text(DType(i)));
+  if (set & kComplex) names.insert(names.end(), {"complex64", "complex128"});
   std::string text;
-  for (int i = 0; i < kDTypes; i++) {
-    if (!(set >> i & 1)) continue;
-    const bool last = !(set >> (i + 1));
-    text += (text.empty() ? "" : last ? " or " : ", ") + std::string(dtype_text(DType(i)));
-  }
+  for (size_t i = 0; i < names.size(); i++) text += (i == 0 ? "" : i + 1 < names.size() ? ", " : " or ") + names[i];
   return text;
 }
 
@@ -176,6 +176,8 @@ void same_dtype(const Array& a, const char* name, DType expected, const char* li
 
 Array array_arg(PyObject* object, const char* name, DTypeSet allowed) {
   Array a = checked_array(object, name);
+  const int type = PyArray_TYPE(a.object);
+  if ((allowed & kComplex) && (type == NPY_CFLOAT || type == NPY_CDOUBLE)) throw Delegate();
   if (!dtype_of(a.object, a.dtype) || !(allowed & set_of({a.dtype}))) {
     Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a.object))));
     if (!text.get()) throw PythonError();

@@ -64,6 +64,7 @@ constexpr DTypeSet set_of(std::initializer_list<DType> types) {
 }
 constexpr DTypeSet kWideFloats = set_of({DType::f32, DType::f64});
 constexpr DTypeSet kFloats = kWideFloats | set_of({DType::f16, DType::bf16});
+constexpr DTypeSet kComplex = 1u << 31;  // which konv._complex computes by parts
 
 // A NumPy array that kernels may read: aligned, native byte order, strides in whole elements.
 struct Array {

@@ -4,6 +4,7 @@
 
 #include "bindings/conv.h"
 #include "bindings/conv_args.h"
+#include "bindings/conv_int.h"
 #include "core/config.h"
 #include "core/isa.h"
 
@@ -16,10 +17,24 @@ void run(const ConvProblem& p, const ConvTensors& t) {
   run_conv(p, t);
 }
 
+// Sums of integers are exact, and nothing but a bias follows them.
+PyObject* conv_of_bytes(int spatial, PyObject* const* a) {
+  if (a[9] != Py_None) value_error("activation: convolutions of integers take none, got %R", a[9]);
+  if (a[10] != Py_None) value_error("residual: convolutions of integers take none");
+  const Ref zero(PyLong_FromLong(0));
+  PyObject* const args[] = {a[0], a[1], a[2], zero.get(), zero.get(), a[3],  a[4], a[5],
+                            a[6], a[7], a[8], a[11],      a[12],      a[13], a[14]};
+  return conv_int(spatial, args);
+}
+
 // input, weight, bias, stride, padding, dilation, groups, padding_mode, layout, activation, residual, algorithm, out,
 // threads, max_workspace; of transposed convolutions output_padding
 PyObject* conv(int spatial, PyObject* const* a, bool transposed) {
-  const Array x = array_arg(a[0], "input", kFloats), w = array_arg(a[1], "weight", kFloats);
+  constexpr DTypeSet kBytes = set_of({DType::i8, DType::u8});
+  const DTypeSet types = kFloats | (transposed ? 0 : kBytes | kComplex);
+  const Array x = array_arg(a[0], "input", types);
+  if (kBytes & set_of({x.dtype})) return conv_of_bytes(spatial, a);
+  const Array w = array_arg(a[1], "weight", types & ~kBytes);
   Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[11], a[13], a[14]);
   if (transposed) set_transposed(c, a[15]);
   same_dtype(w, "weight", x.dtype, "input");

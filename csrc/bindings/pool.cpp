@@ -1,220 +1,199 @@
-#include "pool/pool.h"
-
-#include <algorithm>
-
+// Pooling: each function takes its arguments in the order that the comment above it lists. Gradients follow in
+// pool_gradient.cpp.
 #include "bindings/pool.h"
-#include "core/config.h"
+
+#include <cstdlib>
+
+#include "bindings/pool_args.h"
 
 namespace konv {
 
 namespace {
 
-using Wide = long long;  // what printf knows
+constexpr DTypeSet kOrdered =
+    kFloats | set_of({DType::i8, DType::u8, DType::i16, DType::i32, DType::i64, DType::boolean});
+constexpr DTypeSet kAveraged = kFloats | set_of({DType::i64});
 
-constexpr int64_t kMaxExtent = INT32_MAX;
-
-void convention_arg(PyObject* object) {
-  if (!PyUnicode_Check(object)) type_error("convention: expected a string, got %s", Py_TYPE(object)->tp_name);
-  if (!is_string(object, "torch")) value_error("convention: this version supports 'torch', got %R", object);
-}
-
-PoolProblem problem_of(DType dtype, PyObject* threads) {
-  const Config c = config();
-  PoolProblem p{};
-  p.dtype = dtype;
-  p.isa = c.isa;
-  p.keep_denormals = c.keep_denormals;
-  p.threads = threads_arg(threads);
-  for (int i = 0; i < 3; i++) p.dilation[i] = 1;
-  return p;
-}
-
-void set_input(PoolProblem& p, const View& v, const char* name) {
-  p.n = v.shape[0], p.c = v.shape[1];
-  std::copy_n(v.shape + 2, 3, p.in);
-  std::copy_n(v.strides, 5, p.xs);
-  if (p.c < 1) value_error("%s: expected at least one channel", name);
-  for (int i = 0; i < 3; i++)
-    if (p.in[i] < 1) value_error("%s: expected spatial sizes of at least 1", name);
-}
-
-// Windows as the arguments describe them; p.in and p.dilation are set.
-void set_windows(PoolProblem& p, int spatial, PyObject* kernel_size, PyObject* stride, PyObject* padding,
-                 PyObject* ceil_mode) {
-  spatial_arg(kernel_size, "kernel_size", spatial, 1, p.kernel);
-  if (stride == Py_None)
-    std::copy_n(p.kernel, 3, p.stride);
-  else
-    spatial_arg(stride, "stride", spatial, 1, p.stride);
-  int64_t extent[3];
-  for (int i = 0; i < 3; i++) extent[i] = (p.kernel[i] - 1) * p.dilation[i] + 1;
-  padding_arg(padding, spatial).resolve(p.in, extent, p.stride, p.pad, p.pad_after);
-  const bool ceil = bool_arg(ceil_mode, "ceil_mode");
-  for (int i = 0; i < 3; i++) {
-    const Wide pad = Wide(std::max(p.pad[i], p.pad_after[i]));
-    if (!PyUnicode_Check(padding) && pad > p.kernel[i] / 2)
-      value_error("padding: expected at most half of kernel_size (%lld), got %lld", Wide(p.kernel[i]), pad);
-    const int64_t padded = p.in[i] + p.pad[i] + p.pad_after[i];
-    if (std::max(padded, p.in[i] + extent[i]) > kMaxExtent)
-      value_error("kernel_size: input and kernel span %lld elements along one axis, more than 2^31 - 1",
-                  Wide(std::max(padded, p.in[i] + extent[i])));
-    p.out[i] = pool_out_size(p.in[i], p.pad[i], p.pad_after[i], extent[i], p.stride[i], ceil);
-    if (p.out[i] < 1)
-      value_error("kernel_size: a kernel of %lld with dilation %lld spans %lld elements, but the padded input has %lld",
-                  Wide(p.kernel[i]), Wide(p.dilation[i]), Wide(extent[i]), Wide(padded));
-  }
-}
-
-void set_divisor(PoolProblem& p, PyObject* count_include_pad, PyObject* divisor_override) {
-  p.count_padding = bool_arg(count_include_pad, "count_include_pad");
-  if (divisor_override == Py_None) return;
-  p.divisor = double(int_arg(divisor_override, "divisor_override", INT32_MIN));
-  if (p.divisor == 0) value_error("divisor_override: expected a number other than 0, got 0");
-}
-
-// Kernels count the distance of an element from its window's first row in integers as wide as the element.
-void check_places(const PoolProblem& p) {
-  const auto reach = [&](int i) { return double(std::min((p.kernel[i] - 1) * p.dilation[i], p.in[i] - 1)); };
-  const double last = (reach(0) * double(p.in[1]) + reach(1) + 1) * double(p.in[2]);
-  if (p.dtype == DType::f32 && last > double(INT32_MAX))
-    value_error("return_indices: the rows of one window hold %lld elements, more than 2^31 - 1", (long long)last);
-}
-
-Ref result(PyObject* out, DType dtype, const int64_t shape[5], const Layout& layout, const View& like,
-           std::initializer_list<PyObject*> inputs) {
-  if (out != Py_None) return out_arg(out, dtype, shape, layout, like.batched, inputs);
-  return new_array(dtype, shape, layout, like.batched, !layout.channels_last && is_channels_last_memory(like));
-}
-
-void* data_of(const Ref& array) { return PyArray_DATA(array.array()); }
-bool is_large(const PoolProblem& p) { return p.bytes() > 100e3; }
-
-// input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, convention, layout, out, threads,
-// max_workspace
-PyObject* max_pool(int spatial, PyObject* const* a) {
-  const Array x = array_arg(a[0], "input");
-  const Layout layout = layout_arg(a[8], spatial);
-  const View xv = view_of(x, layout, "input");
-  PoolProblem p = problem_of(x.dtype, a[10]);
-  max_workspace_arg(a[11]);
-  convention_arg(a[7]);
-  const bool indexed = bool_arg(a[6], "return_indices");
-  set_input(p, xv, "input");
-  spatial_arg(a[4], "dilation", spatial, 1, p.dilation);
-  set_windows(p, spatial, a[1], a[2], a[3], a[5]);
+// Maxima of the windows that p describes, and their places if asked.
+PyObject* maxima(PoolProblem& p, const Array& x, const View& xv, const Layout& layout, bool indexed,
+                 PyObject* out_arg) {
   if (indexed) check_places(p);
-  const int64_t shape[5] = {p.n, p.c, p.out[0], p.out[1], p.out[2]};
-  Ref out = result(a[9], p.dtype, shape, layout, xv, {a[0]}), indices;
+  const PoolShape shape = windows_shape(p);
+  PyObject* const input = reinterpret_cast<PyObject*>(x.object);
+  Ref out = pool_result(out_arg, p.dtype, shape.sizes, layout, xv, {input}), indices;
   strides_of(out.array(), layout, xv.batched, p.ys);
   if (indexed) {
-    indices = new_array(DType::i64, shape, layout, xv.batched, !layout.channels_last && is_channels_last_memory(xv));
+    indices = pool_result(Py_None, DType::i64, shape.sizes, layout, xv, {});
     strides_of(indices.array(), layout, xv.batched, p.indices_s);
   }
-  if (p.n > 0) {
+  if (PyArray_SIZE(out.array()) > 0) {
     ReleaseGil release(is_large(p));
-    konv::max_pool(p, x.data, data_of(out), indexed ? static_cast<int64_t*>(data_of(indices)) : nullptr);
+    max_pool(p, x.data, data_of(out), indexed ? static_cast<int64_t*>(data_of(indices)) : nullptr);
   }
   return indexed ? PyTuple_Pack(2, out.get(), indices.get()) : out.release();
 }
 
+PyObject* averages(PoolProblem& p, const Array& x, const View& xv, const Layout& layout, PyObject* out_arg) {
+  PyObject* const input = reinterpret_cast<PyObject*>(x.object);
+  Ref out = pool_result(out_arg, p.dtype, windows_shape(p).sizes, layout, xv, {input});
+  strides_of(out.array(), layout, xv.batched, p.ys);
+  if (PyArray_SIZE(out.array()) > 0) {
+    ReleaseGil release(is_large(p));
+    avg_pool(p, x.data, data_of(out));
+  }
+  return out.release();
+}
+
+// input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, convention, layout, out, threads,
+// max_workspace
+template <int Spatial>
+PyObject* max_pool_of(PyObject* const* a) {
+  const Array x = array_arg(a[0], "input", kOrdered);
+  const Layout layout = layout_arg(a[8], Spatial);
+  const View xv = view_of(x, layout, "input");
+  PoolProblem p = pool_problem_of(x.dtype, a[10], a[11]);
+  const PoolConvention convention = pool_convention_arg(a[7]);
+  const bool indexed = bool_arg(a[6], "return_indices");
+  set_input(p, xv, "input");
+  spatial_arg(a[4], "dilation", Spatial, 1, p.dilation);
+  set_windows(p, Spatial, a[1], a[2], a[3], a[5], convention);
+  return maxima(p, x, xv, layout, indexed, a[9]);
+}
+
 // input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, convention, layout, out,
 // threads, max_workspace
-PyObject* avg_pool(int spatial, PyObject* const* a) {
-  const Array x = array_arg(a[0], "input");
-  const Layout layout = layout_arg(a[8], spatial);
+template <int Spatial>
+PyObject* avg_pool_of(PyObject* const* a) {
+  const Array x = array_arg(a[0], "input", kAveraged);
+  const Layout layout = layout_arg(a[8], Spatial);
   const View xv = view_of(x, layout, "input");
-  PoolProblem p = problem_of(x.dtype, a[10]);
-  max_workspace_arg(a[11]);
-  convention_arg(a[7]);
+  PoolProblem p = pool_problem_of(x.dtype, a[10], a[11]);
+  const PoolConvention convention = pool_convention_arg(a[7]);
   set_input(p, xv, "input");
-  set_windows(p, spatial, a[1], a[2], a[3], a[4]);
-  set_divisor(p, a[5], a[6]);
-  const int64_t shape[5] = {p.n, p.c, p.out[0], p.out[1], p.out[2]};
-  Ref out = result(a[9], p.dtype, shape, layout, xv, {a[0]});
-  strides_of(out.array(), layout, xv.batched, p.ys);
-  if (p.n > 0) {
-    ReleaseGil release(is_large(p));
-    konv::avg_pool(p, x.data, data_of(out));
+  set_windows(p, Spatial, a[1], a[2], a[3], a[4], convention);
+  set_divisor(p, a[5], a[6], convention);
+  return averages(p, x, xv, layout, a[9]);
+}
+
+// input, norm_type, kernel_size, stride, ceil_mode, layout, out, threads, max_workspace
+template <int Spatial>
+PyObject* lp_pool_of(PyObject* const* a) {
+  const Array x = array_arg(a[0], "input", kFloats);
+  const Layout layout = layout_arg(a[5], Spatial);
+  const View xv = view_of(x, layout, "input");
+  PoolProblem p = pool_problem_of(x.dtype, a[7], a[8]);
+  set_input(p, xv, "input");
+  set_power(p, a[1]);
+  set_windows(p, Spatial, a[2], a[3], nullptr, a[4], PoolConvention::torch);
+  return averages(p, x, xv, layout, a[6]);
+}
+
+// input, output_size, return_indices, layout, out, threads, max_workspace
+template <int Spatial>
+PyObject* adaptive_max_pool_of(PyObject* const* a) {
+  const Array x = array_arg(a[0], "input", kOrdered);
+  const Layout layout = layout_arg(a[3], Spatial);
+  const View xv = view_of(x, layout, "input");
+  PoolProblem p = pool_problem_of(x.dtype, a[5], a[6]);
+  const bool indexed = bool_arg(a[2], "return_indices");
+  set_input(p, xv, "input");
+  int64_t out[3];
+  output_size_arg(a[1], Spatial, p.in, out);
+  set_parts(p, out);
+  return maxima(p, x, xv, layout, indexed, a[4]);
+}
+
+// input, output_size, layout, out, threads, max_workspace
+template <int Spatial>
+PyObject* adaptive_avg_pool_of(PyObject* const* a) {
+  const Array x = array_arg(a[0], "input", kFloats);
+  const Layout layout = layout_arg(a[2], Spatial);
+  const View xv = view_of(x, layout, "input");
+  PoolProblem p = pool_problem_of(x.dtype, a[4], a[5]);
+  set_input(p, xv, "input");
+  int64_t out[3];
+  output_size_arg(a[1], Spatial, p.in, out);
+  set_parts(p, out);
+  return averages(p, x, xv, layout, a[3]);
+}
+
+// What unpooling makes: as windows of kernel_size tell, or within less than a stride of that.
+void unpooled_size(PyObject* object, const PoolProblem& p, const Layout& layout, int64_t size[3]) {
+  int64_t given[3];
+  if (object != Py_None) {
+    const bool sequence = PyTuple_Check(object) || PyList_Check(object);
+    const bool whole = sequence && PySequence_Size(object) == layout.spatial + 2;
+    if (whole)
+      std::copy_n(size_arg(object, layout, "output_size").shape + 2, 3, given);
+    else if (sequence)
+      spatial_arg(object, "output_size", layout.spatial, 1, given);
+    else
+      type_error("output_size: expected a tuple of integers or None, got %R", object);
   }
-  return out.release();
+  for (int i = 0; i < 3; i++) {
+    size[i] = (p.out[i] - 1) * p.stride[i] + p.kernel[i] - 2 * p.pad[i];
+    if (object != Py_None && i >= 3 - layout.spatial) {
+      if (std::llabs(given[i] - size[i]) >= p.stride[i])
+        value_error("output_size: expected sizes between %lld and %lld, these excluded, got %R",
+                    Wide(size[i] - p.stride[i]), Wide(size[i] + p.stride[i]), object);
+      size[i] = given[i];
+    }
+    if (size[i] < 1 || size[i] > INT32_MAX)
+      value_error("kernel_size: windows of %lld, %lld apart with padding %lld, make %lld elements of %lld",
+                  Wide(p.kernel[i]), Wide(p.stride[i]), Wide(p.pad[i]), Wide(size[i]), Wide(p.out[i]));
+  }
 }
 
-[[noreturn]] void index_error(const PoolProblem& p, int64_t index) {
-  value_error("indices: expected values from 0 to %lld, the last element of a plane of input_size; got %lld",
-              Wide(p.in[0] * p.in[1] * p.in[2] - 1), Wide(index));
-}
-
-// grad_output, indices, input_size, layout, out, threads
-PyObject* max_pool_gradient(int spatial, PyObject* const* a) {
-  const Array dy = array_arg(a[0], "grad_output"), index = index_array_arg(a[1], "indices");
-  const Layout layout = layout_arg(a[3], spatial);
-  const View yv = view_of(dy, layout, "grad_output"), iv = view_of(index, layout, "indices");
-  const View xv = size_arg(a[2], layout, "input_size");
-  PoolProblem p = problem_of(dy.dtype, a[5]);
-  if (iv.batched != yv.batched || !std::equal(yv.shape, yv.shape + 5, iv.shape))
-    value_error("indices: expected grad_output's shape %s, got %s", shape_text(dy.ndim, dy.shape).c_str(),
-                shape_text(index.ndim, index.shape).c_str());
-  if (xv.batched != yv.batched || xv.shape[0] != yv.shape[0] || xv.shape[1] != yv.shape[1])
-    value_error("input_size: expected the batch and channels of grad_output, whose shape is %s, got %R",
-                shape_text(dy.ndim, dy.shape).c_str(), a[2]);
-  set_input(p, xv, "input_size");
-  std::copy_n(yv.shape + 2, 3, p.out);
-  std::copy_n(yv.strides, 5, p.ys);
+// input, indices, kernel_size, stride, padding, output_size, layout, out, threads, max_workspace
+template <int Spatial>
+PyObject* max_unpool_of(PyObject* const* a) {
+  const Array y = array_arg(a[0], "input", kFloats), index = index_array_arg(a[1], "indices");
+  const Layout layout = layout_arg(a[6], Spatial);
+  const View yv = view_of(y, layout, "input"), iv = view_of(index, layout, "indices");
+  PoolProblem p = pool_problem_of(y.dtype, a[8], a[9]);
+  set_input(p, yv, "input");
+  set_windows_of(p, yv);
+  check_shape(index, iv, windows_shape(p), yv.batched, layout, "indices");
   std::copy_n(iv.strides, 5, p.indices_s);
-  const bool given = a[4] != Py_None;
-  Ref out = result(a[4], p.dtype, xv.shape, layout, yv, {a[0], a[1]});
-  if (p.n == 0) return out.release();
-  strides_of(out.array(), layout, xv.batched, p.xs);
-  const int64_t* places = static_cast<const int64_t*>(index.data);
-  int64_t outside = 0;
-  bool valid = true;
-  {
-    ReleaseGil release(is_large(p));
-    // An array of our own may be written before all indices are known to be good: nobody will see it.
-    if (given) valid = pool_indices_inside(p, places, outside);
-    if (valid && !konv::max_pool_gradient(p, dy.data, places, data_of(out)))
-      valid = pool_indices_inside(p, places, outside);
-  }
-  if (!valid) index_error(p, outside);
-  return out.release();
-}
-
-// grad_output, input_size, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, convention,
-// layout, out, threads
-PyObject* avg_pool_gradient(int spatial, PyObject* const* a) {
-  const Array dy = array_arg(a[0], "grad_output");
-  const Layout layout = layout_arg(a[9], spatial);
-  const View yv = view_of(dy, layout, "grad_output"), xv = size_arg(a[1], layout, "input_size");
-  PoolProblem p = problem_of(dy.dtype, a[11]);
-  convention_arg(a[8]);
-  set_input(p, xv, "input_size");
-  set_windows(p, spatial, a[2], a[3], a[4], a[5]);
-  set_divisor(p, a[6], a[7]);
-  const int64_t expected[5] = {p.n, p.c, p.out[0], p.out[1], p.out[2]};
-  if (yv.batched != xv.batched || !std::equal(expected, expected + 5, yv.shape))
-    value_error("grad_output: expected shape %s, got %s", view_text(expected, layout, xv.batched).c_str(),
-                shape_text(dy.ndim, dy.shape).c_str());
-  std::copy_n(yv.strides, 5, p.ys);
-  Ref out = result(a[10], p.dtype, xv.shape, layout, yv, {a[0]});
-  strides_of(out.array(), layout, xv.batched, p.xs);
+  spatial_arg(a[2], "kernel_size", Spatial, 1, p.kernel);
+  if (a[3] == Py_None)
+    std::copy_n(p.kernel, 3, p.stride);
+  else
+    spatial_arg(a[3], "stride", Spatial, 1, p.stride);
+  spatial_arg(a[4], "padding", Spatial, 0, p.pad);
+  std::fill_n(p.pad, 3 - Spatial, 0);
+  unpooled_size(a[5], p, layout, p.in);
+  const int64_t shape[5] = {p.n, p.c, p.in[0], p.in[1], p.in[2]};
+  Ref out = pool_result(a[7], p.dtype, shape, layout, yv, {a[0], a[1]});
+  strides_of(out.array(), layout, yv.batched, p.xs);
+  check_indices(p, static_cast<const int64_t*>(index.data), "the output");
   if (p.n > 0) {
     ReleaseGil release(is_large(p));
-    konv::avg_pool_gradient(p, dy.data, data_of(out));
+    max_unpool(p, y.data, static_cast<const int64_t*>(index.data), data_of(out));
   }
   return out.release();
 }
-
-PyObject* max_pool2d(PyObject* const* a) { return max_pool(2, a); }
-PyObject* avg_pool2d(PyObject* const* a) { return avg_pool(2, a); }
-PyObject* max_pool2d_gradient(PyObject* const* a) { return max_pool_gradient(2, a); }
-PyObject* avg_pool2d_gradient(PyObject* const* a) { return avg_pool_gradient(2, a); }
 
 }  // namespace
 
-PyMethodDef pool_methods[] = {entry<12, max_pool2d, "max_pool2d">(),
-                              entry<12, avg_pool2d, "avg_pool2d">(),
-                              entry<6, max_pool2d_gradient, "max_pool2d_grad">(),
-                              entry<12, avg_pool2d_gradient, "avg_pool2d_grad">(),
+PyMethodDef pool_methods[] = {entry<12, max_pool_of<1>, "max_pool1d">(),
+                              entry<12, max_pool_of<2>, "max_pool2d">(),
+                              entry<12, max_pool_of<3>, "max_pool3d">(),
+                              entry<12, avg_pool_of<1>, "avg_pool1d">(),
+                              entry<12, avg_pool_of<2>, "avg_pool2d">(),
+                              entry<12, avg_pool_of<3>, "avg_pool3d">(),
+                              entry<9, lp_pool_of<1>, "lp_pool1d">(),
+                              entry<9, lp_pool_of<2>, "lp_pool2d">(),
+                              entry<9, lp_pool_of<3>, "lp_pool3d">(),
+                              entry<7, adaptive_max_pool_of<1>, "adaptive_max_pool1d">(),
+                              entry<7, adaptive_max_pool_of<2>, "adaptive_max_pool2d">(),
+                              entry<7, adaptive_max_pool_of<3>, "adaptive_max_pool3d">(),
+                              entry<6, adaptive_avg_pool_of<1>, "adaptive_avg_pool1d">(),
+                              entry<6, adaptive_avg_pool_of<2>, "adaptive_avg_pool2d">(),
+                              entry<6, adaptive_avg_pool_of<3>, "adaptive_avg_pool3d">(),
+                              entry<10, max_unpool_of<1>, "max_unpool1d">(),
+                              entry<10, max_unpool_of<2>, "max_unpool2d">(),
+                              entry<10, max_unpool_of<3>, "max_unpool3d">(),
                               {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace konv

@@ -4,6 +4,6 @@
 
 namespace konv {
 
-extern PyMethodDef pool_methods[];
+extern PyMethodDef pool_methods[], pool_gradient_methods[];
 
 }  // namespace konv

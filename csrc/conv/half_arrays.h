@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/isa.h"
+#include "core/halves.h"
 #include "core/parallel.h"
 
 namespace konv {
@@ -13,7 +13,7 @@ class HalfCopy {
  public:
   HalfCopy() = default;
   HalfCopy(DType dtype, int64_t isa, const int64_t shape[5], const int64_t half[5], const int64_t wide[5])
-      : bf16_(dtype == DType::bf16), kernels_(&kernel_table(Isa(isa)).half) {
+      : runs_(dtype, isa) {
     for (int i = 0; i < 5; i++) elements_ *= shape[i];
     for (int i = 0; i < 5; i++)
       if (shape[i] > 1) axes_.push_back({shape[i], half[i], wide[i]});
@@ -33,22 +33,10 @@ class HalfCopy {
   }
 
   void widen(const uint16_t* half, float* wide, int threads) const noexcept {
-    const auto convert = bf16_ ? kernels_->widen_bf16 : kernels_->widen_f16;
-    each_part(threads, [&](int64_t h, int64_t w, int64_t n) {
-      if (axes_[0].half == 1) return convert(half + h, wide + w, n);
-      uint16_t run[kPart];
-      for (int64_t i = 0; i < n; i++) run[i] = half[h + i * axes_[0].half];
-      convert(run, wide + w, n);
-    });
+    each_part(threads, [&](int64_t h, int64_t w, int64_t n) { runs_.widen(half + h, axes_[0].half, n, wide + w); });
   }
   void narrow(const float* wide, uint16_t* half, int threads) const noexcept {
-    const auto convert = bf16_ ? kernels_->narrow_bf16 : kernels_->narrow_f16;
-    each_part(threads, [&](int64_t h, int64_t w, int64_t n) {
-      if (axes_[0].half == 1) return convert(wide + w, half + h, n);
-      uint16_t run[kPart];
-      convert(wide + w, run, n);
-      for (int64_t i = 0; i < n; i++) half[h + i * axes_[0].half] = run[i];
-    });
+    each_part(threads, [&](int64_t h, int64_t w, int64_t n) { runs_.narrow(wide + w, n, half + h, axes_[0].half); });
   }
 
  private:
@@ -77,8 +65,7 @@ class HalfCopy {
     });
   }
 
-  bool bf16_ = false;
-  const HalfKernels* kernels_ = nullptr;
+  HalfRuns runs_;
   std::vector<Axis> axes_;
   int64_t elements_ = 1, rows_ = 0, parts_ = 0;
 };

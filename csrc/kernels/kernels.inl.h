@@ -3,6 +3,7 @@
 #include "kernels/table.h"
 #include "simd/vec.h"
 
+#include "kernels/convert.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/depthwise_gradient.inl.h"
 #include "kernels/elementwise.inl.h"
@@ -13,11 +14,11 @@
 #include "kernels/gemm.inl.h"
 #include "kernels/gemv.inl.h"
 #include "kernels/grouped_pixels.inl.h"
-#include "kernels/half.inl.h"
 #include "kernels/integers.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
 #include "kernels/pool_gradient.inl.h"
+#include "kernels/pool_runs.inl.h"
 #include "kernels/reduce.inl.h"
 #include "kernels/spectral.inl.h"
 #include "kernels/tap_sums.inl.h"
@@ -26,9 +27,22 @@
 namespace konv::KONV_ISA_LEVEL_NAME {
 
 template <class T>
+constexpr void fill_pool(PoolKernels<T>& k) {
+  k.lanes = kLanes<T>;
+#define KONV_POOL_KERNEL(name, args) k.name = name<T>;
+#include "kernels/pool.def"
+}
+template <class T>
+constexpr PoolKernels<T> make_pool_kernels() {
+  PoolKernels<T> k{};
+  fill_pool(k);
+  return k;
+}
+
+template <class T>
 constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
-  k.lanes = kLanes<T>;
+  fill_pool(k);
   k.gemm_rows = KONV_GEMM_ROWS;
   k.filter_rows_at_once = kFilterRows;
   k.tap_sum_outputs = tap_sum_outputs;
@@ -41,7 +55,13 @@ constexpr Kernels<T> make_kernels() {
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME
 
-KONV_EXPORT_KERNELS(konv::KernelTable,
-                    {konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(),
-                     konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(), konv::KONV_ISA_LEVEL_NAME::half_kernels(),
-                     konv::KONV_ISA_LEVEL_NAME::make_int_kernels()})
+KONV_EXPORT_KERNELS(konv::KernelTable, {konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(),
+                                        konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(),
+                                        konv::KONV_ISA_LEVEL_NAME::make_pool_kernels<int32_t>(),
+                                        konv::KONV_ISA_LEVEL_NAME::make_pool_kernels<int64_t>(),
+                                        {konv::KONV_ISA_LEVEL_NAME::make_conversion<konv::Float16, float>(),
+                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<konv::BFloat16, float>(),
+                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<int8_t, int32_t>(),
+                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<uint8_t, int32_t>(),
+                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<int16_t, int32_t>()},
+                                        konv::KONV_ISA_LEVEL_NAME::make_int_kernels()})

@@ -9,31 +9,73 @@
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
+// Integers move as the floats of their size do, and count in themselves.
 template <class T>
-using Place = Vec<typename Float<T>::Int>;
+struct PoolElement;
+template <>
+struct PoolElement<float> {
+  typedef uint32_t Bits;
+  static constexpr bool integer = false;
+  typedef float Float;
+  typedef int32_t Int;
+  static constexpr float lowest = -__builtin_inff();
+};
+template <>
+struct PoolElement<double> {
+  typedef uint64_t Bits;
+  static constexpr bool integer = false;
+  typedef double Float;
+  typedef int64_t Int;
+  static constexpr double lowest = -__builtin_inf();
+};
+template <>
+struct PoolElement<int32_t> {
+  typedef uint32_t Bits;
+  static constexpr bool integer = true;
+  typedef float Float;
+  typedef int32_t Int;
+  static constexpr int32_t lowest = INT32_MIN;
+};
+template <>
+struct PoolElement<int64_t> {
+  typedef uint64_t Bits;
+  static constexpr bool integer = true;
+  typedef double Float;
+  typedef int64_t Int;
+  static constexpr int64_t lowest = INT64_MIN;
+};
 template <class T>
-KONV_INLINE Place<T> place(int64_t p) {
-  return splat(typename Float<T>::Int(p));
+using Moved = typename PoolElement<T>::Float;
+template <class T>
+KONV_INLINE const Moved<T>* moved(const T* p) {
+  return reinterpret_cast<const Moved<T>*>(p);
 }
 
-// What becomes of the elements of a window; `fill` stands for those outside. Rows are folded first, then their results,
-// in all kernels alike, so that sums do not depend on the layout.
+template <class T>
+using Place = Vec<typename PoolElement<T>::Int>;
+template <class T>
+KONV_INLINE Place<T> place(int64_t p) {
+  return splat(typename PoolElement<T>::Int(p));
+}
+
+// What becomes of the elements of a window; `fill` stands for those outside. Rows and pixels fold the rows of a plane
+// first, then their results, so that in two dimensions sums do not depend on which of the two it was.
 template <class T>
 struct MaxFold {
-  static constexpr bool places = false;
-  static constexpr T fill = -T(__builtin_inf());
+  static constexpr bool places = false, sums = false;
+  static constexpr T fill = PoolElement<T>::lowest;
   Vec<T> value;
 };
 template <class T>
 struct MaxPlaceFold {
-  static constexpr bool places = true;
-  static constexpr T fill = -T(__builtin_inf());
+  static constexpr bool places = true, sums = false;
+  static constexpr T fill = PoolElement<T>::lowest;
   Vec<T> value;
   Place<T> at;
 };
 template <class T>
 struct SumFold {
-  static constexpr bool places = false;
+  static constexpr bool places = false, sums = true;
   static constexpr T fill = 0;
   Vec<T> value;
 };
@@ -48,21 +90,42 @@ KONV_INLINE Fold fold_of(Vec<T> v, Place<T> at) {
 }
 template <class T>
 KONV_INLINE void join(MaxFold<T>& f, const MaxFold<T>& next, int64_t) {
-  f.value = max_or_nan(f.value, next.value);
+  if constexpr (PoolElement<T>::integer)
+    f.value = next.value > f.value ? next.value : f.value;
+  else
+    f.value = max_or_nan(f.value, next.value);
 }
 template <class T>
 KONV_INLINE void join(MaxPlaceFold<T>& f, const MaxPlaceFold<T>& next, int64_t offset) {
-  max_or_nan_at(f.value, f.at, next.value, next.at + place<T>(offset));
+  const Place<T> at = next.at + place<T>(offset);
+  if constexpr (PoolElement<T>::integer) {
+    f.at = next.value > f.value ? at : f.at;
+    f.value = next.value > f.value ? next.value : f.value;
+  } else {
+    max_or_nan_at(f.value, f.at, next.value, at);
+  }
 }
 template <class T>
 KONV_INLINE void join(SumFold<T>& f, const SumFold<T>& next, int64_t) {
   f.value += next.value;
 }
 
+// Integers are rounded towards zero; lanes to be divided by 0 are of no account, and nothing overflows.
+template <class T>
+KONV_INLINE Vec<T> quotient(Vec<T> sum, Vec<T> by) {
+  if constexpr (PoolElement<T>::integer) {
+    const Vec<T> safe = (by == 0) | (by == -1) ? splat(T(1)) : by;
+    using Bits = Vec<typename PoolElement<T>::Bits>;
+    return by == -1 ? Vec<T>(Bits{} - Bits(sum)) : sum / safe;
+  } else {
+    return sum / by;
+  }
+}
+
 template <class T>
 KONV_INLINE void store_run(T* out, int64_t step, Vec<T> v, int n) {
   if (step == 1 && n == kLanes<T>) return store(out, v);
-  if (step == 1) return store_n(out, v, n);
+  if (step == 1) return store_n(reinterpret_cast<Moved<T>*>(out), Vec<Moved<T>>(v), n);
   T t[kLanes<T>];
   store(t, v);
   for (int i = 0; i < n; i++) out[i * step] = t[i];
@@ -82,14 +145,14 @@ KONV_INLINE void store_places(int64_t* out, int64_t step, Vec<int32_t> at, int64
 }
 template <class T>
 KONV_INLINE int64_t first_place(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, int64_t x) {
-  return (z.start * p.y.in + y.start) * p.x.in + x;
+  return (z.start * p.y.in + y.start) * p.row_places + x;
 }
 
 template <class T>
-KONV_INLINE LaneRange<T> columns_inside(int64_t c, int64_t width) {
+KONV_INLINE LaneRange<Moved<T>> columns_inside(int64_t c, int64_t width) {
   constexpr int L = kLanes<T>;
   const int low = int(c >= 0 ? 0 : -c < L ? -c : L);
-  return lanes_between<T>(low, int(width - c >= L ? L : width - c > low ? width - c : low));
+  return lanes_between<Moved<T>>(low, int(width - c >= L ? L : width - c > low ? width - c : low));
 }
 template <class T>
 KONV_INLINE Vec<T> gather_columns(const PoolBand<T>& p, const T* row, int64_t c, T fill) {
@@ -116,10 +179,10 @@ KONV_INLINE Vec<T> column_counts(const PoolAxis& a, Place<T> column) {
 }
 template <class T>
 KONV_INLINE Place<T> window_columns(const PoolAxis& a, int64_t o) {
-  return lane_numbers<typename Float<T>::Int>() * place<T>(a.stride) + place<T>(o * a.stride - a.pad);
+  return lane_numbers<typename PoolElement<T>::Int>() * place<T>(a.stride) + place<T>(o * a.stride - a.pad);
 }
 
-constexpr int kPoolStrip = 8, kPoolShared = 64;
+constexpr int kPoolStrip = 8, kPoolShared = 64, kPoolPixelsAhead = 8;
 
 // A vector of n windows of a row, from the one numbered j on. Step 0 stands for any stride and any distance of
 // elements, Size 0 for any kernel and dilation. Unless they are Inside, some of the columns that they meet lie outside.
@@ -130,7 +193,7 @@ struct Columns {
   int64_t j, c;  // c: column of the first lane's first tap
   int n;
   Place<T> at, first;  // columns of each lane's first tap, and of its first tap that lies inside or -1
-  LaneRange<T> range[loads ? loads : 1];
+  LaneRange<Moved<T>> range[loads ? loads : 1];
 };
 template <class T, int Step, int Size, bool Inside>
 KONV_INLINE Columns<T, Step, Size, Inside> columns_from(const PoolAxis& a, int64_t j, int n) {
@@ -145,11 +208,11 @@ KONV_INLINE Columns<T, Step, Size, Inside> columns_from(const PoolAxis& a, int64
   return k;
 }
 template <class T, bool Inside>
-KONV_INLINE Vec<T> load_columns(const T* p, LaneRange<T> range, T fill) {
+KONV_INLINE Vec<T> load_columns(const T* p, LaneRange<Moved<T>> range, T fill) {
   if constexpr (Inside)
     return load(p);
   else
-    return load_lanes(p, range, splat(fill));
+    return Vec<T>(load_lanes(moved(p), range, Vec<Moved<T>>(splat(fill))));
 }
 
 // The taps of one row.
@@ -205,16 +268,20 @@ template <class T, class Fold, int Size, class Columns>
 KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const Columns& columns) {
   const PoolSpan *y = strip.y, z = strip.z;
   const int64_t low = y[0].start, high = y[strip.count - 1].start + y[strip.count - 1].taps;
-  const bool share = p.y.kernel > p.y.stride && p.y.dilation == 1 && high - low <= kPoolShared && z.taps == 1;
+  const bool share = p.y.kernel > p.y.stride && p.y.dilation == 1 && high - low <= kPoolShared &&
+                     (z.taps == 1 || (z.taps > 1 && !Fold::places));
   const auto row = [&](int64_t d, int64_t h) __attribute__((always_inline)) {
     return fold_row<Fold>(p, p.x_data + d * p.z.x_step + h * p.y.x_step, columns);
   };
   Fold shared[kPoolShared];
   if (share)
-    for (int64_t h = low; h < high; h++) shared[h - low] = row(z.start, h);
+    for (int64_t h = low; h < high; h++) {
+      Fold& f = shared[h - low] = row(z.start, h);
+      for (int64_t i = 1; i < z.taps; i++) join(f, row(z.start + i * p.z.dilation, h), 0);
+    }
 
   Vec<T> counts = splat(T(p.x.kernel));
-  if (Fold::fill == T(0) && !Columns::inside) counts = column_counts<T>(p.x, columns.at);
+  if (Fold::sums && !Columns::inside) counts = column_counts<T>(p.x, columns.at);
   T* out = p.y_data + p.slice * p.z.y_step + strip.first * p.y.y_step + columns.j * p.x.y_step;
   for (int r = 0; r < strip.count; r++, out += p.y.y_step) {
     Fold f = fold_of<Fold, T>(splat(Fold::fill), place<T>(-1));
@@ -232,9 +299,10 @@ KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const 
           join(f, row(z.start + i * p.z.dilation, y[r].start + k * p.y.dilation),
                (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in);
     }
-    if constexpr (Fold::fill == T(0))
-      f.value /=
-          p.divisor != T(0) ? splat(p.divisor) : splat(T(p.z.count(p.slice) * p.y.count(strip.first + r))) * counts;
+    if constexpr (Fold::sums)
+      f.value =
+          quotient<T>(f.value, p.divisor != T(0) ? splat(p.divisor)
+                                                 : splat(T(p.z.count(p.slice) * p.y.count(strip.first + r))) * counts);
     store_run(out, p.x.y_step, f.value, columns.n);
     if constexpr (Fold::places)
       store_places(p.index + p.slice * p.z.index_step + (strip.first + r) * p.y.index_step + columns.j * p.x.index_step,
@@ -246,14 +314,15 @@ KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const 
 template <class T, class Fold, int Step, int Size>
 static void pool_rows(const PoolBand<T> p) {
   constexpr int L = kLanes<T>;
-  const int64_t last = (p.x.kernel - 1) * p.x.dilation, end = p.first + p.rows;
+  const int64_t last = (p.x.kernel - 1) * p.x.dilation;
+  const int64_t end = p.first + p.rows, end_column = p.column + p.columns;
   PoolStrip strip;
   strip.z = p.z.span(p.slice);
   for (strip.first = p.first; strip.first < end; strip.first += kPoolStrip) {
     strip.count = int(end - strip.first < kPoolStrip ? end - strip.first : kPoolStrip);
     for (int r = 0; r < strip.count; r++) strip.y[r] = p.y.span(strip.first + r);
-    for (int64_t j = 0; j < p.x.out; j += L) {
-      const int64_t left = p.x.out - j, c = j * p.x.stride - p.x.pad;
+    for (int64_t j = p.column; j < end_column; j += L) {
+      const int64_t left = end_column - j, c = j * p.x.stride - p.x.pad;
       if (Step > 0 && left >= L && c >= 0 && c + last + Step * L <= p.x.in)
         pool_strip<T, Fold, Size>(p, strip, columns_from<T, Step, Size, Step != 0>(p.x, j, L));
       else
@@ -307,7 +376,10 @@ KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, in
       const int64_t at = (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in;
       const auto tap = [&](int v, int64_t s) __attribute__((always_inline)) {
         const T* x = src + s * p.x.dilation * p.x.x_step + v * L;
-        return fold_of<Fold, T>(n == L || v + 1 < Vectors ? load(x) : load_n(x, n), place<T>(s * p.x.dilation));
+        // Of large windows hardware does not see what follows: channels are taken in blocks.
+        if (Size == 0) __builtin_prefetch(x + kPoolPixelsAhead * p.x.x_step);
+        return fold_of<Fold, T>(n == L || v + 1 < Vectors ? load(x) : Vec<T>(load_n(moved(x), n)),
+                                place<T>(s * p.x.dilation));
       };
       Fold row[Vectors];
       KONV_UNROLL
@@ -323,7 +395,7 @@ KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, in
   KONV_UNROLL
   for (int v = 0; v < Vectors; v++) {
     const int lanes = v + 1 < Vectors ? L : n;
-    if constexpr (Fold::fill == T(0)) f[v].value /= splat(w.divisor);
+    if constexpr (Fold::sums) f[v].value = quotient<T>(f[v].value, splat(w.divisor));
     store_run(out + c + v * L, 1, f[v].value, lanes);
     if constexpr (Fold::places) store_places(index + c + v * L, 1, f[v].at, w.base, lanes);
   }
@@ -348,9 +420,10 @@ static void pool_pixels(const PoolBand<T> p) {
   for (int64_t o = p.first; o < p.first + p.rows; o++) {
     w.y = p.y.span(o);
     const T rows = T(p.z.count(p.slice) * p.y.count(o));
-    T* out = p.y_data + p.slice * p.z.y_step + o * p.y.y_step;
-    int64_t* index = Fold::places ? p.index + p.slice * p.z.index_step + o * p.y.index_step : nullptr;
-    for (int64_t j = 0; j < p.x.out; j++, out += p.x.y_step) {
+    T* out = p.y_data + p.slice * p.z.y_step + o * p.y.y_step + p.column * p.x.y_step;
+    int64_t* index = nullptr;
+    if (Fold::places) index = p.index + p.slice * p.z.index_step + o * p.y.index_step + p.column * p.x.index_step;
+    for (int64_t j = p.column; j < p.column + p.columns; j++, out += p.x.y_step) {
       w.x = p.x.span(j);
       w.src = p.x_data + w.z.start * p.z.x_step + w.y.start * p.y.x_step + w.x.start * p.x.x_step;
       w.base = first_place(p, w.z, w.y, w.x.start);

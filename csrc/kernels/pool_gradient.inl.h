@@ -16,25 +16,26 @@ KONV_INLINE Vec<T> load_run(const T* p, int64_t step, int n) {
 
 // Whether all windows of a span hold equally many elements. Counts are smaller at the borders alone.
 KONV_INLINE bool equal_counts(const PoolAxis& a, const PoolSpan& windows) {
-  if (windows.taps < 2) return true;
+  if (windows.taps < 2 || a.adaptive) return windows.taps < 2;
   return a.count(windows.start) == a.kernel && a.count(windows.start + windows.taps - 1) == a.kernel;
 }
 
-// sums[o] = sum over the windows (z, y, o) of their gradients, each divided by its number of elements.
+// sums[o] = sum over the windows (z, y, x.start + o) of their gradients, each divided by its number of elements.
 template <class T>
-KONV_INLINE void sum_window_rows(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, T* sums) {
+KONV_INLINE void sum_window_rows(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, const PoolSpan& x,
+                                 T* sums) {
   constexpr int L = kLanes<T>;
-  if (z.taps * y.taps == 0) return zero_run(sums, p.x.out);
+  if (z.taps * y.taps == 0) return zero_run(sums, x.taps);
   const bool equal = p.divisor != T(0) || (equal_counts(p.z, z) && equal_counts(p.y, y));
   const T rows = T(p.z.count(z.start) * p.y.count(y.start));
-  for (int64_t j = 0; j < p.x.out; j += L) {
-    const int n = int(p.x.out - j < L ? p.x.out - j : L);
-    const Vec<T> columns = column_counts<T>(p.x, window_columns<T>(p.x, j));
+  for (int64_t j = 0; j < x.taps; j += L) {
+    const int n = int(x.taps - j < L ? x.taps - j : L);
+    const Vec<T> columns = column_counts<T>(p.x, window_columns<T>(p.x, x.start + j));
     Vec<T> sum = {};
     for (int64_t i = 0; i < z.taps; i++)
       for (int64_t k = 0; k < y.taps; k++) {
         const T* row = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step;
-        const Vec<T> v = load_run(row + j * p.x.y_step, p.x.y_step, n);
+        const Vec<T> v = load_run(row + (x.start + j) * p.x.y_step, p.x.y_step, n);
         sum += equal ? v : v / (splat(T(p.z.count(z.start + i) * p.y.count(y.start + k))) * columns);
       }
     if (p.divisor != T(0))
@@ -53,43 +54,71 @@ KONV_INLINE Vec<T> covering_sum(const T* sums, int64_t m, int64_t rest, const Po
   return v;
 }
 
+// Columns [w, end) of a row of the input from the sums of the windows from number `first` on.
 template <class T>
-KONV_INLINE void spread_columns(const PoolAxis& a, const T* sums, T* out) {
+KONV_INLINE void spread_columns(const PoolAxis& a, const T* sums, int64_t first, int64_t w, int64_t end, T* out) {
   constexpr int L = kLanes<T>;
-  if (a.x_step == 1 && a.stride == 1) {
-    for (int64_t x = 0; x < a.in; x += L)
-      store_run(out + x, 1, covering_sum(sums, x + a.pad, 0, a), int(a.in - x < L ? a.in - x : L));
+  if (a.x_step == 1 && a.kernel <= a.stride && a.stride > 2) {
+    for (int64_t o = first, start = o * a.stride - a.pad; w < end; o++, start += a.stride) {
+      const int64_t from = start < w ? w : start < end ? start : end;
+      const int64_t to = o >= a.out ? from : start + a.kernel < end ? start + a.kernel : end;
+      zero_run(out + w, (o >= a.out ? end : from) - w);
+      const Vec<T> v = splat(sums[o - first]);
+      for (int64_t x = from; x < to; x += L) store_run(out + x, 1, v, int(to - x < L ? to - x : L));
+      w = o >= a.out ? end : to;
+    }
+  } else if (a.x_step == 1 && a.stride == 1) {
+    for (; w < end; w += L)
+      store_run(out + w, 1, covering_sum(sums, w + a.pad - first, 0, a), int(end - w < L ? end - w : L));
   } else if (a.x_step == 1 && a.stride == 2) {
-    for (int64_t x = 0; x < a.in; x += 2 * L) {
-      Vec<T> even = covering_sum(sums, (x + a.pad) / 2, a.pad % 2, a);
-      Vec<T> odd = covering_sum(sums, (x + a.pad + 1) / 2, (a.pad + 1) % 2, a);
+    const int64_t rest = (w + a.pad) % 2;
+    for (; w < end; w += 2 * L) {
+      Vec<T> even = covering_sum(sums, (w + a.pad) / 2 - first, rest, a);
+      Vec<T> odd = covering_sum(sums, (w + a.pad + 1) / 2 - first, 1 - rest, a);
       interleave<T>(even, odd);
-      const int64_t left = a.in - x;
-      store_run(out + x, 1, even, int(left < L ? left : L));
-      if (left > L) store_run(out + x + L, 1, odd, int(left < 2 * L ? left - L : L));
+      const int64_t left = end - w;
+      store_run(out + w, 1, even, int(left < L ? left : L));
+      if (left > L) store_run(out + w + L, 1, odd, int(left < 2 * L ? left - L : L));
     }
   } else {
-    int64_t m = a.pad / a.stride, rest = a.pad % a.stride;
-    for (int64_t x = 0; x < a.in; x++) {
+    int64_t m = (w + a.pad) / a.stride - first, rest = (w + a.pad) % a.stride;
+    for (; w < end; w++) {
       T v = 0;
-      for (int64_t t = rest, w = m; t < a.kernel; t += a.stride) v += sums[w--];
-      out[x * a.x_step] = v;
+      for (int64_t t = rest, o = m; t < a.kernel; t += a.stride) v += sums[o--];
+      out[w * a.x_step] = v;
       if (++rest == a.stride) m++, rest = 0;
     }
   }
 }
 
+// The windows that cover columns [w, end) of the input.
+KONV_INLINE PoolSpan covering_windows(const PoolAxis& a, int64_t w, int64_t end) {
+  const PoolSpan last = a.windows(end - 1);
+  const int64_t first = a.windows(w).start;
+  return {first, last.start + last.taps - first};
+}
+
 template <class T>
 static void avg_pool_rows_gradient(const PoolBand<T>& band) {
   const PoolBand<T> p = band;
-  const PoolSpan z = p.z.windows(p.slice);
+  const int64_t end = p.column + p.columns;
+  const PoolSpan z = p.z.windows(p.slice), x = covering_windows(p.x, p.column, end);
   T* sums = p.scratch + pool_scratch_lead(p.x);
+  // Elements look for windows behind the last one too.
+  const int64_t behind = (end - 1 + p.x.pad) / p.x.stride + 1 - x.start - x.taps;
+  if (behind > 0) zero_run(sums + x.taps, behind);
   PoolSpan summed{-1, 0};
   for (int64_t h = p.first; h < p.first + p.rows; h++) {
     const PoolSpan y = p.y.windows(h);
-    if (y.start != summed.start || y.taps != summed.taps) sum_window_rows(p, z, y, sums);
+    T* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step;
+    const bool same = y.start == summed.start && y.taps == summed.taps;
     summed = y;
-    spread_columns(p.x, sums, p.x_data + p.slice * p.z.x_step + h * p.y.x_step);
+    if (same && p.x.x_step == 1) {
+      copy_run(out - p.y.x_step + p.column, out + p.column, p.columns);
+      continue;
+    }
+    if (!same) sum_window_rows(p, z, y, x, sums);
+    spread_columns(p.x, sums, x.start, p.column, end, out);
   }
 }
 
@@ -139,8 +168,8 @@ KONV_INLINE void add_vectors(const T* src, int64_t count, int64_t pitch, T* out,
 template <class T>
 KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int64_t c, int64_t n) {
   constexpr int L = kLanes<T>;
-  const PoolSpan z = p.z.windows(p.slice), end = p.x.windows(w1 - 1);
-  const int64_t first = p.x.windows(w0).start, last = end.start + end.taps, pitch = (n + L - 1) / L * L;
+  const PoolSpan z = p.z.windows(p.slice), x = covering_windows(p.x, w0, w1);
+  const int64_t first = x.start, last = first + x.taps, pitch = (n + L - 1) / L * L;
   PoolSpan summed{-1, 0};
   for (int64_t h = p.first; h < p.first + p.rows; h++) {
     const PoolSpan y = p.y.windows(h);
@@ -151,8 +180,13 @@ KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int
     int64_t from = first, to = first;  // the windows that cover pixel w
     int64_t leaves = from * p.x.stride - p.x.pad + p.x.kernel, enters = leaves - p.x.kernel;
     for (int64_t w = w0; w < w1; w++, out += p.x.x_step) {
-      for (; to < last && enters <= w; to++) enters += p.x.stride;
-      for (; from < to && leaves <= w; from++) leaves += p.x.stride;
+      if (p.x.adaptive) {
+        const PoolSpan cover = p.x.windows(w);
+        from = cover.start, to = from + cover.taps;
+      } else {
+        for (; to < last && enters <= w; to++) enters += p.x.stride;
+        for (; from < to && leaves <= w; from++) leaves += p.x.stride;
+      }
       const T* nearest = p.scratch + (to - 1 - first) * pitch;
       add_vectors(nearest, to - from, pitch, out, n);
     }
@@ -162,10 +196,10 @@ KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int
 template <class T>
 static void avg_pool_pixels_gradient(const PoolBand<T>& band) {
   const PoolBand<T> p = band;
-  const int64_t width = kPoolTile * p.x.stride;
+  const int64_t width = pool_tile(p.x), end = p.column + p.columns;
   for (int64_t c = 0; c < p.channels; c += kPoolBlock)
-    for (int64_t w = 0; w < p.x.in; w += width)
-      spread_pixels(p, w, p.x.in - w < width ? p.x.in : w + width, c,
+    for (int64_t w = p.column; w < end; w += width)
+      spread_pixels(p, w, end - w < width ? end : w + width, c,
                     p.channels - c < kPoolBlock ? p.channels - c : kPoolBlock);
 }
 

@@ -6,7 +6,6 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
-#include "kernels/half.h"
 #include "kernels/integers.h"
 #include "kernels/pool.h"
 #include "kernels/spectral.h"
@@ -207,8 +206,36 @@ struct PairKernels {
 };
 
 template <class T>
-struct Kernels {
+struct PoolKernels {
   int lanes;
+#define KONV_POOL_KERNEL(name, args) void(*name) args;
+#include "kernels/pool.def"
+};
+
+// The bits of narrow floating-point numbers.
+struct Float16 {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+// n elements `step` apart as contiguous elements of another type, and back. Back and forth gives the same bits; T to S
+// rounds to nearest, and integers below the lowest S become that.
+template <class S, class T>
+struct Conversion {
+  void (*widen)(const S* src, int64_t step, int64_t n, T* dst);
+  void (*narrow)(const T* src, int64_t n, S* dst, int64_t step);
+};
+struct Conversions {
+  Conversion<Float16, float> f16;
+  Conversion<BFloat16, float> bf16;
+  Conversion<int8_t, int32_t> i8;
+  Conversion<uint8_t, int32_t> u8;
+  Conversion<int16_t, int32_t> i16;
+};
+
+template <class T>
+struct Kernels : PoolKernels<T> {
   int gemm_rows;                     // the largest tile has gemm_rows rows and two vectors
   int filter_rows_at_once;           // output rows of a strip of filter_rows
   int (*tap_sum_outputs)(int taps);  // that tap_sums takes at most
@@ -224,7 +251,9 @@ struct Kernels {
 struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
-  HalfKernels half;
+  PoolKernels<int32_t> i32;
+  PoolKernels<int64_t> i64;
+  Conversions narrow;
   IntKernels ints;
 };
 

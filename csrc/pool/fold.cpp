@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/halves.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 
@@ -73,25 +74,14 @@ void unfold_as(const FoldProblem& p, const T* image, T* columns) {
   });
 }
 
-// Numbers of 16 bits are summed in float32, a row at a time.
-struct Conversions {
-  void (*widen)(const uint16_t* src, float* dst, int64_t n);
-  void (*narrow)(const float* src, uint16_t* dst, int64_t n);
-};
-Conversions conversions_of(const FoldProblem& p) {
-  const HalfKernels& half = kernel_table(Isa(p.isa)).half;
-  if (p.dtype == DType::f16) return {half.widen_f16, half.narrow_f16};
-  return {half.widen_bf16, half.narrow_bf16};
-}
-
-// Where one thread sums a row of the image; `values` and `halves` have room for a row of columns too.
+// Where one thread sums a row of the image, in float32 where elements have 16 bits; `values` has room for a row of
+// columns.
 template <class T, class Sum>
 struct Row {
   static constexpr bool kHalf = !std::is_same_v<T, Sum>;
   const FoldProblem& p;
-  Conversions half;
+  HalfRuns half;
   Sum *sums, *values;
-  T* halves;
 
   // Adds one tap's columns of a row of windows.
   void add(const T* src, const Span& x) {
@@ -101,8 +91,7 @@ struct Row {
     Sum* dst = sums + x.begin * to + x.at;
     const Sum* from_values;
     if constexpr (kHalf) {
-      if (from != 1) copy_elements(src, from, halves, 1, n);
-      half.widen(from == 1 ? src : halves, values, n);
+      half.widen(src, from, n, values);
       from_values = values, from = 1;
     } else {
       from_values = src;
@@ -114,8 +103,7 @@ struct Row {
   }
   void store(T* dst) {
     if constexpr (kHalf) {
-      half.narrow(sums, p.xs[4] == 1 ? dst : halves, p.in[2]);
-      if (p.xs[4] != 1) copy_elements(halves, 1, dst, p.xs[4], p.in[2]);
+      half.narrow(sums, p.in[2], dst, p.xs[4]);
     } else if (sums != dst) {
       copy_elements(sums, 1, dst, p.xs[4], p.in[2]);
     }
@@ -138,14 +126,12 @@ void fold_as(const FoldProblem& p, const T* columns, T* image) {
   const int64_t parts = p.n * p.c >= 4 * threads || threads == 1 ? 1 : std::min<int64_t>(rows, 4 * threads);
   const int64_t length = std::max(p.in[2], p.out[2]);
   std::vector<Sum> scratch(size_t(threads * 2 * length));
-  std::vector<T> halves(Row<T, Sum>::kHalf ? size_t(threads * length) : 0);
   parallel_for(p.n * p.c * parts, threads, [&](int64_t task, int thread) {
     const int64_t part = task % parts, c = task / parts % p.c, n = task / parts / p.c;
     T* const plane = image + n * p.xs[0] + c * p.xs[1];
     const T* const source = columns + n * p.columns[0] + c * taps * p.columns[1];
     Sum* const sums = scratch.data() + thread * 2 * length;
-    Row<T, Sum> sum{p, conversions_of(p), sums, sums + length,
-                    Row<T, Sum>::kHalf ? halves.data() + thread * length : nullptr};
+    Row<T, Sum> sum{p, HalfRuns(p.dtype, p.isa), sums, sums + length};
     for (int64_t row = part * rows / parts; row < (part + 1) * rows / parts; row++) {
       const int64_t z = row / p.in[1], y = row % p.in[1];
       T* const dst = plane + z * p.xs[2] + y * p.xs[3];

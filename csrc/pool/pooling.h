@@ -1,100 +1,85 @@
-// One pooling or gradient with its memory, cut into tasks for threads.
+// One pooling or gradient: its axes, what its lanes are, and its kernel.
 #pragma once
-#include <algorithm>
-
 #include "core/isa.h"
-#include "core/parallel.h"
-#include "pool/pool.h"
+#include "pool/tiles.h"
 
 namespace konv {
 
-constexpr double kPoolSerialBytes = 192 << 10;  // a second thread costs more than it saves below this
-constexpr double kPoolTaskBytes = 32 << 10;
+enum class PoolOp { max, avg, avg_gradient, max_gradient };
+inline bool is_gradient(PoolOp op) { return op >= PoolOp::avg_gradient; }
 
-inline int threads_for(const PoolProblem& p) { return p.bytes() < kPoolSerialBytes ? 1 : int(p.threads); }
+// Rows: columns of a volume are the lanes; runs: the elements of a window; pixels: channels.
+enum class PoolLanes { rows, runs, pixels };
 
-// An image is a volume of one channel, or of all of them where they are the lanes.
-template <class T>
-struct Pooling {
-  const PoolProblem& p;
-  PoolBand<T> band{};
-  bool pixels;
-  int64_t images_of_n;
-
-  Pooling(const PoolProblem& problem, const void* x, const void* y, const int64_t* index)
-      : p(problem), pixels(unit_channels(index != nullptr)), images_of_n(pixels ? 1 : p.c) {
-    band.z = axis(0), band.y = axis(1), band.x = axis(2);
-    band.x_data = static_cast<T*>(const_cast<void*>(x));
-    band.y_data = static_cast<T*>(const_cast<void*>(y));
-    band.index = const_cast<int64_t*>(index);
-    band.channels = pixels ? p.c : 1;
-    band.x_channel = p.xs[1], band.y_channel = p.ys[1], band.index_channel = p.indices_s[1];
-    band.divisor = T(p.divisor);
-  }
-
-  bool unit_channels(bool indices) const {
-    const bool planar = p.xs[4] == 1 && p.in[2] > 1;
-    return p.c > 1 && p.xs[1] == 1 && p.ys[1] == 1 && (!indices || p.indices_s[1] == 1) && !planar;
-  }
-
-  PoolAxis axis(int i) const {
-    const int64_t low = p.count_padding ? -p.pad[i] : 0, high = p.in[i] + (p.count_padding ? p.pad_after[i] : 0);
-    return {p.in[i], p.out[i], p.kernel[i], p.stride[i], p.pad[i],          p.dilation[i],
-            low,     high,     p.xs[2 + i], p.ys[2 + i], p.indices_s[2 + i]};
-  }
-
-  // The band with its pointers at channel c of image n.
-  PoolBand<T> at(int64_t n, int64_t c) const {
-    PoolBand<T> b = band;
-    b.x_data += n * p.xs[0] + c * p.xs[1];
-    b.y_data += n * p.ys[0] + c * p.ys[1];
-    if (b.index) b.index += n * p.indices_s[0] + c * p.indices_s[1];
-    return b;
-  }
-
-  // Calls run(band, thread) for bands of rows of what is written, whose sizes are `slices` and `rows`.
-  template <class F>
-  void for_bands(int64_t slices, int64_t rows, F run) const {
-    const int threads = threads_for(p);
-    const int64_t total = p.n * images_of_n * slices * rows;
-    const double row_bytes = p.bytes() / double(total);
-    const int64_t task =
-        threads == 1 ? total : std::max(total / (16 * threads), int64_t(kPoolTaskBytes / row_bytes) + 1);
-    parallel_for((total + task - 1) / task, threads, [&](int64_t t, int thread) {
-      for (int64_t row = t * task, end = std::min(total, row + task), count; row < end; row += count) {
-        const int64_t slice = row / rows, image = slice / slices;
-        PoolBand<T> b = at(image / images_of_n, image % images_of_n);
-        b.slice = slice % slices, b.first = row % rows;
-        b.rows = count = std::min(rows - b.first, end - row);
-        run(b, thread);
-      }
-    });
-  }
-
-  // Calls run(band, thread) for whole volumes of at most `block` channels each; `band.channels` says how many.
-  template <class F>
-  void for_volumes(int64_t block, F run) const {
-    const int threads = threads_for(p);
-    const int64_t blocks = (p.c + block - 1) / block, total = p.n * blocks;
-    const int64_t task = threads == 1 ? total : std::max<int64_t>(1, total / (16 * threads));
-    parallel_for((total + task - 1) / task, threads, [&](int64_t t, int thread) {
-      for (int64_t i = t * task; i < std::min(total, (t + 1) * task); i++) {
-        const int64_t c = i % blocks * block;
-        PoolBand<T> b = at(i / blocks, c);
-        b.channels = std::min(block, p.c - c);
-        run(b, thread);
-      }
-    });
-  }
+struct PoolMethod {
+  PoolLanes lanes;
+  bool turned;  // channels that lie apart become the lanes of copies
 };
 
-// Calls f(zero, kernels) with the problem's type of elements.
-template <class F>
-void by_type(const PoolProblem& p, F f) {
-  if (p.dtype == DType::f32)
-    f(float(), kernels<float>(Isa(p.isa)));
-  else
-    f(double(), kernels<double>(Isa(p.isa)));
+// The problem as one of fewer axes, where axes are one in memory and in the windows; chooses how to go about it.
+// Gradients of maxima only learn whether channels are the lanes.
+PoolMethod choose_pool_method(PoolProblem& p, PoolOp op, bool indexed);
+
+inline PoolAxis pool_axis(const PoolProblem& p, int i) {
+  const int64_t low = p.count_padding ? -p.pad[i] : 0, high = p.in[i] + (p.count_padding ? p.pad_after[i] : 0);
+  return {p.in[i], p.out[i], p.kernel[i], p.stride[i], p.pad[i],           p.dilation[i],
+          low,     high,     p.xs[2 + i], p.ys[2 + i], p.indices_s[2 + i], p.adaptive[i]};
+}
+
+// The band of whole volumes at no place in particular.
+template <class T>
+PoolBand<T> pool_band(const PoolProblem& p) {
+  PoolBand<T> b{};
+  b.z = pool_axis(p, 0), b.y = pool_axis(p, 1), b.x = pool_axis(p, 2);
+  b.x_channel = p.xs[1], b.y_channel = p.ys[1], b.index_channel = p.indices_s[1];
+  b.row_places = p.channel_rows ? 0 : p.in[2];
+  b.divisor = T(p.divisor);
+  return b;
+}
+
+template <class T>
+const PoolKernels<T>& pool_kernels(Isa isa) {
+  const KernelTable& table = kernel_table(isa);
+  if constexpr (std::is_same_v<T, float>) return table.f32;
+  if constexpr (std::is_same_v<T, double>) return table.f64;
+  if constexpr (std::is_same_v<T, int32_t>) return table.i32;
+  if constexpr (std::is_same_v<T, int64_t>) return table.i64;
+}
+
+template <class T>
+using PoolKernel = void (*)(const PoolBand<T>&);
+
+// Of all but the gradients of maxima.
+template <class T>
+PoolKernel<T> pool_kernel(const PoolProblem& p, PoolOp op, PoolLanes lanes) {
+  const PoolKernels<T>& k = pool_kernels<T>(Isa(p.isa));
+  if constexpr (std::is_floating_point_v<T>)
+    if (op == PoolOp::avg_gradient) {
+      const Kernels<T>& all = kernels<T>(Isa(p.isa));
+      return lanes == PoolLanes::pixels ? all.avg_pool_pixels_gradient : all.avg_pool_rows_gradient;
+    }
+  if (op == PoolOp::max)
+    return lanes == PoolLanes::pixels ? k.max_pool_pixels
+           : lanes == PoolLanes::runs ? k.max_pool_runs
+                                      : k.max_pool_rows;
+  return lanes == PoolLanes::pixels ? k.avg_pool_pixels : lanes == PoolLanes::runs ? k.avg_pool_runs : k.avg_pool_rows;
+}
+
+// Runs a kernel on all slices of a tile.
+template <class T>
+void run_slices(PoolKernel<T> kernel, PoolBand<T> b, const int64_t start[3], const int64_t size[3]) {
+  b.first = start[1], b.rows = size[1], b.column = start[2], b.columns = size[2];
+  for (b.slice = start[0]; b.slice < start[0] + size[0]; b.slice++) kernel(b);
+}
+
+// Scratch of the gradients of averages for tiles of `columns` by `channels`, with room for the vectors that kernels
+// read past the end.
+template <class T>
+int64_t pool_scratch(const PoolProblem& p, PoolLanes lanes, int64_t columns, int64_t channels) {
+  const int64_t l = pool_kernels<T>(Isa(p.isa)).lanes;
+  const PoolAxis x = pool_axis(p, 2);
+  return 2 * l + (lanes == PoolLanes::pixels ? pool_pixels_scratch(x, columns, ceil_div(channels, l) * l)
+                                             : pool_rows_scratch(x, columns));
 }
 
 }  // namespace konv

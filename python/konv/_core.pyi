@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -5,16 +6,18 @@ from numpy.typing import NDArray
 
 from ._types import (
     Activation,
+    AnyArray,
     Array,
     ByteArray,
     DType,
     IntArray,
     Layout,
-    Layout2D,
+    OutputSize1D,
+    OutputSize2D,
+    OutputSize3D,
     Padding,
     Scale,
     Size,
-    Size2D,
     ZeroPoint,
 )
 
@@ -136,60 +139,58 @@ plan_conv_transpose2d: _Planning
 plan_conv3d: _Planning
 plan_conv_transpose3d: _Planning
 
-def max_pool2d(
-    input: Array,
-    kernel_size: Size2D,
-    stride: Size2D | None,
-    padding: Padding,
-    dilation: Size2D,
-    ceil_mode: bool,
-    return_indices: bool,
-    convention: str,
-    layout: Layout2D | None,
-    out: Array | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> Array | tuple[Array, IntArray]: ...
-def avg_pool2d(
-    input: Array,
-    kernel_size: Size2D,
-    stride: Size2D | None,
-    padding: Padding,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-    convention: str,
-    layout: Layout2D | None,
-    out: Array | None,
-    threads: int | None,
-    max_workspace: int | None,
-    /,
-) -> Array: ...
-def max_pool2d_grad(
-    grad_output: Array,
-    indices: IntArray,
-    input_size: tuple[int, ...],
-    layout: Layout2D | None,
-    out: Array | None,
-    threads: int | None,
-    /,
-) -> Array: ...
-def avg_pool2d_grad(
-    grad_output: Array,
-    input_size: tuple[int, ...],
-    kernel_size: Size2D,
-    stride: Size2D | None,
-    padding: Padding,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-    convention: str,
-    layout: Layout2D | None,
-    out: Array | None,
-    threads: int | None,
-    /,
-) -> Array: ...
+# Pooling: the functions of one, two and three dimensions take the same arguments.
+_OutputSize = OutputSize1D | OutputSize2D | OutputSize3D
+_Out = AnyArray | None
+_Int = int | None  # threads and max_workspace among them
+_Str = str | None  # the layout
+_Maxima = AnyArray | tuple[AnyArray, IntArray]
+_Shape = tuple[int, ...]
+
+_MaxPool = Callable[[AnyArray, Size, Size | None, Padding, Size, bool, bool, str, _Str, _Out, _Int, _Int], _Maxima]
+_AvgPool = Callable[[AnyArray, Size, Size | None, Padding, bool, bool, _Int, str, _Str, _Out, _Int, _Int], AnyArray]
+_LpPool = Callable[[Array, float, Size, Size | None, bool, _Str, _Out, _Int, _Int], Array]
+_AdaptiveMaxPool = Callable[[AnyArray, _OutputSize, bool, _Str, _Out, _Int, _Int], _Maxima]
+_AdaptiveAvgPool = Callable[[Array, _OutputSize, _Str, _Out, _Int, _Int], Array]
+_MaxUnpool = Callable[[Array, IntArray, Size, Size | None, Size, _Shape | None, _Str, _Out, _Int, _Int], Array]
+_IndexGrad = Callable[[Array, IntArray, _Shape, _Str, _Out, _Int], Array]
+_AdaptiveAvgPoolGrad = Callable[[Array, _Shape, _Str, _Out, _Int], Array]
+_AvgPoolGrad = Callable[[Array, _Shape, Size, Size | None, Padding, bool, bool, _Int, str, _Str, _Out, _Int], Array]
+_LpPoolGrad = Callable[[Array, Array, float, Size, Size | None, bool, _Str, _Out, _Int], Array]
+
+max_pool1d: _MaxPool
+max_pool2d: _MaxPool
+max_pool3d: _MaxPool
+avg_pool1d: _AvgPool
+avg_pool2d: _AvgPool
+avg_pool3d: _AvgPool
+lp_pool1d: _LpPool
+lp_pool2d: _LpPool
+lp_pool3d: _LpPool
+adaptive_max_pool1d: _AdaptiveMaxPool
+adaptive_max_pool2d: _AdaptiveMaxPool
+adaptive_max_pool3d: _AdaptiveMaxPool
+adaptive_avg_pool1d: _AdaptiveAvgPool
+adaptive_avg_pool2d: _AdaptiveAvgPool
+adaptive_avg_pool3d: _AdaptiveAvgPool
+max_unpool1d: _MaxUnpool
+max_unpool2d: _MaxUnpool
+max_unpool3d: _MaxUnpool
+max_pool1d_grad: _IndexGrad
+max_pool2d_grad: _IndexGrad
+max_pool3d_grad: _IndexGrad
+max_unpool1d_grad: _IndexGrad
+max_unpool2d_grad: _IndexGrad
+max_unpool3d_grad: _IndexGrad
+adaptive_avg_pool1d_grad: _AdaptiveAvgPoolGrad
+adaptive_avg_pool2d_grad: _AdaptiveAvgPoolGrad
+adaptive_avg_pool3d_grad: _AdaptiveAvgPoolGrad
+avg_pool1d_grad: _AvgPoolGrad
+avg_pool2d_grad: _AvgPoolGrad
+avg_pool3d_grad: _AvgPoolGrad
+lp_pool1d_grad: _LpPoolGrad
+lp_pool2d_grad: _LpPoolGrad
+lp_pool3d_grad: _LpPoolGrad
 
 class _IntConvolution(Protocol):
     def __call__(

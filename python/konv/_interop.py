@@ -1,4 +1,4 @@
-"""Arrays of other libraries: NumPy views of them on the way in, their kind on the way out."""
+"""Arrays that the core leaves to Python: those of other libraries, whose kind comes back, and complex ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from ._complex import conv, is_complex
 
 
 def _is_torch(value: Any) -> bool:
@@ -70,10 +72,13 @@ def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     values = [*args, *keywords.values()]
     foreign = [value for value in values if _is_foreign(value)]
     own = [as_ndarray(value) if _is_foreign(value) else value for value in values]
-    result = function(*own[: len(args)], **dict(zip(keywords, own[len(args) :], strict=True)))
+    if any(is_complex(value) for value in own) and not keywords:
+        result: Any = conv(function, own)
+    else:
+        result = function(*own[: len(args)], **dict(zip(keywords, own[len(args) :], strict=True)))
     # `out` comes back as the object that was given.
     given = {id(array): value for array, value in zip(own, values, strict=True) if _is_foreign(value)}
-    back = _back(foreign[0])
+    back = _back(foreign[0]) if foreign else lambda result: result
 
     def restored(array: Any) -> Any:
         return given.get(id(array)) if id(array) in given else back(array)

@@ -88,10 +88,11 @@ def conv2d(
     Parameters
     ----------
     input : ndarray, shape (N, C, H, W) or (C, H, W)
-        float32, float64, float16 or bfloat16 (ml_dtypes), any strides; or an array of another library that shares
-        its memory (DLPack), whose kind the result then is. With ``layout="NHWC"`` (N, H, W, C) or (H, W, C).
+        float32, float64, float16 or bfloat16 (ml_dtypes), any strides; complex64 or complex128; int8 or uint8, which
+        give int32. Or an array of another library that shares its memory (DLPack), whose kind the result then is.
+        With ``layout="NHWC"`` (N, H, W, C) or (H, W, C).
     weight : ndarray, shape (K, C // groups, R, S)
-        The same dtype, any strides; its shape does not change with `layout`.
+        The same dtype (of integers int8 or uint8), any strides; its shape does not change with `layout`.
     bias : ndarray, shape (K,), optional
     stride, dilation : int or (int, int)
         At least 1.
@@ -134,8 +135,9 @@ def conv2d(
 
     Notes
     -----
-    Sums of float16 and bfloat16 are formed in float32 and rounded once. An empty batch gives an empty result, and so
-    do, as in PyTorch, no channels.
+    Sums of float16 and bfloat16 are formed in float32 and rounded once; those of integers are exact, modulo 2^32, and
+    take an int32 bias. Integers and complex numbers take neither activation nor residual. An empty batch gives an
+    empty result, and so do, as in PyTorch, no channels.
 
     Examples
     --------
