@@ -109,7 +109,7 @@ struct PoolCopies {
         load_elements(isa, src + from, step, n, copy + to);
       });
     if constexpr (std::is_same_v<S, T>)
-      if (strides[4] == 1)
+      if (runs_lie_together(box))
         return for_runs(box, 1, strides, false, [&](int64_t from, int64_t to, int64_t, int64_t n) {
           transpose_elements(isa, src + from, strides[1], channels, n, copy + to * lanes, lanes);
         });
@@ -126,7 +126,7 @@ struct PoolCopies {
         store_elements(isa, copy + from, n, dst + to, step);
       });
     if constexpr (std::is_same_v<S, T>)
-      if (strides[4] == 1)
+      if (runs_lie_together(box))
         return for_runs(box, 1, strides, false, [&](int64_t to, int64_t from, int64_t, int64_t n) {
           transpose_elements(isa, copy + from * lanes, lanes, n, channels, dst + to, strides[1]);
         });
@@ -144,6 +144,12 @@ struct PoolCopies {
   }
 
  private:
+  // Whether the elements of each run lie side by side; the stride of an axis of one element means nothing.
+  bool runs_lie_together(const PoolBox& box) const {
+    for (int i = 2; i >= 0; i--)
+      if (box.size[i] > 1) return strides[2 + i] == 1;
+    return true;
+  }
   int64_t offset(const PoolBox& box) const {
     return box.start[0] * strides[2] + box.start[1] * strides[3] + box.start[2] * strides[4];
   }

@@ -75,7 +75,7 @@ def test_explanation_of_a_forced_algorithm() -> None:
         ({"weight_shape": (4, 4)}, "weight_shape"),
         ({"weight_shape": (4, 5, 3, 3)}, "weight"),
         ({"stride": 0}, "stride"),
-        ({"dtype": "float16"}, "dtype.*float16"),
+        ({"dtype": "int16"}, "dtype.*int16"),
         ({"layout": "HW"}, "layout.*HW"),
     ],
 )

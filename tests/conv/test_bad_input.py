@@ -102,7 +102,7 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "object array": ({"input": X.astype(object)}, "input.*object"),
     "integers": ({"input": X.astype(np.int32), "weight": W.astype(np.int32)}, "input.*int32"),
     "booleans": ({"input": X.astype(bool)}, "input.*bool"),
-    "complex numbers": ({"input": X.astype(np.complex64)}, "input.*complex64"),
+    "complex numbers": ({"input": X.astype(np.complex64)}, "weight: expected dtype complex64 like input"),
     "half precision": ({"input": X.astype(np.float16)}, "weight: expected dtype float16 like input, got float32"),
     "long doubles": (
         {"input": X.astype(np.longdouble)},

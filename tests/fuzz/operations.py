@@ -83,7 +83,7 @@ def _operations(n: int) -> list[Operation]:
         Operation(f"adaptive_max_pool{d}", n, pooling.adaptive(n, "max", backward=False)),
         Operation(f"grad.adaptive_max_pool{d}", n, pooling.adaptive(n, "max", backward=True)),
         Operation(f"max_unpool{d}", n, pooling.max_unpool(n, backward=False)),
-        Operation(f"grad.max_unpool{d}", n, pooling.max_unpool(n, backward=True)),
+        Operation(f"grad.max_unpool{d}", n, pooling.max_unpool(n, backward=True), free=frozenset({"grad_output"})),
     ]  # fmt: skip
 
 
