@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "bindings/conv_args.h"
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -113,6 +114,22 @@ PyObject* sigmoid(PyObject* const* a) {
 }
 PyObject* tanh(PyObject* const* a) {
   return map(a, [](const auto& k, auto* x, auto* out, int64_t, int64_t n) { k.tanh(x, out, n); });
+}
+// activation, grad_output, preactivation, out
+PyObject* activation_grad(PyObject* const* a) {
+  ConvProblem p{};
+  activation_arg(a[0], p);
+  const Array grad = contiguous_arg(a[1], "grad_output"), x = like_arg(a[2], "preactivation", grad);
+  const Array out = written(like_arg(a[3], "out", grad), "out");
+  by_type(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const auto& k = active<T>();
+    in_runs(size_of(x), kRun, 1, [&](int64_t i, int64_t n) {
+      k.activation_grad(
+          {data<T>(x) + i, data<T>(grad) + i, data<T>(out) + i, n, p.activation, T(p.activation_parameter)});
+    });
+  });
+  return none();
 }
 PyObject* relu_grad(PyObject* const* a) {
   return map_grad(a, [](const auto& k, auto* y, auto* g, auto* out, int64_t n) { k.relu_grad(y, g, out, n); });
@@ -277,7 +294,8 @@ PyObject* sgd_step(PyObject* const* a) {
 
 }  // namespace
 
-PyMethodDef elementwise_methods[] = {entry<2, sigmoid, "sigmoid">(),
+PyMethodDef elementwise_methods[] = {entry<4, activation_grad, "activation_grad">(),
+                                     entry<2, sigmoid, "sigmoid">(),
                                      entry<3, sigmoid_grad, "sigmoid_grad">(),
                                      entry<2, tanh, "tanh">(),
                                      entry<3, tanh_grad, "tanh_grad">(),

@@ -197,7 +197,7 @@ class DensePlan final : public ConvPlan {
     tile.last_panel = std::min(t.panels, tile.first_panel + t.panel_block);
     tile.w0 = task % t.tiles_w * t.tile_w, task /= t.tiles_w;
     tile.h0 = task % t.tiles_h * t.tile_h, task /= t.tiles_h;
-    tile.z = task % p.out[0], task /= p.out[0];
+    tile.z = task % t.tiles_d * t.tile_d, task /= t.tiles_d;
     tile.group = task % p.groups, tile.n = task / p.groups;
     tile.h = std::min(t.tile_h, p.out[1] - tile.h0);
     tile.w = std::min(t.tile_w, p.out[2] - tile.w0);
@@ -238,10 +238,13 @@ class DensePlan final : public ConvPlan {
         tile.off = s.packed_off[tile.last].data();
         tile.row_step = s.packing.row, tile.pixel_step = s.packing.pixel;
       }
-      if (t.lanes == Lanes::outputs)
-        outputs_in_lanes(s, tile);
-      else
-        pixels_in_lanes(s, tile);
+      for (int64_t slice = 0; slice < std::min(t.tile_d, p.out[0] - tile.z); slice++) {
+        if (t.lanes == Lanes::outputs)
+          outputs_in_lanes(s, tile);
+        else
+          pixels_in_lanes(s, tile);
+        if (t.tile_d > 1) tile.src += s.packing.slice, tile.dst += p.out_stride[0];
+      }
     }
   }
 

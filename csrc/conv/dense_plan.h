@@ -34,8 +34,8 @@ struct DenseTiling {
   int64_t segment;  // Lanes::outputs: pixels of one image row in a micro-tile (rows == 2 * segment)
   int64_t panels;   // of packed weights: `width` output channels each, or `rows`
   int64_t channel_block, channel_blocks;
-  int64_t tile_h, tile_w, tiles_h, tiles_w;  // output pixels of a task
-  int64_t panel_block, panel_blocks;         // weight panels of a task
+  int64_t tile_d, tile_h, tile_w, tiles_d, tiles_h, tiles_w;  // output pixels of a task: slices, rows, columns
+  int64_t panel_block, panel_blocks;                          // weight panels of a task
   int64_t tasks;
   double cost;
 };

@@ -65,7 +65,7 @@ struct DenseStage {
     t = dense_tiling(p, conv, input, kernel.lanes, kernel.gemm_rows);
     together = channels_an_element(input), elements = ceil_div(p.channels, together);
     const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes, line = 64 / int64_t(sizeof(T));
-    packing = InputPacking<T>(p, t.planes, t.channel_block, t.tile_h, round_up(t.tile_w, unit), kernel.lanes);
+    packing = InputPacking<T>(p, t.planes, t.channel_block, t.tile_h, round_up(t.tile_w, unit), kernel.lanes, t.tile_d);
     const int64_t taps = int64_t(p.taps.size()), depth_k = t.channel_block * taps;
     weight_step = t.lanes == Lanes::outputs ? t.width : t.rows;
     // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.

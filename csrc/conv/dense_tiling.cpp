@@ -51,6 +51,15 @@ double orientation_cost(const TapProblem& p, Lanes orientation, int lanes, int g
   return images * vectors * (double(blocks * rows) * (depth * load + store) + pack);
 }
 
+// Slices of output whose packed slices fit the budget: neighbours share most of them.
+int64_t tile_depth(const TapProblem& p, const DenseTiling& t, const InputPacking<char>& shape, int64_t bytes,
+                   int64_t budget) {
+  if (p.grid[0] == 1 || p.step[0] != 1 || t.direct || t.channel_blocks > 1) return 1;
+  const int64_t slices = budget / std::max<int64_t>(1, bytes / shape.slices);
+  const int64_t most = std::clamp<int64_t>(slices - (shape.slices - 1), 1, std::max<int64_t>(1, p.out[0]));
+  return ceil_div(p.out[0], ceil_div(p.out[0], most));
+}
+
 }  // namespace
 
 DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, DenseInput input, int lanes,
@@ -115,8 +124,12 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
     t.tile_h++;
   t.tiles_h = ceil_div(p.out[1], t.tile_h);
   t.panel_block = t.panels;
-  const int64_t outer = std::max<int64_t>(1, p.n * p.groups * p.out[0]);
-  const int64_t threads = problem.threads, wanted = 8 * threads;
+  const int64_t threads = problem.threads, wanted = 8 * threads, volumes = std::max<int64_t>(1, p.n * p.groups);
+  t.tile_d = tile_depth(p, t, shape, bytes(t.tile_h, t.tile_w, t.channel_block), budget);
+  while (t.tile_d > 1 && threads > 1 && volumes * ceil_div(p.out[0], t.tile_d) * t.tiles_h * t.tiles_w < wanted)
+    t.tile_d--;
+  t.tiles_d = ceil_div(p.out[0], t.tile_d);
+  const int64_t outer = volumes * t.tiles_d;
   if (threads > 1) {
     if (outer * t.tiles_h * t.tiles_w < wanted) {
       if (p.out[1] > 1) {

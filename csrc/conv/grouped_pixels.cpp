@@ -36,13 +36,13 @@ std::vector<int64_t> element_offsets(const TapProblem& p, const ConvProblem& con
 const Tap& tap_row(const TapProblem& p, int64_t depth, int64_t row) {
   return p.taps[size_t((depth * p.grid[1] + row) * p.grid[2])];
 }
-// Whether two rows of output can share the rows that both read.
-bool joins_rows(const TapProblem& p) {
-  if (p.grid[0] != 1) return false;
+bool has_neighbouring_rows(const TapProblem& p) {
   for (int64_t i = 0; i < p.grid[1]; i++)
     if (tap_row(p, 0, i).at[1] != p.taps[0].at[1] + i) return false;
   return true;
 }
+// Whether two rows of output can share the rows that both read.
+bool joins_rows(const TapProblem& p) { return p.grid[0] == 1 && has_neighbouring_rows(p); }
 int64_t column_distance(const TapProblem& p) { return p.grid[2] > 1 ? p.taps[1].at[2] - p.taps[0].at[2] : 1; }
 
 // Taps that lie apart read every so many pixels: the columns of output fall into phases, each a convolution of its own
@@ -282,7 +282,7 @@ bool fits(TapProblem p, int lanes, bool weight) {
   if (p.grid[0] * p.grid[1] > kMaxTapRows || p.step[1] > kMaxRowStep) return false;
   const bool odd = cols == 3 || cols == 5 || cols == 7;
   if (weight || step != 1 ? !odd || step > 2 : cols > 7 || cols == 6) return false;
-  if (weight && (!joins_rows(p) || apart != 1 || p.padding_mode != PaddingMode::zeros)) return false;
+  if (weight && (!has_neighbouring_rows(p) || apart != 1 || p.padding_mode != PaddingMode::zeros)) return false;
   for (size_t i = 0; i < p.taps.size(); i++) {
     const Tap& row = tap_row(p, int64_t(i) / (p.grid[1] * cols), int64_t(i) / cols % p.grid[1]);
     const int64_t at[3] = {row.at[0], p.taps[i / size_t(cols) % size_t(p.grid[1]) * size_t(cols)].at[1],

@@ -46,7 +46,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     workspace.shared = parts_ * part_sums_ * int64_t(sizeof(T));
     if (packs_) {
       packed_x_ = round_up(BlockRows<T>::scratch_size(p_, blocks_, strip_), 16);
-      workspace.per_thread = (packed_x_ + strip_ * p_.out[2] * blocks_.lanes) * int64_t(sizeof(T));
+      workspace.per_thread = (p_.grid[0] * packed_x_ + strip_ * p_.out[2] * blocks_.lanes) * int64_t(sizeof(T));
     }
   }
 
@@ -61,7 +61,9 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
       std::fill(sums + part * part_sums_ + first * block_sums_, sums + part * part_sums_ + last * block_sums_, T(0));
       const int64_t strip0 = strips_ * part / parts_, strip1 = strips_ * (part + 1) / parts_;
       T* scratch = packs_ ? reinterpret_cast<T*>(ws.of(thread)) : nullptr;
-      BlockRows<T> rows(kernel_, p_, blocks_, strip_, scratch);
+      std::vector<BlockRows<T>> rows;  // of each depth of the kernel
+      for (int64_t i = 0; i < p_.grid[0]; i++)
+        rows.emplace_back(kernel_, p_, blocks_, strip_, packs_ ? scratch + i * packed_x_ : nullptr);
       // Packed rows of one block serve several strips; unpacked strips are read along the memory.
       const int64_t inner = packs_ ? 1 : last - first;
       for (int64_t b = first; b < last; b += inner)
@@ -75,24 +77,28 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
   }
 
  private:
-  void add_strip(int64_t strip, int64_t block, bool first, const T* x, const T* dy, BlockRows<T>& rows, T* scratch,
-                 T* sums) const {
+  void add_strip(int64_t strip, int64_t block, bool first, const T* x, const T* dy, std::vector<BlockRows<T>>& rows,
+                 T* scratch, T* sums) const {
     const int64_t h = strip % strips_h_ * strip_, z = strip / strips_h_ % p_.out[0], n = strip / strips_h_ / p_.out[0];
     const T* row[kStripRows * kMaxRowStep + kMaxTapRows];
     GroupedPixelSums<T> d{};
     d.row = row, d.ahead = large_ && !packs_;
-    d.width = p_.in[2], d.first = p_.taps[0].at[2], d.pixel = rows.pixel();
+    d.width = p_.in[2], d.first = p_.taps[0].at[2], d.pixel = rows[0].pixel();
     d.depth = p_.channels, d.tap_rows = p_.grid[1], d.row_step = p_.step[1], d.rows = std::min(strip_, p_.out[1] - h);
     d.taps = int(p_.grid[2]), d.step = int(p_.step[2]);
     d.cols = p_.out[2], d.dy_row = p_.out_stride[1], d.dy_pixel = p_.out_stride[2];
     d.lane = blocks_.lane(block), d.wide = blocks_.width > blocks_.lanes;
     d.dy = dy + n * p_.out_n + blocks_.first(block) * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1];
-    d.sums = sums;
-    if (first || h == 0 || !packs_) rows.start(x, n, z * p_.step[0] + p_.taps[0].at[0], block);
-    for (int64_t i = 0; i < BlockRows<T>::extent(p_, d.rows); i++)
-      row[i] = rows.find(h * p_.step[1] + p_.taps[0].at[1] + i);
-    if (packs_) pack_dy(d, scratch + packed_x_);
-    kernel_.grouped_pixel_sums(d);
+    if (packs_) pack_dy(d, scratch + p_.grid[0] * packed_x_);
+    const int64_t slice = p_.grid[1] * p_.grid[2];
+    for (int64_t depth = 0; depth < p_.grid[0]; depth++) {
+      BlockRows<T>& found = rows[size_t(depth)];
+      const int64_t* at = p_.taps[size_t(depth * slice)].at;
+      if (first || h == 0 || !packs_) found.start(x, n, z * p_.step[0] + at[0], block);
+      for (int64_t i = 0; i < BlockRows<T>::extent(p_, d.rows); i++) row[i] = found.find(h * p_.step[1] + at[1] + i);
+      d.sums = sums + depth * p_.channels * slice * blocks_.lanes;
+      kernel_.grouped_pixel_sums(d);
+    }
   }
 
   void pack_dy(GroupedPixelSums<T>& d, T* packed) const {
@@ -109,16 +115,18 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
   void store_block(int64_t block, const T* sums, T* dw) const {
     const int64_t L = blocks_.lanes;
     T* dst = dw + blocks_.first(block) * p_.w_output;
-    bool dense = p_.channels == 1 || p_.w_channel == taps_;
+    bool dense = p_.grid[0] == 1 && (p_.channels == 1 || p_.w_channel == taps_);
     for (int64_t t = 0; t < taps_; t++) dense = dense && p_.taps[size_t(t)].weight == t;
     if (dense) {
       kernel_.transpose(sums, L, p_.channels * taps_, L, dst, p_.w_output);
       return;
     }
-    for (int64_t i = 0; i < p_.channels; i++)
-      for (int64_t t = 0; t < taps_; t++)
-        for (int64_t l = 0; l < L; l++)
-          dst[l * p_.w_output + i * p_.w_channel + p_.taps[size_t(t)].weight] = sums[(i * taps_ + t) * L + l];
+    const int64_t slice = p_.grid[1] * p_.grid[2];
+    for (int64_t t = 0; t < taps_; t++)
+      for (int64_t i = 0; i < p_.channels; i++) {
+        const T* src = sums + ((t / slice * p_.channels + i) * slice + t % slice) * L;
+        for (int64_t l = 0; l < L; l++) dst[l * p_.w_output + i * p_.w_channel + p_.taps[size_t(t)].weight] = src[l];
+      }
   }
 
   ConvProblem problem_;

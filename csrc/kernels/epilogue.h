@@ -20,4 +20,14 @@ struct FinishRows {
   T parameter;  // slope of leaky_relu below zero
 };
 
+// out[i] = grad[i] times the derivative at x[i], for n elements; out may be x or grad.
+template <class T>
+struct ActivationGradient {
+  const T *x, *grad;
+  T* out;
+  int64_t n;
+  Activation activation;
+  T parameter;
+};
+
 }  // namespace konv

@@ -3,6 +3,7 @@
 #include "kernels/table.h"
 #include "simd/vec.h"
 
+#include "kernels/activation_gradient.inl.h"
 #include "kernels/convert.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/depthwise_gradient.inl.h"

@@ -16,7 +16,7 @@ def _is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _is_foreign(value: Any) -> bool:
+def is_foreign(value: Any) -> bool:
     if isinstance(value, (np.ndarray, np.generic)):
         return False
     return hasattr(value, "__dlpack__") or hasattr(value, "__array_interface__")
@@ -70,14 +70,14 @@ def _back(like: Any) -> Callable[[Any], Any]:
 def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     """Call `function` with NumPy arrays in place of foreign ones; results come back as the first one's kind."""
     values = [*args, *keywords.values()]
-    foreign = [value for value in values if _is_foreign(value)]
-    own = [as_ndarray(value) if _is_foreign(value) else value for value in values]
+    foreign = [value for value in values if is_foreign(value)]
+    own = [as_ndarray(value) if is_foreign(value) else value for value in values]
     if any(is_complex(value) for value in own) and not keywords:
         result: Any = conv(function, own)
     else:
         result = function(*own[: len(args)], **dict(zip(keywords, own[len(args) :], strict=True)))
     # `out` comes back as the object that was given.
-    given = {id(array): value for array, value in zip(own, values, strict=True) if _is_foreign(value)}
+    given = {id(array): value for array, value in zip(own, values, strict=True) if is_foreign(value)}
     back = _back(foreign[0]) if foreign else lambda result: result
 
     def restored(array: Any) -> Any:
