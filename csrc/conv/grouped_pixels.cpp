@@ -282,7 +282,7 @@ bool fits(TapProblem p, int lanes, bool weight) {
   if (p.grid[0] * p.grid[1] > kMaxTapRows || p.step[1] > kMaxRowStep) return false;
   const bool odd = cols == 3 || cols == 5 || cols == 7;
   if (weight || step != 1 ? !odd || step > 2 : cols > 7 || cols == 6) return false;
-  if (weight && (!has_neighbouring_rows(p) || apart != 1 || p.padding_mode != PaddingMode::zeros)) return false;
+  if (weight && (!has_neighbouring_rows(p) || apart != 1)) return false;
   for (size_t i = 0; i < p.taps.size(); i++) {
     const Tap& row = tap_row(p, int64_t(i) / (p.grid[1] * cols), int64_t(i) / cols % p.grid[1]);
     const int64_t at[3] = {row.at[0], p.taps[i / size_t(cols) % size_t(p.grid[1]) * size_t(cols)].at[1],

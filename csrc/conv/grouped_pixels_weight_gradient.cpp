@@ -33,7 +33,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     large_ = pixels * int64_t(sizeof(T)) > kLargeBytes;
     block_sums_ = p_.channels * taps_ * kernel_.lanes;
     // Strips of rows, whose sums stay in registers, and parts of the images: by the problem alone.
-    packs_ = !blocks_.identity || p_.in_c != 1;
+    packs_ = !blocks_.identity || p_.in_c != 1 || p_.padding_mode != PaddingMode::zeros;
     strip_ = std::clamp<int64_t>((packs_ ? kPackedStripPixels : kStripPixels) / p_.out[2], 1,
                                  std::min(p_.out[1], kStripRows));
     strips_h_ = ceil_div(p_.out[1], strip_);
@@ -83,7 +83,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     const T* row[kStripRows * kMaxRowStep + kMaxTapRows];
     GroupedPixelSums<T> d{};
     d.row = row, d.ahead = large_ && !packs_;
-    d.width = p_.in[2], d.first = p_.taps[0].at[2], d.pixel = rows[0].pixel();
+    d.width = rows[0].width(), d.first = rows[0].first_column() + p_.taps[0].at[2], d.pixel = rows[0].pixel();
     d.depth = p_.channels, d.tap_rows = p_.grid[1], d.row_step = p_.step[1], d.rows = std::min(strip_, p_.out[1] - h);
     d.taps = int(p_.grid[2]), d.step = int(p_.step[2]);
     d.cols = p_.out[2], d.dy_row = p_.out_stride[1], d.dy_pixel = p_.out_stride[2];

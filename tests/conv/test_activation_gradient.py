@@ -45,9 +45,11 @@ def test_against_pytorch(name: str, dtype: str, isa: str) -> None:
         out = konv.grad.activation(name, g, x)
     assert out.dtype == x.dtype
     expected = theirs(name, x, g)
-    # A few roundings of numbers up to 1.2 times the gradient; exponents of up to 8 multiply the rounding of theirs.
+    # A few roundings of numbers up to 1.2 times the gradient. PyTorch's own derivative of gelu_tanh is off by 20 eps,
+    # as it subtracts a rounded hyperbolic tangent from one.
+    roundings = 32 if name == "gelu_tanh" else 8
     eps = float(ml_dtypes.finfo(DTYPES[dtype]).eps)
-    assert (np.abs(out.astype(np.float64) - expected) <= 16 * eps * np.abs(g.astype(np.float64)) + 1e-30).all()
+    assert (np.abs(out.astype(np.float64) - expected) <= roundings * eps * np.abs(g.astype(np.float64)) + 1e-30).all()
 
 
 def test_slope() -> None:
