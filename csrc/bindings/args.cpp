@@ -361,7 +361,7 @@ int64_t threads_arg(PyObject* object) {
 }
 
 int64_t max_workspace_arg(PyObject* object) {
-  if (object == Py_None) return config().max_workspace;
+  if (object == Py_None) return std::min(config().max_workspace, int64_t(1) << 48);  // products of it stay in 64 bits
   return int_arg(object, "max_workspace", 0);
 }
 

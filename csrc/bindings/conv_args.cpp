@@ -104,7 +104,9 @@ void transposed_geometry(ConvProblem& p, const Common& c, const char* input_name
     elements *= double(p.in[i]);
   }
   if (elements > double(int64_t(1) << 58)) value_error("stride: the output would have more than 2^58 elements");
-  c.padding.resolve(p.in, extent, p.stride, p.pad, after);
+  int64_t covered[3];  // by the windows
+  for (int i = 0; i < 3; i++) covered[i] = p.in[i] - c.output_padding[i];
+  c.padding.resolve(covered, extent, p.stride, p.pad, after);
 }
 
 }  // namespace

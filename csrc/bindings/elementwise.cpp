@@ -54,12 +54,12 @@ int64_t size_of(const Array& a) { return int64_t(PyArray_SIZE(a.object)); }
 
 // Calls f(first, count) for runs of `step` out of n, `width` elements each.
 template <class F>
-void in_runs(int64_t n, int64_t step, int64_t width, F f) {
-  const Config c = config();
+void in_runs(int64_t n, int64_t step, int64_t width, F f, int64_t threads = config().threads) {
+  const bool flush = !config().keep_denormals;
   const int64_t elements = n * width;
   ReleaseGil release(elements > 50000);
-  FlushDenormals guard(!c.keep_denormals);
-  parallel_for((n + step - 1) / step, elements >= 4 * kRun ? int(c.threads) : 1,
+  FlushDenormals guard(flush);
+  parallel_for((n + step - 1) / step, elements >= 4 * kRun ? int(threads) : 1,
                [&](int64_t task, int) { f(task * step, std::min(step, n - task * step)); });
 }
 
@@ -115,19 +115,21 @@ PyObject* sigmoid(PyObject* const* a) {
 PyObject* tanh(PyObject* const* a) {
   return map(a, [](const auto& k, auto* x, auto* out, int64_t, int64_t n) { k.tanh(x, out, n); });
 }
-// activation, grad_output, preactivation, out
+// activation, grad_output, preactivation, out, threads
 PyObject* activation_grad(PyObject* const* a) {
   ConvProblem p{};
   activation_arg(a[0], p);
   const Array grad = contiguous_arg(a[1], "grad_output"), x = like_arg(a[2], "preactivation", grad);
   const Array out = written(like_arg(a[3], "out", grad), "out");
+  const int64_t threads = threads_arg(a[4]);
   by_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const auto& k = active<T>();
-    in_runs(size_of(x), kRun, 1, [&](int64_t i, int64_t n) {
+    const auto run = [&](int64_t i, int64_t n) {
       k.activation_grad(
           {data<T>(x) + i, data<T>(grad) + i, data<T>(out) + i, n, p.activation, T(p.activation_parameter)});
-    });
+    };
+    in_runs(size_of(x), kRun, 1, run, threads);
   });
   return none();
 }
@@ -294,7 +296,7 @@ PyObject* sgd_step(PyObject* const* a) {
 
 }  // namespace
 
-PyMethodDef elementwise_methods[] = {entry<4, activation_grad, "activation_grad">(),
+PyMethodDef elementwise_methods[] = {entry<5, activation_grad, "activation_grad">(),
                                      entry<2, sigmoid, "sigmoid">(),
                                      entry<3, sigmoid_grad, "sigmoid_grad">(),
                                      entry<2, tanh, "tanh">(),

@@ -89,6 +89,7 @@ ConvProblem slab_problem(const ConvProblem& p, const Slab& slab) {
   q.has_residual = 0;
   for (int i = 0; i < 3; i++) q.in[i] = slab.size[i], q.pad[i] = p.pad[i] + slab.first[i];
   contiguous_strides(Shapes(q).x, p.xs[1] == 1 && p.c > 1, q.xs);
+  if (!supports_problem(q)) q.algorithm = -1;  // what is asked for computes the image
   return q;
 }
 

@@ -17,7 +17,8 @@ namespace {
 constexpr int64_t kBandPixels = 32768;  // that one sum in registers takes in at most
 constexpr int64_t kWantedTasks = 16;    // planes times parts
 constexpr int64_t kRunPixels = 32;      // of channels-last rows, at a time
-constexpr int64_t kRunChannels = 64;    // of a task
+// Of a task: whole blocks of the kernel, whose sums do not depend then on how channels are shared among threads.
+constexpr int64_t kRunChannels = 64;
 
 template <class T>
 class DepthwiseWeightGradientPlan final : public ConvPlan {

@@ -4,12 +4,10 @@
 #include <vector>
 
 #include "conv/tap_conv.h"
+#include "core/rounding.h"
 #include "kernels/table.h"
 
 namespace konv {
-
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Packed input for `rows` x `cols` output pixels (cols rounded up by the caller as far as kernels read) and `channels`.
 template <class T>

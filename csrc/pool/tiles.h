@@ -1,6 +1,7 @@
 // What a pooling writes, cut into tiles: blocks of channels by slices, rows and columns.
 #pragma once
 #include <algorithm>
+#include "core/rounding.h"
 
 #include "core/parallel.h"
 #include "pool/pool.h"
@@ -21,8 +22,6 @@ struct PoolTile {
 struct PoolTiling {
   int64_t channels, size[3];
 };
-
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Tiles of `written` elements of each volume, small enough for all threads to have some, cut from the outside in, and
 // for small(tiling) to hold where that can be. Channels are cut last, to blocks of no less than `least` of them.

@@ -16,7 +16,14 @@ __all__ = ["activation"]
 _HALVES = ("float16", "bfloat16")
 
 
-def activation(name: Activation | None, grad_output: Array, preactivation: Array) -> Array:
+def activation(
+    name: Activation | None,
+    grad_output: Array,
+    preactivation: Array,
+    *,
+    out: Array | None = None,
+    threads: int | None = None,
+) -> Array:
     """Gradient of an activation with respect to what it was applied to, as PyTorch derives it.
 
     Parameters
@@ -28,17 +35,21 @@ def activation(name: Activation | None, grad_output: Array, preactivation: Array
         Gradient of the activation's result: float32, float64, float16 or bfloat16, any shape and strides.
     preactivation : ndarray
         What the activation was applied to; the same shape and dtype.
+    out : ndarray, optional
+        Receives the result; of that shape and dtype. It may be one of the two arrays.
+    threads : int, optional
+        At most this many; by default `get_num_threads()`.
 
     Returns
     -------
-    ndarray, shape and order of memory of `preactivation`
+    ndarray, shape and order of memory of `preactivation`, or `out`
 
     Raises
     ------
     TypeError
         An argument is not an array, or a dtype is unsupported or differs.
     ValueError
-        The activation is unknown, or the shapes differ.
+        The activation is unknown, or shapes differ. Nothing has been written then.
 
     Examples
     --------
@@ -47,23 +58,33 @@ def activation(name: Activation | None, grad_output: Array, preactivation: Array
     array([0., 0., 1.], dtype=float32)
     """
     given: dict[str, Any] = {"grad_output": grad_output, "preactivation": preactivation}
+    if out is not None:
+        given["out"] = out
     for known, value in given.items():
         if not isinstance(value, np.ndarray) and not _interop.is_foreign(value):
             raise TypeError(f"{known}: expected an array, got {type(value).__name__}; numpy.asarray converts")
     if any(_interop.is_foreign(value) for value in given.values()):
-        return _interop.call(activation, name, grad_output, preactivation)  # type: ignore[no-any-return]
-    if grad_output.dtype != preactivation.dtype:
-        raise TypeError(
-            f"preactivation: expected dtype {grad_output.dtype} like grad_output, got {preactivation.dtype}"
-        )
+        return _interop.call(activation, name, grad_output, preactivation, out=out, threads=threads)  # type: ignore[no-any-return]
+    for known in list(given)[1:]:
+        if given[known].dtype != grad_output.dtype:
+            raise TypeError(f"{known}: expected dtype {grad_output.dtype} like grad_output, got {given[known].dtype}")
+        if given[known].shape != grad_output.shape:
+            raise ValueError(f"{known}: expected shape {grad_output.shape}, got {given[known].shape}")
+    if out is not None and not out.flags.writeable:
+        raise ValueError("out: expected a writable array")
     if grad_output.dtype.name in _HALVES:
-        wide = activation(name, grad_output.astype(np.float32), preactivation.astype(np.float32))
-        return wide.astype(grad_output.dtype)
-    if grad_output.shape != preactivation.shape:
-        raise ValueError(f"preactivation: expected shape {grad_output.shape}, got {preactivation.shape}")
+        wide = activation(name, grad_output.astype(np.float32), preactivation.astype(np.float32), threads=threads)
+        return _stored(wide.astype(grad_output.dtype), out)
     # Contiguous in the order of memory that `preactivation` has.
     order = sorted(range(preactivation.ndim), key=lambda axis: -abs(preactivation.strides[axis]))
-    x, gradient = (np.ascontiguousarray(array.transpose(order)) for array in (preactivation, grad_output))
-    out: np.ndarray[Any, Any] = np.empty_like(x)
-    _core.activation_grad(name, gradient, x, out)
-    return out.transpose(np.argsort(order))
+    x, gradient = (np.asarray(array.transpose(order), order="C") for array in (preactivation, grad_output))
+    result: np.ndarray[Any, Any] = np.empty_like(x)
+    _core.activation_grad(name, gradient, x, result, threads)
+    return _stored(result.transpose(np.argsort(order)), out)
+
+
+def _stored(result: Array, out: Array | None) -> Array:
+    if out is None:
+        return result
+    out[...] = result
+    return out

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from . import _core
 from ._complex import conv, is_complex
+
+_TAKE_COMPLEX = (_core.conv1d, _core.conv2d, _core.conv3d)
 
 
 def _is_torch(value: Any) -> bool:
@@ -25,6 +28,8 @@ def is_foreign(value: Any) -> bool:
 def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
     import torch
 
+    if tensor.requires_grad:
+        raise TypeError("a tensor requires grad, which konv would lose; pass tensor.detach()")
     if tensor.device.type != "cpu":
         raise TypeError(f"expected a tensor in the CPU's memory, got one on {tensor.device}; tensor.cpu() copies it")
     if tensor.dtype != torch.bfloat16:
@@ -72,7 +77,7 @@ def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     values = [*args, *keywords.values()]
     foreign = [value for value in values if is_foreign(value)]
     own = [as_ndarray(value) if is_foreign(value) else value for value in values]
-    if any(is_complex(value) for value in own) and not keywords:
+    if function in _TAKE_COMPLEX and any(is_complex(value) for value in own):
         result: Any = conv(function, own)
     else:
         result = function(*own[: len(args)], **dict(zip(keywords, own[len(args) :], strict=True)))

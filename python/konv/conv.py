@@ -120,7 +120,8 @@ def conv2d(
     threads : int, optional
         At most this many; by default `get_num_threads()`.
     max_workspace : int, optional
-        Bytes of scratch for packed activations a thread should keep to; by default `config.max_workspace`.
+        Bytes of scratch for packed activations a thread should keep to; by default `config.max_workspace`. Arrays of
+        16 bits need a copy of an image in float32 besides.
 
     Returns
     -------

@@ -60,7 +60,7 @@ class Explanation:
             what = f"not here: {c.reason}" if c.cost is None else f"{c.cost:.3g} cycles estimated"
             if c.seconds is not None:
                 what += f", {c.seconds * 1e6:.4g} microseconds measured"
-            lines.append(f"{mark} {c.algorithm:14s} {what}")
+            lines.append(f"{mark} {c.algorithm:20s} {what}")
         return "\n".join(lines)
 
 
