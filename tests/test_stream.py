@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,28 +118,6 @@ def test_tensors() -> None:
     assert out.tolist() == [[1, 3]]
     with pytest.raises(TypeError, match="input: this tensor requires grad"):
         stream(torch.ones(1, 2, requires_grad=True))
-
-
-@pytest.mark.parametrize(
-    ("message", "arguments"),
-    [
-        ("weight: expected 3 dimensions", {"weight": np.ones((1, 1), np.float32)}),
-        ("weight: expected an array, got list", {"weight": [[[1.0]]]}),
-        ("weight: expected dtype", {"weight": np.ones((1, 1, 1), np.int64)}),
-        ("bias: expected shape", {"bias": np.ones(3, np.float32)}),
-        ("dilation: expected an integer of at least 1, got 0", {"dilation": 0}),
-        ("dilation: expected an integer, got (1,)", {"dilation": (1,)}),
-        ("groups: expected an integer, got True", {"groups": True}),
-        ("groups: 2 does not divide", {"groups": 2}),
-        ("layout: expected 'NCW', 'NWC' or None, got 'NHWC'", {"layout": "NHWC"}),
-        ("dtype: expected", {"dtype": "int8"}),
-        ("threads: expected", {"threads": 0}),
-    ],
-)
-def test_bad_arguments(message: str, arguments: dict[str, Any]) -> None:
-    with pytest.raises((TypeError, ValueError)) as caught:
-        konv.CausalConv1d(**{"weight": np.ones((1, 1, 2), np.float32), **arguments})
-    assert message in str(caught.value)
 
 
 def test_bad_chunks() -> None:

@@ -2,6 +2,7 @@
 #include "bindings/args.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdarg>
 #include <cstdlib>
 #include <vector>
@@ -275,7 +276,10 @@ int64_t int_arg(PyObject* object, const char* name, int64_t low) {
     v = PyLong_AsLongLongAndOverflow(object, &overflow);
   } else {
     Ref index(PyNumber_Index(object));
-    if (!index.get()) throw PythonError();
+    if (!index.get()) {  // an array of more than an integer, or an error of the caller's own __index__
+      if (PyErr_ExceptionMatches(PyExc_TypeError)) type_error("%s: expected an integer, got %R", name, object);
+      throw PythonError();
+    }
     v = PyLong_AsLongLongAndOverflow(index.get(), &overflow);
   }
   if (overflow || v < low || v > INT32_MAX)
@@ -342,6 +346,22 @@ Padding padding_arg(PyObject* object, int spatial, bool causal) {
     for (int i = first; i < 3; i++) p.before[i] = p.after[i] = v;
   }
   return p;
+}
+
+double number_arg(PyObject* object, const char* name) {
+  const bool number = PyFloat_Check(object) || (PyLong_Check(object) && !PyBool_Check(object)) ||
+                      PyArray_IsScalar(object, Integer) || PyArray_IsScalar(object, Floating);
+  if (!number) type_error("%s: expected a number, got %R", name, object);
+  const double v = PyFloat_AsDouble(object);
+  if (!PyErr_Occurred()) return v;
+  if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw PythonError();
+  PyErr_Clear();
+  return INFINITY;
+}
+
+int named_dimensions(PyObject* layout) {
+  const Py_ssize_t letters = PyUnicode_Check(layout) ? PyUnicode_GET_LENGTH(layout) : 0;
+  return letters >= 3 && letters <= 5 ? int(letters) - 2 : 0;
 }
 
 bool is_string(PyObject* object, const char* text) {

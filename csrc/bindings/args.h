@@ -96,6 +96,8 @@ struct Layout {
   int position(int i, bool batched) const;
 };
 Layout layout_arg(PyObject* object, int spatial);
+// How many spatial dimensions a layout has by the number of its letters, or 0 where no layout has so many.
+int named_dimensions(PyObject* layout);
 View view_of(const Array& array, const Layout& layout, const char* name);
 // A size given as a tuple, in the order of the layout.
 View size_arg(PyObject* object, const Layout& layout, const char* name);
@@ -107,6 +109,8 @@ void strides_of(PyArrayObject* array, const Layout& layout, bool batched, int64_
 
 // An integer in [low, 2^31); bool and float are refused.
 int64_t int_arg(PyObject* object, const char* name, int64_t low);
+// A finite number, NaN, or infinity for what no double holds.
+double number_arg(PyObject* object, const char* name);
 // One integer, or one for each spatial dimension; fills the last `spatial` of three and leaves 1 before them.
 void spatial_arg(PyObject* object, const char* name, int spatial, int64_t low, int64_t value[3]);
 // Elements before and after the input along each axis, or the rule that says how many.

@@ -1,5 +1,6 @@
 #include "conv/conv.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "bindings/conv.h"
@@ -60,7 +61,16 @@ PyObject* explain(int spatial, PyObject* const* a) {
   Common c = common_args(spatial, a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10]);
   const View xv = size_arg(a[0], c.layout, "input_shape"), wv = size_arg(a[1], Layout{spatial, false}, "weight_shape");
   Direction direction = Direction::forward;
-  if (is_string(a[12], "transpose")) set_transposed(c, a[14]);
+  if (is_string(a[12], "transpose")) {
+    set_transposed(c, a[14]);
+    if (c.padding_mode != PaddingMode::zeros)
+      value_error("padding_mode: transposed convolutions take 'zeros' alone, got %R", a[6]);
+  } else {
+    int64_t none[3];
+    spatial_arg(a[14], "output_padding", spatial, 0, none);
+    if (*std::max_element(none + 3 - spatial, none + 3) > 0)
+      value_error("output_padding: transposed convolutions alone take one, got %R", a[14]);
+  }
   if (is_string(a[12], "input") || c.transposed) direction = Direction::input_gradient;
   if (is_string(a[12], "weight")) direction = Direction::weight_gradient;
   ConvProblem p = problem_of(c, direction, dtype_arg(a[11]));

@@ -234,10 +234,7 @@ void activation_arg(PyObject* object, ConvProblem& p) {
   if (takes_parameter) p.activation_parameter = 0.01;
   if (!parameter) return;
   if (!takes_parameter) value_error("activation: %R takes no parameter, got %R", name, parameter);
-  if (PyBool_Check(parameter) || !(PyFloat_Check(parameter) || PyLong_Check(parameter)))
-    type_error("activation: expected a number as the parameter of %R, got %R", name, parameter);
-  p.activation_parameter = PyFloat_AsDouble(parameter);
-  if (PyErr_Occurred()) throw PythonError();
+  p.activation_parameter = number_arg(parameter, "activation");
   if (!std::isfinite(p.activation_parameter))
     value_error("activation: expected a finite parameter of %R, got %R", name, parameter);
 }

@@ -115,9 +115,8 @@ PyObject* weight_gradient(int spatial, PyObject* const* a, bool transposed) {
 // grad_output, layout, out, threads; the number of spatial dimensions comes from the layout or the rank
 PyObject* conv_bias(PyObject* const* a) {
   const Array dy = array_arg(a[0], "grad_output", kFloats);
-  int spatial = std::clamp(dy.ndim - 2, 1, 3);
-  if (PyUnicode_Check(a[1])) spatial = std::clamp(int(PyUnicode_GET_LENGTH(a[1])) - 2, 1, 3);
-  const Layout layout = layout_arg(a[1], spatial);
+  const int named = named_dimensions(a[1]);
+  const Layout layout = layout_arg(a[1], named ? named : std::clamp(dy.ndim - 2, 1, 3));
   const View yv = view_of(dy, layout, "grad_output");
   if (yv.shape[1] < 1) value_error("grad_output: expected at least one channel");
   const int threads = int(threads_arg(a[3]));

@@ -59,9 +59,7 @@ std::vector<int32_t> zero_points(PyObject* object, const char* name, DType dtype
 std::vector<float> scales(PyObject* object, const char* name, int64_t count) {
   std::vector<double> values;
   if (is_number(object)) {
-    if (PyBool_Check(object)) type_error("%s: expected a number, got %R", name, object);
-    values.push_back(PyFloat_AsDouble(object));
-    if (PyErr_Occurred()) throw PythonError();
+    values.push_back(number_arg(object, name));
   } else {
     values = array_values(object, name, kWideFloats | set_of({DType::f16}), count);
   }

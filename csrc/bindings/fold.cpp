@@ -16,7 +16,7 @@ constexpr double kTinyBytes = 32 << 10;
 
 // The number of spatial dimensions: as many as a tuple has sizes, or the layout letters; else `otherwise`.
 int spatial_of(PyObject* layout, std::initializer_list<PyObject*> sizes, int otherwise) {
-  if (PyUnicode_Check(layout)) return std::clamp(int(PyUnicode_GET_LENGTH(layout)) - 2, 1, 3);
+  if (const int named = named_dimensions(layout)) return named;
   for (PyObject* size : sizes)
     if (PyTuple_Check(size) || PyList_Check(size)) return std::clamp(int(PySequence_Fast_GET_SIZE(size)), 1, 3);
   return std::clamp(otherwise, 1, 3);

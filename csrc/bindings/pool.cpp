@@ -123,9 +123,13 @@ void unpooled_size(PyObject* object, const PoolProblem& p, const Layout& layout,
   if (object != Py_None) {
     const bool sequence = PyTuple_Check(object) || PyList_Check(object);
     const bool whole = sequence && PySequence_Size(object) == layout.spatial + 2;
-    if (whole)
-      std::copy_n(size_arg(object, layout, "output_size").shape + 2, 3, given);
-    else if (sequence)
+    if (whole) {
+      const View all = size_arg(object, layout, "output_size");
+      if (all.shape[0] != p.n || all.shape[1] != p.c)
+        value_error("output_size: expected the batch and channels of input, %lld and %lld, got %R", Wide(p.n),
+                    Wide(p.c), object);
+      std::copy_n(all.shape + 2, 3, given);
+    } else if (sequence)
       spatial_arg(object, "output_size", layout.spatial, 1, given);
     else
       type_error("output_size: expected a tuple of integers or None, got %R", object);

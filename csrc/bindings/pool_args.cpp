@@ -96,11 +96,7 @@ void set_divisor(PoolProblem& p, PyObject* count_include_pad, PyObject* divisor_
 }
 
 void set_power(PoolProblem& p, PyObject* norm_type) {
-  p.power = PyBool_Check(norm_type) ? -1 : PyFloat_AsDouble(norm_type);
-  if (PyBool_Check(norm_type) || PyErr_Occurred()) {
-    PyErr_Clear();
-    type_error("norm_type: expected a number, got %R", norm_type);
-  }
+  p.power = number_arg(norm_type, "norm_type");
   if (!(p.power > 0) || std::isinf(p.power))
     value_error("norm_type: expected a positive finite number, got %R", norm_type);
   p.divisor = 1;

@@ -33,11 +33,22 @@ def _check(input: Array, others: dict[str, Any], activation: Any, residual: Any)
         raise ValueError("residual: complex results take none")
 
 
+def _overlaps_itself(a: Array) -> bool:
+    extent = a.itemsize
+    for stride, size in sorted((abs(s), n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1):
+        if stride < extent:
+            return True
+        extent += stride * (size - 1)
+    return False
+
+
 def _check_out(out: Array, result: Array, inputs: list[Any]) -> None:
     if out.shape != result.shape:
         raise ValueError(f"out: expected shape {result.shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out: expected a writable array")
+    if _overlaps_itself(out):
+        raise ValueError("out: its elements overlap one another in memory")
     if any(array is not None and np.shares_memory(out, array) for array in inputs):
         raise ValueError("out: expected memory that no input shares")
 

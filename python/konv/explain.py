@@ -114,6 +114,8 @@ def explain(
     >>> konv.explain("conv2d", input_shape=(1, 64, 56, 56), weight_shape=(64, 64, 3, 3), padding=1).chosen
     'winograd'
     """
+    if not isinstance(op, str):
+        raise TypeError(f"op: expected a string, got {type(op).__name__}")
     if op not in _OPERATIONS:
         raise ValueError(f"op: expected one of {', '.join(map(repr, _OPERATIONS))}, got {op!r}")
     spatial, direction = _OPERATIONS[op]

@@ -33,8 +33,8 @@ def _size(value: SupportsIndex, name: str) -> int:
         size = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {value!r}") from None
-    if size < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+    if not 1 <= size < 2**31:
+        raise ValueError(f"{name}: expected an integer from 1 to {2**31 - 1}, got {value!r}")
     return size
 
 
@@ -103,9 +103,10 @@ class CausalConv1d:
         w = _array(weight, "weight")
         if w.ndim != 3:
             raise ValueError(f"weight: expected 3 dimensions (out, in / groups, kernel), got shape {w.shape}")
+        if layout is not None and not isinstance(layout, str):
+            raise TypeError(f"layout: expected a string or None, got {type(layout).__name__}")
         if layout not in (None, "NCW", "NWC"):
-            kind = ValueError if isinstance(layout, str) else TypeError
-            raise kind(f"layout: expected 'NCW', 'NWC' or None, got {layout!r}")
+            raise ValueError(f"layout: expected 'NCW', 'NWC' or None, got {layout!r}")
         dilation, groups = _size(dilation, "dilation"), _size(groups, "groups")
         # Sums of these two run over channels and taps in their order, whatever the width.
         self.algorithm = "depthwise" if w.shape[1] == 1 else "implicit_gemm"

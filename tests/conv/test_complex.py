@@ -66,30 +66,3 @@ def test_out_and_memory_order() -> None:
 
 
 X, W = random((1, 4, 6, 6), np.complex64, 0), random((6, 4, 3, 3), np.complex64, 1)
-REJECTED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "real weight": ({"weight": W.real.copy()}, TypeError, "weight: expected dtype complex64 like input"),
-    "real input": ({"input": X.real.copy()}, TypeError, "input: expected dtype complex64 or complex128"),
-    "wider bias": ({"bias": np.ones(6, np.complex128)}, TypeError, "bias: expected dtype complex64"),
-    "long complex": ({"input": X.astype(np.clongdouble)}, TypeError, "input: expected dtype"),
-    "activation": ({"activation": "relu"}, ValueError, "activation: complex results take none, got 'relu'"),
-    "residual": ({"residual": np.ones((1, 6, 4, 4), np.complex64)}, ValueError, "residual: complex results take none"),
-    "shape of out": ({"out": np.ones((1, 6, 5, 4), np.complex64)}, ValueError, r"out: expected shape \(1, 6, 4, 4\)"),
-    "dtype of out": ({"out": np.ones((1, 6, 4, 4), np.float32)}, TypeError, "out: expected dtype complex64"),
-    "padding": ({"padding": -1}, ValueError, "padding"),
-    "list": ({"weight": W.tolist()}, TypeError, "weight: expected an array, got list"),
-    "channels": ({"weight": random((6, 3, 3, 3), np.complex64, 0)}, ValueError, "weight: expected 4 input channels"),
-}
-
-
-@pytest.mark.parametrize("name", REJECTED)
-def test_rejected(name: str) -> None:
-    changes, kind, message = REJECTED[name]
-    with pytest.raises(kind, match=message):
-        konv.conv2d(**{"input": X, "weight": W, **changes})
-
-
-def test_gradients_and_transposed_convolution_take_none() -> None:
-    with pytest.raises(TypeError, match="expected dtype float32"):
-        konv.grad.conv2d_input(X.shape, W, random((1, 6, 4, 4), np.complex64, 0))
-    with pytest.raises(TypeError, match="expected dtype float32"):
-        konv.conv_transpose2d(X, W)

@@ -228,59 +228,6 @@ def test_no_byte_outside(case: Case, isa: str, layout: str, end: bool) -> None:
         np.testing.assert_array_equal(small, expected.transpose(order))
 
 
-BAD = {
-    "input: expected dtype int8 or uint8": {"input": np.ones((1, 1, 3, 3), np.float32)},
-    "weight: expected dtype int8 or uint8": {"weight": np.ones((1, 1, 3, 3), np.int16)},
-    "weight: expected 1 input channels": {"weight": np.ones((1, 2, 3, 3), np.int8)},
-    "input_zero_point: expected integers from 0 to 255, as input is uint8, got -1": {"input_zero_point": -1},
-    "input_zero_point: expected an integer, got 1.0": {"input_zero_point": 1.0},
-    "input_zero_point: expected one value, got shape": {"input_zero_point": np.zeros(2, np.uint8)},
-    "weight_zero_point: expected integers from -128 to 127": {"weight_zero_point": 128},
-    "weight_zero_point: expected one value or one an output": {"weight_zero_point": np.zeros(3, np.int8)},
-    "weight_zero_point: expected dtype": {"weight_zero_point": np.zeros(2)},
-    "weight_zero_point: expected an array": {"weight_zero_point": [0, 0]},
-    "stride: expected": {"stride": 0},
-    "padding: expected": {"padding": -1},
-    "layout: expected": {"layout": "NWC"},
-    "out: expected dtype int32": {"out": np.empty((1, 2, 1, 1), np.int64)},
-    "out: expected shape": {"out": np.empty((1, 2, 1, 2), np.int32)},
-}
-
-
-@pytest.mark.parametrize("message", BAD)
-def test_bad_arguments(message: str) -> None:
-    arguments = {"input": np.ones((1, 1, 3, 3), np.uint8), "weight": np.ones((2, 1, 3, 3), np.int8)}
-    with pytest.raises((TypeError, ValueError)) as caught:
-        konv.conv2d_int(**{**arguments, **BAD[message]})
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("message", "changed"),
-    [
-        ("input_scale: expected positive", {"input_scale": 0}),
-        ("input_scale: expected positive", {"input_scale": float("nan")}),
-        ("weight_scale: expected positive", {"weight_scale": np.array([1, -1], np.float32)}),
-        ("weight_scale: expected one value or one an output", {"weight_scale": np.ones(3, np.float32)}),
-        ("output_scale: expected one value", {"output_scale": np.ones(2)}),
-        ("output_scale: input_scale * weight_scale / output_scale overflows", {"output_scale": 1e-40}),
-        ("output_zero_point: expected integers from 0 to 255, as the output is uint8", {"output_zero_point": -1}),
-        ("bias: expected dtype int32", {"bias": np.ones(2, np.float32)}),
-        ("bias: expected shape (2,)", {"bias": np.ones(3, np.int32)}),
-        ("out: expected dtype int8", {"output_zero_point": np.int8(3), "out": np.empty((1, 2, 1, 1), np.uint8)}),
-    ],
-)
-def test_bad_qlinear_arguments(message: str, changed: dict[str, Any]) -> None:
-    arguments = {
-        "input": np.ones((1, 1, 3, 3), np.uint8), "input_scale": 1.0, "input_zero_point": 0,
-        "weight": np.ones((2, 1, 3, 3), np.int8), "weight_scale": 1.0, "weight_zero_point": 0,
-        "output_scale": 1.0, "output_zero_point": 0,
-    }  # fmt: skip
-    with pytest.raises((TypeError, ValueError)) as caught:
-        konv.conv2d_qlinear(**{**arguments, **changed})
-    assert message in str(caught.value)
-
-
 def quantised(sums: Array, scale: Array, zero: int, dtype: str) -> Array:
     info = np.iinfo(dtype)
     scaled = np.rint(sums.astype(np.float32) * scale[:, None, None].astype(np.float32))
