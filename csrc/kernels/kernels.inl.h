@@ -17,7 +17,6 @@
 #include "kernels/integers.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pool.inl.h"
-#include "kernels/pool_elements.inl.h"
 #include "kernels/pool_gradient.inl.h"
 #include "kernels/pool_runs.inl.h"
 #include "kernels/reduce.inl.h"

@@ -6,6 +6,7 @@
 //
 // A maximum's place travels in integer lanes as wide as T, as the distance from a window's first row or element.
 #pragma once
+#include "kernels/pool_elements.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
