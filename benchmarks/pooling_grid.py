@@ -59,7 +59,7 @@ class Cell:
         """Whether the window is one of this pooling, and PyTorch has it; gradients of maxima always take indices."""
         if self.kind == "indices" and self.direction == "gradient":
             return False
-        if (self.dims, self.kind, self.dtype) == (3, "avg", "float16"):
+        if (self.dims, self.kind) == (3, "avg") and self.dtype in ("float16", "bfloat16"):
             return False
         return self.window == PARTS[self.kind] if self.kind in PARTS else self.window in WINDOWS
 
