@@ -104,7 +104,8 @@ def konv_call(cell: Cell, a: Arrays) -> Callable[[], Any]:
     return lambda: gradient(x, a.w.shape, gy, **options)
 
 
-def _tensor(array: Any) -> torch.Tensor:
+def tensor(array: Any) -> torch.Tensor:
+    """PyTorch's view of an array."""
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)
@@ -112,7 +113,7 @@ def _tensor(array: Any) -> torch.Tensor:
 
 def torch_call(cell: Cell, a: Arrays) -> Callable[[], Any]:
     """PyTorch on the same memory: of channels-last arrays a view that is channels-first."""
-    x, w, gy = (_tensor(v) for v in (a.x, a.w, a.gy))
+    x, w, gy = (tensor(v) for v in (a.x, a.w, a.gy))
     if cell.layout == "last":
         x, gy = (v.movedim(1, -1).contiguous().movedim(-1, 1) for v in (x, gy))
     dims = cell.dims
@@ -180,7 +181,8 @@ def numpy_call(cell: Cell, a: Arrays) -> Callable[[], Any] | None:
     return scattered if cell.mode == "zeros" else None
 
 
-def _turn(run: Callable[[], Any]) -> float:
+def turn(run: Callable[[], Any]) -> float:
+    """The best of the calls that a turn has time for, in seconds."""
     time.sleep(PAUSE)
     best, end = math.inf, time.perf_counter() + TURN
     while best == math.inf or time.perf_counter() < end:
@@ -200,7 +202,7 @@ def measure(cell: Cell, rounds: int) -> None:
         call()
     for _ in range(rounds):
         for name, call in calls.items():
-            turns[name].append(_turn(call))
+            turns[name].append(turn(call))
     cell.seconds = {name: statistics.median(times) for name, times in turns.items()}
 
 

@@ -27,11 +27,25 @@
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
+template <class S, class T>
+constexpr void fill_any_pool(AnyPoolKernels<S, T>& k) {
+  k.lanes = kLanes<T>;
+#define KONV_POOL_KERNEL(name, args) k.name = name<S, T>;
+#include "kernels/pool.def"
+}
 template <class T>
 constexpr void fill_pool(PoolKernels<T>& k) {
-  k.lanes = kLanes<T>;
-#define KONV_POOL_KERNEL(name, args) k.name = name<T>;
+  fill_any_pool(k);
+#define KONV_POOL_ROWS_KERNEL(name, args) k.name = name<T>;
 #include "kernels/pool.def"
+}
+template <class S>
+constexpr HalfPoolKernels<S> make_half_pool_kernels() {
+  HalfPoolKernels<S> k{};
+  fill_any_pool(k);
+  k.avg_pool_rows_gradient = avg_pool_rows_gradient<S, float>;
+  k.avg_pool_pixels_gradient = avg_pool_pixels_gradient<S, float>;
+  return k;
 }
 template <class T>
 constexpr PoolKernels<T> make_pool_kernels() {
@@ -65,4 +79,6 @@ KONV_EXPORT_KERNELS(konv::KernelTable, {konv::KONV_ISA_LEVEL_NAME::make_kernels<
                                          konv::KONV_ISA_LEVEL_NAME::make_conversion<int8_t, int32_t>(),
                                          konv::KONV_ISA_LEVEL_NAME::make_conversion<uint8_t, int32_t>(),
                                          konv::KONV_ISA_LEVEL_NAME::make_conversion<int16_t, int32_t>()},
-                                        konv::KONV_ISA_LEVEL_NAME::make_int_kernels()})
+                                        konv::KONV_ISA_LEVEL_NAME::make_int_kernels(),
+                                        konv::KONV_ISA_LEVEL_NAME::make_half_pool_kernels<konv::Float16>(),
+                                        konv::KONV_ISA_LEVEL_NAME::make_half_pool_kernels<konv::BFloat16>()})

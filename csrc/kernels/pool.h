@@ -52,10 +52,12 @@ struct PoolAxis {
 //
 // x is the side of the input, y and index that of the windows, whichever is read or written. All point at the first
 // element of a volume, of which only what the band needs has to exist.
-template <class T>
+//
+// S is the type of the elements in memory, T the one that kernels compute with.
+template <class S, class T = S>
 struct PoolBand {
   PoolAxis z, y, x;
-  T *x_data, *y_data;
+  S *x_data, *y_data;
   int64_t* index;  // may be null
   int64_t slice, first, rows, column, columns, channels;
   int64_t row_places;  // flat places from a row of the input to the next: x.in, or 0 where rows are channels
@@ -67,8 +69,9 @@ struct PoolBand {
 
 // Scratch of avg_pool_rows_gradient for `columns` of the input: sums of the windows that cover them, after
 // pool_scratch_lead zeros, as input elements look that far back; zeros follow as far as they look ahead.
-KONV_POOL_INLINE int64_t pool_scratch_lead(const PoolAxis& a) { return (a.kernel - 1) / a.stride; }
+KONV_POOL_INLINE int64_t pool_scratch_lead(const PoolAxis& a) { return a.adaptive ? 0 : (a.kernel - 1) / a.stride; }
 KONV_POOL_INLINE int64_t pool_rows_scratch(const PoolAxis& a, int64_t columns) {
+  if (a.adaptive) return columns * a.out / a.in + 2;
   return 2 * pool_scratch_lead(a) + (columns - 1) / a.stride + 3;
 }
 // avg_pool_pixels_gradient goes by pool_tile columns of the input and kPoolBlock channels. Its scratch, for `columns`

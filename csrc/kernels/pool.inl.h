@@ -6,50 +6,9 @@
 //
 // A maximum's place travels in integer lanes as wide as T, as the distance from a window's first row or element.
 #pragma once
+#include "kernels/pool_elements.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
-
-// Integers move as the floats of their size do, and count in themselves.
-template <class T>
-struct PoolElement;
-template <>
-struct PoolElement<float> {
-  typedef uint32_t Bits;
-  static constexpr bool integer = false;
-  typedef float Float;
-  typedef int32_t Int;
-  static constexpr float lowest = -__builtin_inff();
-};
-template <>
-struct PoolElement<double> {
-  typedef uint64_t Bits;
-  static constexpr bool integer = false;
-  typedef double Float;
-  typedef int64_t Int;
-  static constexpr double lowest = -__builtin_inf();
-};
-template <>
-struct PoolElement<int32_t> {
-  typedef uint32_t Bits;
-  static constexpr bool integer = true;
-  typedef float Float;
-  typedef int32_t Int;
-  static constexpr int32_t lowest = INT32_MIN;
-};
-template <>
-struct PoolElement<int64_t> {
-  typedef uint64_t Bits;
-  static constexpr bool integer = true;
-  typedef double Float;
-  typedef int64_t Int;
-  static constexpr int64_t lowest = INT64_MIN;
-};
-template <class T>
-using Moved = typename PoolElement<T>::Float;
-template <class T>
-KONV_INLINE const Moved<T>* moved(const T* p) {
-  return reinterpret_cast<const Moved<T>*>(p);
-}
 
 template <class T>
 using Place = Vec<typename PoolElement<T>::Int>;
@@ -122,14 +81,6 @@ KONV_INLINE Vec<T> quotient(Vec<T> sum, Vec<T> by) {
   }
 }
 
-template <class T>
-KONV_INLINE void store_run(T* out, int64_t step, Vec<T> v, int n) {
-  if (step == 1 && n == kLanes<T>) return store(out, v);
-  if (step == 1) return store_n(reinterpret_cast<Moved<T>*>(out), Vec<Moved<T>>(v), n);
-  T t[kLanes<T>];
-  store(t, v);
-  for (int i = 0; i < n; i++) out[i * step] = t[i];
-}
 // Flat places base + at, or -1 where `at` is negative.
 KONV_INLINE void store_flat(int64_t* out, int64_t step, Vec<int64_t> at, int64_t base, int n) {
   if (n > 0)
@@ -143,8 +94,8 @@ KONV_INLINE void store_places(int64_t* out, int64_t step, Vec<int32_t> at, int64
   store_flat(out, step, widen<0>(at), base, n);
   store_flat(out + Half * step, step, widen<Half>(at), base, n - Half);
 }
-template <class T>
-KONV_INLINE int64_t first_place(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, int64_t x) {
+template <class S, class T>
+KONV_INLINE int64_t first_place(const PoolBand<S, T>& p, const PoolSpan& z, const PoolSpan& y, int64_t x) {
   return (z.start * p.y.in + y.start) * p.row_places + x;
 }
 
@@ -220,9 +171,6 @@ template <class Fold, class T, int Step, int Size, bool Inside>
 KONV_INLINE Fold fold_row(const PoolBand<T>& p, const T* row, const Columns<T, Step, Size, Inside>& k) {
   constexpr int L = kLanes<T>;
   const T* src = row + k.c;
-  const T* next_strip = src + kPoolStrip * p.y.stride * p.y.x_step;
-  __builtin_prefetch(next_strip);
-  if (Step == 2) __builtin_prefetch(next_strip + L);
   if constexpr (Step == 2 && Size > 0) {
     static_assert(Size == 2 || Size == 3);
     Vec<T> a = load_columns<T, Inside>(src, k.range[0], Fold::fill);
@@ -271,7 +219,11 @@ KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const 
   const bool share = p.y.kernel > p.y.stride && p.y.dilation == 1 && high - low <= kPoolShared &&
                      (z.taps == 1 || (z.taps > 1 && !Fold::places));
   const auto row = [&](int64_t d, int64_t h) __attribute__((always_inline)) {
-    return fold_row<Fold>(p, p.x_data + d * p.z.x_step + h * p.y.x_step, columns);
+    const T* row = p.x_data + d * p.z.x_step + h * p.y.x_step;
+    const T* next_strip = row + columns.c + kPoolStrip * p.y.stride * p.y.x_step;
+    __builtin_prefetch(next_strip);
+    if (columns.loads == 2) __builtin_prefetch(next_strip + kLanes<T>);
+    return fold_row<Fold>(p, row, columns);
   };
   Fold shared[kPoolShared];
   if (share)
@@ -310,24 +262,55 @@ KONV_INLINE void pool_strip(const PoolBand<T>& p, const PoolStrip& strip, const 
   }
 }
 
+// Windows of single rows: a vector of those of output row o. `rows` are those that windows count.
+template <class Fold, class T, class Columns>
+KONV_INLINE void pool_line(const PoolBand<T>& p, const PoolSpan& z, int64_t o, T rows, const T* in, T* out,
+                           const Columns& columns) {
+  Fold f = fold_row<Fold>(p, in, columns);
+  if constexpr (Fold::sums) {
+    const Vec<T> counts =
+        Columns::inside ? splat(rows * T(p.x.kernel)) : splat(rows) * column_counts<T>(p.x, columns.at);
+    f.value = quotient<T>(f.value, p.divisor != T(0) ? splat(p.divisor) : counts);
+  }
+  store_run(out + columns.j * p.x.y_step, p.x.y_step, f.value, columns.n);
+  if constexpr (Fold::places)
+    store_places(p.index + p.slice * p.z.index_step + o * p.y.index_step + columns.j * p.x.index_step, p.x.index_step,
+                 f.at, first_place(p, z, {o, 1}, 0), columns.n);
+}
+
 // Kernels take the band by value: stores of vectors may alias anything else, and would have it read again each time.
 template <class T, class Fold, int Step, int Size>
 static void pool_rows(const PoolBand<T> p) {
   constexpr int L = kLanes<T>;
   const int64_t last = (p.x.kernel - 1) * p.x.dilation;
   const int64_t end = p.first + p.rows, end_column = p.column + p.columns;
-  PoolStrip strip;
-  strip.z = p.z.span(p.slice);
-  for (strip.first = p.first; strip.first < end; strip.first += kPoolStrip) {
-    strip.count = int(end - strip.first < kPoolStrip ? end - strip.first : kPoolStrip);
-    for (int r = 0; r < strip.count; r++) strip.y[r] = p.y.span(strip.first + r);
+  // Calls f(columns) for the vectors of windows of a row.
+  const auto along_row = [&](auto f) __attribute__((always_inline)) {
     for (int64_t j = p.column; j < end_column; j += L) {
       const int64_t left = end_column - j, c = j * p.x.stride - p.x.pad;
       if (Step > 0 && left >= L && c >= 0 && c + last + Step * L <= p.x.in)
-        pool_strip<T, Fold, Size>(p, strip, columns_from<T, Step, Size, Step != 0>(p.x, j, L));
+        f(columns_from<T, Step, Size, Step != 0>(p.x, j, L));
       else
-        pool_strip<T, Fold, Size>(p, strip, columns_from<T, Step, Size, false>(p.x, j, int(left < L ? left : L)));
+        f(columns_from<T, Step, Size, false>(p.x, j, int(left < L ? left : L)));
     }
+  };
+  PoolStrip strip;
+  strip.z = p.z.span(p.slice);
+  if (strip.z.taps == 1 && p.y.kernel == 1 && p.y.pad == 0 && p.y.stride <= 1) {
+    const T rows = T(p.z.count(p.slice));
+    for (int64_t o = p.first; o < end; o++) {
+      const T* in = p.x_data + strip.z.start * p.z.x_step + o * p.y.x_step;
+      T* out = p.y_data + p.slice * p.z.y_step + o * p.y.y_step;
+      along_row([&](const auto& columns)
+                    __attribute__((always_inline)) { pool_line<Fold>(p, strip.z, o, rows, in, out, columns); });
+    }
+    return;
+  }
+  for (strip.first = p.first; strip.first < end; strip.first += kPoolStrip) {
+    strip.count = int(end - strip.first < kPoolStrip ? end - strip.first : kPoolStrip);
+    for (int r = 0; r < strip.count; r++) strip.y[r] = p.y.span(strip.first + r);
+    along_row([&](const auto& columns)
+                  __attribute__((always_inline)) { pool_strip<T, Fold, Size>(p, strip, columns); });
   }
 }
 
@@ -350,17 +333,17 @@ static void avg_pool_rows(const PoolBand<T>& p) {
 }
 
 // The window's elements, as offsets from its first one. Size 0 stands for any window, else it is a Size x Size square.
-template <class T>
+template <class S, class T>
 struct PixelWindow {
   PoolSpan z, y, x;
-  const T* src;
+  const S* src;
   T divisor;
   int64_t base;  // flat place of the first element
 };
 
 // Vectors vectors of channels from c on, of the last of which n lanes count.
-template <class T, class Fold, int Vectors, int Size>
-KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, int64_t c, int n, T* out,
+template <class Fold, int Vectors, int Size, class S, class T>
+KONV_INLINE void fold_channels(const PoolBand<S, T>& p, const PixelWindow<S, T>& w, int64_t c, int n, S* out,
                                int64_t* index) {
   constexpr int L = kLanes<T>;
   const int64_t slices = Size ? 1 : w.z.taps, columns = Size ? Size : w.x.taps;
@@ -372,13 +355,13 @@ KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, in
   for (int64_t i = 0; i < slices; i++) {
     KONV_UNROLL
     for (int64_t k = 0; k < rows; k++) {
-      const T* src = w.src + i * p.z.dilation * p.z.x_step + k * p.y.dilation * p.y.x_step + c;
+      const S* src = w.src + i * p.z.dilation * p.z.x_step + k * p.y.dilation * p.y.x_step + c;
       const int64_t at = (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in;
       const auto tap = [&](int v, int64_t s) __attribute__((always_inline)) {
-        const T* x = src + s * p.x.dilation * p.x.x_step + v * L;
+        const S* x = src + s * p.x.dilation * p.x.x_step + v * L;
         // Of large windows hardware does not see what follows: channels are taken in blocks.
         if (Size == 0) __builtin_prefetch(x + kPoolPixelsAhead * p.x.x_step);
-        return fold_of<Fold, T>(n == L || v + 1 < Vectors ? load(x) : Vec<T>(load_n(moved(x), n)),
+        return fold_of<Fold, T>(n == L || v + 1 < Vectors ? read<!Fold::sums>(x) : read_n<!Fold::sums>(x, n),
                                 place<T>(s * p.x.dilation));
       };
       Fold row[Vectors];
@@ -396,31 +379,31 @@ KONV_INLINE void fold_channels(const PoolBand<T>& p, const PixelWindow<T>& w, in
   for (int v = 0; v < Vectors; v++) {
     const int lanes = v + 1 < Vectors ? L : n;
     if constexpr (Fold::sums) f[v].value = quotient<T>(f[v].value, splat(w.divisor));
-    store_run(out + c + v * L, 1, f[v].value, lanes);
+    store_run<!Fold::sums>(out + c + v * L, 1, f[v].value, lanes);
     if constexpr (Fold::places) store_places(index + c + v * L, 1, f[v].at, w.base, lanes);
   }
 }
 
-template <class T, class Fold, int Size>
-KONV_INLINE void pool_pixel(const PoolBand<T>& p, const PixelWindow<T>& w, T* out, int64_t* index) {
+template <class Fold, int Size, class S, class T>
+KONV_INLINE void pool_pixel(const PoolBand<S, T>& p, const PixelWindow<S, T>& w, S* out, int64_t* index) {
   constexpr int L = kLanes<T>;
   int64_t c = 0;
   if constexpr (KONV_VEC_BYTES == 64 && !Fold::places)
-    for (; c + 8 * L <= p.channels; c += 8 * L) fold_channels<T, Fold, 8, Size>(p, w, c, L, out, index);
-  for (; c + 4 * L <= p.channels; c += 4 * L) fold_channels<T, Fold, 4, Size>(p, w, c, L, out, index);
-  for (; c + 2 * L <= p.channels; c += 2 * L) fold_channels<T, Fold, 2, Size>(p, w, c, L, out, index);
-  if (c + L <= p.channels) fold_channels<T, Fold, 1, Size>(p, w, c, L, out, index), c += L;
-  if (c < p.channels) fold_channels<T, Fold, 1, Size>(p, w, c, int(p.channels - c), out, index);
+    for (; c + 8 * L <= p.channels; c += 8 * L) fold_channels<Fold, 8, Size>(p, w, c, L, out, index);
+  for (; c + 4 * L <= p.channels; c += 4 * L) fold_channels<Fold, 4, Size>(p, w, c, L, out, index);
+  for (; c + 2 * L <= p.channels; c += 2 * L) fold_channels<Fold, 2, Size>(p, w, c, L, out, index);
+  if (c + L <= p.channels) fold_channels<Fold, 1, Size>(p, w, c, L, out, index), c += L;
+  if (c < p.channels) fold_channels<Fold, 1, Size>(p, w, c, int(p.channels - c), out, index);
 }
 
-template <class T, class Fold>
-static void pool_pixels(const PoolBand<T> p) {
-  PixelWindow<T> w{};
+template <class Fold, class S, class T>
+static void pool_pixels(const PoolBand<S, T> p) {
+  PixelWindow<S, T> w{};
   w.z = p.z.span(p.slice);
   for (int64_t o = p.first; o < p.first + p.rows; o++) {
     w.y = p.y.span(o);
     const T rows = T(p.z.count(p.slice) * p.y.count(o));
-    T* out = p.y_data + p.slice * p.z.y_step + o * p.y.y_step + p.column * p.x.y_step;
+    S* out = p.y_data + p.slice * p.z.y_step + o * p.y.y_step + p.column * p.x.y_step;
     int64_t* index = nullptr;
     if (Fold::places) index = p.index + p.slice * p.z.index_step + o * p.y.index_step + p.column * p.x.index_step;
     for (int64_t j = p.column; j < p.column + p.columns; j++, out += p.x.y_step) {
@@ -430,23 +413,23 @@ static void pool_pixels(const PoolBand<T> p) {
       w.divisor = p.divisor != T(0) ? p.divisor : rows * T(p.x.count(j));
       const int64_t square = w.z.taps == 1 && w.y.taps == w.x.taps ? w.x.taps : 0;
       if (square == 2)
-        pool_pixel<T, Fold, 2>(p, w, out, index);
+        pool_pixel<Fold, 2>(p, w, out, index);
       else if (square == 3)
-        pool_pixel<T, Fold, 3>(p, w, out, index);
+        pool_pixel<Fold, 3>(p, w, out, index);
       else
-        pool_pixel<T, Fold, 0>(p, w, out, index);
+        pool_pixel<Fold, 0>(p, w, out, index);
       if (Fold::places) index += p.x.index_step;
     }
   }
 }
 
-template <class T>
-static void max_pool_pixels(const PoolBand<T>& p) {
-  return p.index ? pool_pixels<T, MaxPlaceFold<T>>(p) : pool_pixels<T, MaxFold<T>>(p);
+template <class S, class T>
+static void max_pool_pixels(const PoolBand<S, T>& p) {
+  return p.index ? pool_pixels<MaxPlaceFold<T>>(p) : pool_pixels<MaxFold<T>>(p);
 }
-template <class T>
-static void avg_pool_pixels(const PoolBand<T>& p) {
-  pool_pixels<T, SumFold<T>>(p);
+template <class S, class T>
+static void avg_pool_pixels(const PoolBand<S, T>& p) {
+  pool_pixels<SumFold<T>>(p);
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -6,12 +6,12 @@
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
-template <class T>
-KONV_INLINE Vec<T> load_run(const T* p, int64_t step, int n) {
-  if (step == 1) return n == kLanes<T> ? load(p) : load_n(p, n);
-  T t[kLanes<T>] = {};
+template <class T, class S>
+KONV_INLINE Vec<T> load_run(const S* p, int64_t step, int n) {
+  if (step == 1) return n == kLanes<T> ? read<false>(p) : read_n<false>(p, n);
+  S t[kLanes<T>] = {};
   for (int i = 0; i < n; i++) t[i] = p[i * step];
-  return load(t);
+  return read<false>(t);
 }
 
 // Whether all windows of a span hold equally many elements. Counts are smaller at the borders alone.
@@ -20,9 +20,18 @@ KONV_INLINE bool equal_counts(const PoolAxis& a, const PoolSpan& windows) {
   return a.count(windows.start) == a.kernel && a.count(windows.start + windows.taps - 1) == a.kernel;
 }
 
-// sums[o] = sum over the windows (z, y, x.start + o) of their gradients, each divided by its number of elements.
+// PoolAxis::count for n windows from number o on.
 template <class T>
-KONV_INLINE void sum_window_rows(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, const PoolSpan& x,
+KONV_INLINE Vec<T> window_counts(const PoolAxis& a, int64_t o, int n) {
+  if (!a.adaptive) return column_counts<T>(a, window_columns<T>(a, o));
+  T counts[kLanes<T>] = {};
+  for (int i = 0; i < n; i++) counts[i] = T(a.count(o + i));
+  return load(counts);
+}
+
+// sums[o] = sum over the windows (z, y, x.start + o) of their gradients, each divided by its number of elements.
+template <class S, class T>
+KONV_INLINE void sum_window_rows(const PoolBand<S, T>& p, const PoolSpan& z, const PoolSpan& y, const PoolSpan& x,
                                  T* sums) {
   constexpr int L = kLanes<T>;
   if (z.taps * y.taps == 0) return zero_run(sums, x.taps);
@@ -30,12 +39,12 @@ KONV_INLINE void sum_window_rows(const PoolBand<T>& p, const PoolSpan& z, const 
   const T rows = T(p.z.count(z.start) * p.y.count(y.start));
   for (int64_t j = 0; j < x.taps; j += L) {
     const int n = int(x.taps - j < L ? x.taps - j : L);
-    const Vec<T> columns = column_counts<T>(p.x, window_columns<T>(p.x, x.start + j));
+    const Vec<T> columns = window_counts<T>(p.x, x.start + j, n);
     Vec<T> sum = {};
     for (int64_t i = 0; i < z.taps; i++)
       for (int64_t k = 0; k < y.taps; k++) {
-        const T* row = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step;
-        const Vec<T> v = load_run(row + (x.start + j) * p.x.y_step, p.x.y_step, n);
+        const S* row = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step;
+        const Vec<T> v = load_run<T>(row + (x.start + j) * p.x.y_step, p.x.y_step, n);
         sum += equal ? v : v / (splat(T(p.z.count(z.start + i) * p.y.count(y.start + k))) * columns);
       }
     if (p.divisor != T(0))
@@ -54,10 +63,31 @@ KONV_INLINE Vec<T> covering_sum(const T* sums, int64_t m, int64_t rest, const Po
   return v;
 }
 
-// Columns [w, end) of a row of the input from the sums of the windows from number `first` on.
-template <class T>
-KONV_INLINE void spread_columns(const PoolAxis& a, const T* sums, int64_t first, int64_t w, int64_t end, T* out) {
+// The same as below, of adaptive windows, one at least: between the places where one begins or ends, all elements are
+// equal.
+template <class T, class S>
+KONV_INLINE void spread_parts(const PoolAxis& a, const T* sums, int64_t first, int64_t w, int64_t end, S* out) {
   constexpr int L = kLanes<T>;
+  while (w < end) {
+    const PoolSpan cover = a.windows(w), leaves = a.span(cover.start);
+    const int64_t next = cover.start + cover.taps;
+    int64_t to = leaves.start + leaves.taps < end ? leaves.start + leaves.taps : end;
+    if (next < a.out && a.span(next).start < to) to = a.span(next).start;
+    T sum = sums[next - 1 - first];
+    for (int64_t o = next - 2; o >= cover.start; o--) sum += sums[o - first];
+    if (a.x_step == 1)
+      for (; w < to; w += L) store_run(out + w, 1, splat(sum), int(to - w < L ? to - w : L));
+    else
+      for (; w < to; w++) write_one(out + w * a.x_step, sum);
+    w = to;
+  }
+}
+
+// Columns [w, end) of a row of the input from the sums of the windows from number `first` on.
+template <class T, class S>
+KONV_INLINE void spread_columns(const PoolAxis& a, const T* sums, int64_t first, int64_t w, int64_t end, S* out) {
+  constexpr int L = kLanes<T>;
+  if (a.adaptive) return spread_parts(a, sums, first, w, end, out);
   if (a.x_step == 1 && a.kernel <= a.stride && a.stride > 2) {
     for (int64_t o = first, start = o * a.stride - a.pad; w < end; o++, start += a.stride) {
       const int64_t from = start < w ? w : start < end ? start : end;
@@ -85,7 +115,7 @@ KONV_INLINE void spread_columns(const PoolAxis& a, const T* sums, int64_t first,
     for (; w < end; w++) {
       T v = 0;
       for (int64_t t = rest, o = m; t < a.kernel; t += a.stride) v += sums[o--];
-      out[w * a.x_step] = v;
+      write_one(out + w * a.x_step, v);
       if (++rest == a.stride) m++, rest = 0;
     }
   }
@@ -98,19 +128,19 @@ KONV_INLINE PoolSpan covering_windows(const PoolAxis& a, int64_t w, int64_t end)
   return {first, last.start + last.taps - first};
 }
 
-template <class T>
-static void avg_pool_rows_gradient(const PoolBand<T>& band) {
-  const PoolBand<T> p = band;
+template <class S, class T>
+static void avg_pool_rows_gradient(const PoolBand<S, T>& band) {
+  const PoolBand<S, T> p = band;
   const int64_t end = p.column + p.columns;
   const PoolSpan z = p.z.windows(p.slice), x = covering_windows(p.x, p.column, end);
   T* sums = p.scratch + pool_scratch_lead(p.x);
   // Elements look for windows behind the last one too.
-  const int64_t behind = (end - 1 + p.x.pad) / p.x.stride + 1 - x.start - x.taps;
+  const int64_t behind = p.x.adaptive ? 0 : (end - 1 + p.x.pad) / p.x.stride + 1 - x.start - x.taps;
   if (behind > 0) zero_run(sums + x.taps, behind);
   PoolSpan summed{-1, 0};
   for (int64_t h = p.first; h < p.first + p.rows; h++) {
     const PoolSpan y = p.y.windows(h);
-    T* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step;
+    S* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step;
     const bool same = y.start == summed.start && y.taps == summed.taps;
     summed = y;
     if (same && p.x.x_step == 1) {
@@ -123,8 +153,8 @@ static void avg_pool_rows_gradient(const PoolBand<T>& band) {
 }
 
 // The same for n channels from c on and windows [first, last), each with its own whole vectors: pitch elements.
-template <class T>
-KONV_INLINE void sum_window_pixels(const PoolBand<T>& p, const PoolSpan& z, const PoolSpan& y, int64_t first,
+template <class S, class T>
+KONV_INLINE void sum_window_pixels(const PoolBand<S, T>& p, const PoolSpan& z, const PoolSpan& y, int64_t first,
                                    int64_t last, int64_t c, int64_t n, int64_t pitch, T* sums) {
   constexpr int L = kLanes<T>;
   if (z.taps * y.taps == 0) return zero_run(sums, (last - first) * pitch);
@@ -137,8 +167,8 @@ KONV_INLINE void sum_window_pixels(const PoolBand<T>& p, const PoolSpan& z, cons
       Vec<T> sum = {};
       for (int64_t i = 0; i < z.taps; i++)
         for (int64_t k = 0; k < y.taps; k++) {
-          const T* src = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step + o * p.x.y_step + c + j;
-          const Vec<T> v = load_run(src, 1, lanes);
+          const S* src = p.y_data + (z.start + i) * p.z.y_step + (y.start + k) * p.y.y_step + o * p.x.y_step + c + j;
+          const Vec<T> v = load_run<T>(src, 1, lanes);
           sum += equal ? v : v / splat(T(p.z.count(z.start + i) * p.y.count(y.start + k)) * columns);
         }
       store(sums + j, equal ? sum / splat(divisor) : sum);
@@ -147,8 +177,8 @@ KONV_INLINE void sum_window_pixels(const PoolBand<T>& p, const PoolSpan& z, cons
 }
 
 // out[c] = src[c] + src[c - pitch] + ..., `count` of them, c < n. src holds whole vectors.
-template <class T>
-KONV_INLINE void add_vectors(const T* src, int64_t count, int64_t pitch, T* out, int64_t n) {
+template <class T, class S>
+KONV_INLINE void add_vectors(const T* src, int64_t count, int64_t pitch, S* out, int64_t n) {
   constexpr int L = kLanes<T>;
   const auto sum = [&](int64_t c) __attribute__((always_inline)) {
     Vec<T> v = load(src + c);
@@ -158,15 +188,15 @@ KONV_INLINE void add_vectors(const T* src, int64_t count, int64_t pitch, T* out,
   if (count == 0) return zero_run(out, n);
   int64_t c = 0;
   if (count == 1)
-    for (; c + L <= n; c += L) store(out + c, load(src + c));
+    for (; c + L <= n; c += L) write(out + c, load(src + c));
   else
-    for (; c + L <= n; c += L) store(out + c, sum(c));
-  if (c < n) store_n(out + c, sum(c), int(n - c));
+    for (; c + L <= n; c += L) write(out + c, sum(c));
+  if (c < n) store_run(out + c, 1, sum(c), int(n - c));
 }
 
 // Input pixels [w0, w1) of all rows of the band, n channels from c on.
-template <class T>
-KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int64_t c, int64_t n) {
+template <class S, class T>
+KONV_INLINE void spread_pixels(const PoolBand<S, T>& p, int64_t w0, int64_t w1, int64_t c, int64_t n) {
   constexpr int L = kLanes<T>;
   const PoolSpan z = p.z.windows(p.slice), x = covering_windows(p.x, w0, w1);
   const int64_t first = x.start, last = first + x.taps, pitch = (n + L - 1) / L * L;
@@ -176,7 +206,7 @@ KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int
     if (y.start != summed.start || y.taps != summed.taps)
       sum_window_pixels(p, z, y, first, last, c, n, pitch, p.scratch);
     summed = y;
-    T* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step + w0 * p.x.x_step + c;
+    S* out = p.x_data + p.slice * p.z.x_step + h * p.y.x_step + w0 * p.x.x_step + c;
     int64_t from = first, to = first;  // the windows that cover pixel w
     int64_t leaves = from * p.x.stride - p.x.pad + p.x.kernel, enters = leaves - p.x.kernel;
     for (int64_t w = w0; w < w1; w++, out += p.x.x_step) {
@@ -193,9 +223,9 @@ KONV_INLINE void spread_pixels(const PoolBand<T>& p, int64_t w0, int64_t w1, int
   }
 }
 
-template <class T>
-static void avg_pool_pixels_gradient(const PoolBand<T>& band) {
-  const PoolBand<T> p = band;
+template <class S, class T>
+static void avg_pool_pixels_gradient(const PoolBand<S, T>& band) {
+  const PoolBand<S, T> p = band;
   const int64_t width = pool_tile(p.x), end = p.column + p.columns;
   for (int64_t c = 0; c < p.channels; c += kPoolBlock)
     for (int64_t w = p.column; w < end; w += width)

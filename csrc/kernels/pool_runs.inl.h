@@ -4,16 +4,19 @@
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
-// n elements `step` apart; the other lanes are `fill`.
-template <class T>
-KONV_INLINE Vec<T> load_filled(const T* p, int64_t step, int n, T fill) {
-  constexpr int L = kLanes<T>;
-  if (step == 1 && n == L) return load(p);
-  if (step == 1) return load_columns<T, false>(p, lanes_between<Moved<T>>(0, n), fill);
-  T t[L];
-  store(t, splat(fill));
+// n elements `step` apart; the other lanes are Fold::fill.
+template <class Fold, class S>
+KONV_INLINE auto load_filled(const S* p, int64_t step, int n) {
+  using V = decltype(Fold::value);
+  constexpr bool exact = !Fold::sums;
+  constexpr int L = sizeof(V) / sizeof(Fold::fill);
+  if (step == 1 && n == L) return read<exact>(p);
+  if constexpr (sizeof(S) == sizeof(Fold::fill))
+    if (step == 1) return load_columns<S, false>(p, lanes_between<Moved<S>>(0, n), Fold::fill);
+  S t[L] = {};
   for (int i = 0; i < n; i++) t[i] = p[i * step];
-  return load(t);
+  const auto lanes = lane_numbers<typename PoolElement<std::remove_const_t<decltype(Fold::fill)>>::Int>();
+  return V(lanes < n ? read<exact>(t) : splat(Fold::fill));
 }
 
 // Folds the lanes into lane 0: of equal maxima the one with the lowest place, of NaNs the one with the highest.
@@ -67,18 +70,18 @@ KONV_INLINE void fold_vectors(Vec<T>* v) {
 }
 
 // Rows that are windows, a vector of them at a time, from row o on; returns the first row that is left.
-template <class T, class Fold>
-KONV_INLINE int64_t pool_whole_rows(const PoolBand<T>& p, int64_t o) {
+template <class Fold, class S, class T>
+KONV_INLINE int64_t pool_whole_rows(const PoolBand<S, T>& p, int64_t o) {
   constexpr int L = kLanes<T>;
   const PoolSpan z = p.z.span(p.slice), x = p.x.span(p.column);
   for (; o + L <= p.first + p.rows; o += L) {
-    const T* row = p.x_data + z.start * p.z.x_step + p.y.span(o).start * p.y.x_step + x.start;
+    const S* row = p.x_data + z.start * p.z.x_step + p.y.span(o).start * p.y.x_step + x.start;
     Vec<T> v[L];
     for (int i = 0; i < L; i++, row += p.y.stride * p.y.x_step) {
       Fold f{splat(Fold::fill)};
       int64_t s = 0;
-      for (; s + L <= x.taps; s += L) join(f, Fold{load(row + s)}, 0);
-      if (s < x.taps) join(f, Fold{load_filled(row + s, 1, int(x.taps - s), Fold::fill)}, 0);
+      for (; s + L <= x.taps; s += L) join(f, Fold{read<!Fold::sums>(row + s)}, 0);
+      if (s < x.taps) join(f, Fold{load_filled<Fold>(row + s, 1, int(x.taps - s))}, 0);
       v[i] = f.value;
     }
     fold_vectors<L, Fold, T>(v);
@@ -89,37 +92,36 @@ KONV_INLINE int64_t pool_whole_rows(const PoolBand<T>& p, int64_t o) {
   return o;
 }
 
-template <class T, class Fold>
-static void pool_runs(const PoolBand<T> p) {
+template <class Fold, class S, class T>
+static void pool_runs(const PoolBand<S, T> p) {
   constexpr int L = kLanes<T>;
   const PoolSpan z = p.z.span(p.slice);
   const Place<T> lanes = lane_numbers<typename PoolElement<T>::Int>() * place<T>(p.x.dilation);
   const int64_t step = p.x.dilation * p.x.x_step;
   int64_t o = p.first;
   if constexpr (!Fold::places)
-    if (p.columns == 1 && z.taps == 1 && p.y.kernel == 1 && p.y.pad == 0 && step == 1)
-      o = pool_whole_rows<T, Fold>(p, o);
+    if (p.columns == 1 && z.taps == 1 && p.y.kernel == 1 && p.y.pad == 0 && step == 1) o = pool_whole_rows<Fold>(p, o);
   for (; o < p.first + p.rows; o++) {
     const PoolSpan y = p.y.span(o);
     for (int64_t j = p.column; j < p.column + p.columns; j++) {
       const PoolSpan x = p.x.span(j);
       // Lanes that no element reaches keep a place behind that of the first one.
       Fold f = fold_of<Fold, T>(splat(Fold::fill), lanes);
-      const T* first = p.x_data + z.start * p.z.x_step + y.start * p.y.x_step + x.start * p.x.x_step;
+      const S* first = p.x_data + z.start * p.z.x_step + y.start * p.y.x_step + x.start * p.x.x_step;
       for (int64_t i = 0; i < z.taps; i++)
         for (int64_t k = 0; k < y.taps; k++) {
-          const T* row = first + i * p.z.dilation * p.z.x_step + k * p.y.dilation * p.y.x_step;
+          const S* row = first + i * p.z.dilation * p.z.x_step + k * p.y.dilation * p.y.x_step;
           const int64_t at = (i * p.z.dilation * p.y.in + k * p.y.dilation) * p.x.in;
           for (int64_t s = 0; s < x.taps; s += L) {
             const int n = int(x.taps - s < L ? x.taps - s : L);
-            join(f, fold_of<Fold, T>(load_filled(row + s * step, step, n, Fold::fill), lanes), at + s * p.x.dilation);
+            join(f, fold_of<Fold, T>(load_filled<Fold>(row + s * step, step, n), lanes), at + s * p.x.dilation);
           }
         }
       fold_lanes(f);
       if constexpr (Fold::sums)
         f.value = quotient<T>(
             f.value, splat(p.divisor != T(0) ? p.divisor : T(p.z.count(p.slice) * p.y.count(o) * p.x.count(j))));
-      p.y_data[p.slice * p.z.y_step + o * p.y.y_step + j * p.x.y_step] = f.value[0];
+      write_one(p.y_data + p.slice * p.z.y_step + o * p.y.y_step + j * p.x.y_step, f.value[0]);
       if constexpr (Fold::places)
         p.index[p.slice * p.z.index_step + o * p.y.index_step + j * p.x.index_step] =
             z.taps * y.taps * x.taps > 0 ? first_place(p, z, y, x.start) + f.at[0] : -1;
@@ -127,13 +129,13 @@ static void pool_runs(const PoolBand<T> p) {
   }
 }
 
-template <class T>
-static void max_pool_runs(const PoolBand<T>& p) {
-  return p.index ? pool_runs<T, MaxPlaceFold<T>>(p) : pool_runs<T, MaxFold<T>>(p);
+template <class S, class T>
+static void max_pool_runs(const PoolBand<S, T>& p) {
+  return p.index ? pool_runs<MaxPlaceFold<T>>(p) : pool_runs<MaxFold<T>>(p);
 }
-template <class T>
-static void avg_pool_runs(const PoolBand<T>& p) {
-  pool_runs<T, SumFold<T>>(p);
+template <class S, class T>
+static void avg_pool_runs(const PoolBand<S, T>& p) {
+  pool_runs<SumFold<T>>(p);
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

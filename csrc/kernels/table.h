@@ -205,11 +205,22 @@ struct PairKernels {
   void (*pack_weights)(const WeightPairs&);
 };
 
-template <class T>
-struct PoolKernels {
+template <class S, class T>
+struct AnyPoolKernels {
   int lanes;
 #define KONV_POOL_KERNEL(name, args) void(*name) args;
 #include "kernels/pool.def"
+};
+template <class T>
+struct PoolKernels : AnyPoolKernels<T, T> {
+#define KONV_POOL_ROWS_KERNEL(name, args) void(*name) args;
+#include "kernels/pool.def"
+};
+// Elements of 16 bits that become float32 as they are read.
+template <class S>
+struct HalfPoolKernels : AnyPoolKernels<S, float> {
+  void (*avg_pool_rows_gradient)(const PoolBand<S, float>&);
+  void (*avg_pool_pixels_gradient)(const PoolBand<S, float>&);
 };
 
 // The bits of narrow floating-point numbers.
@@ -255,6 +266,8 @@ struct KernelTable {
   PoolKernels<int64_t> i64;
   Conversions narrow;
   IntKernels ints;
+  HalfPoolKernels<Float16> f16;
+  HalfPoolKernels<BFloat16> bf16;
 };
 
 }  // namespace konv

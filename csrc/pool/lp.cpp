@@ -53,13 +53,13 @@ void lp_gradient(const PoolProblem& p, const S* dy, const S* x, const int64_t x_
     std::copy_n(tile.start, 3, written.start), std::copy_n(tile.size, 3, written.size);
     const int64_t each = windows.pitch(tile.channels);
     const auto at = [&](const int64_t strides[5]) { return tile.n * strides[0] + tile.c * strides[1]; };
-    PoolBand<T> b = pool_band<T>(p);
+    PoolBand<T> b = pool_band<T, T>(p);
     b.channels = tile.channels;
     b.y_data = windows.attach(s, needed, tile.channels, &PoolAxis::y_step, b.z, b.y, b.x);
     b.x_data = from.attach(raised, input, tile.channels, &PoolAxis::x_step, b.z, b.y, b.x);
     from.load(x + at(x_strides), input, tile.channels, raised, nullptr);
     raise(raised, input.elements() * each, p.power);
-    run_slices(pool_kernel<T>(p, PoolOp::avg, kind), b, needed.start, needed.size);
+    run_slices(pool_kernel<T, T>(p, PoolOp::avg, kind), b, needed.start, needed.size);
 
     windows.load(dy + at(p.ys), needed, tile.channels, g, nullptr);
     scale_by_power(g, s, needed.elements() * each, (1 - p.power) / p.power);
@@ -67,7 +67,7 @@ void lp_gradient(const PoolProblem& p, const S* dy, const S* x, const int64_t x_
     b.x_data = to.attach(result, written, tile.channels, &PoolAxis::x_step, b.z, b.y, b.x);
     b.scratch = part(sums_at);
     std::fill_n(b.scratch, sums_size, T(0));
-    run_slices(pool_kernel<T>(p, PoolOp::avg_gradient, kind), b, tile.start, tile.size);
+    run_slices(pool_kernel<T, T>(p, PoolOp::avg_gradient, kind), b, tile.start, tile.size);
 
     from.load(x + at(x_strides), written, tile.channels, own, nullptr);
     scale_by_power(result, own, written.elements() * each, p.power - 1);

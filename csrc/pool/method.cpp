@@ -95,8 +95,9 @@ PoolMethod choose_pool_method(PoolProblem& p, PoolOp op, bool indexed) {
   const bool adaptive = p.adaptive[0] || p.adaptive[1] || p.adaptive[2];
   const bool many_channels = p.c * 2 > lanes, few = p.out[2] * 2 <= lanes;
   if (op == PoolOp::avg_gradient) {
-    const bool fills = p.kernel[2] <= p.stride[2] && p.kernel[2] * 2 > lanes;
-    if (adaptive || (few && many_channels && !fills)) return {PoolLanes::pixels, true};
+    const bool fills = p.adaptive[2] ? p.out[2] > 0 && p.in[2] * 2 > p.out[2] * lanes
+                                     : p.kernel[2] <= p.stride[2] && p.kernel[2] * 2 > lanes;
+    if (!fills && (adaptive || (few && many_channels))) return {PoolLanes::pixels, true};
     return by_rows(p, PoolLanes::rows);
   }
   const int64_t window = p.adaptive[2] ? ceil_div(p.in[2], p.out[2]) : p.kernel[2];

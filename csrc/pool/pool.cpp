@@ -44,22 +44,22 @@ struct PoolArrays {
 };
 
 // False where a gradient of maxima met an index outside.
-template <class T>
-bool run_kernel(const PoolProblem& p, PoolOp op, PoolLanes lanes, PoolBand<T> b, const PoolTile& tile) {
+template <class S, class T>
+bool run_kernel(const PoolProblem& p, PoolOp op, PoolLanes lanes, PoolBand<S, T> b, const PoolTile& tile) {
   bool valid = true;
-  if constexpr (std::is_floating_point_v<T>)
+  if constexpr (std::is_floating_point_v<S>)
     if (op == PoolOp::max_gradient) {
       const Kernels<T>& k = kernels<T>(Isa(p.isa));
       (lanes == PoolLanes::pixels ? k.max_pool_pixels_gradient : k.max_pool_rows_gradient)(b, &valid);
       return valid;
     }
-  run_slices(pool_kernel<T>(p, op, lanes), b, tile.start, tile.size);
+  run_slices(pool_kernel<S, T>(p, op, lanes), b, tile.start, tile.size);
   return valid;
 }
 
 // Kernels read and write the arrays.
-template <class T>
-bool pool_in_place(const PoolProblem& p, PoolOp op, PoolMethod m, const PoolArrays<T>& arrays) {
+template <class S, class T>
+bool pool_in_place(const PoolProblem& p, PoolOp op, PoolMethod m, const PoolArrays<S>& arrays) {
   const bool pixels = m.lanes == PoolLanes::pixels;
   const int64_t* written = is_gradient(op) ? p.in : p.out;
   PoolTiling tiling{pixels ? p.c : ceil_div(p.c, ceil_div(threads_for(p), p.n)), {p.in[0], p.in[1], p.in[2]}};
@@ -75,7 +75,7 @@ bool pool_in_place(const PoolProblem& p, PoolOp op, PoolMethod m, const PoolArra
   std::vector<T> scratch(size_t(size * threads_for(p)));
   std::atomic<bool> valid = true;
   for_tiles(p, written, tiling, [&](const PoolTile& tile, int thread) {
-    PoolBand<T> b = pool_band<T>(p);
+    PoolBand<S, T> b = pool_band<S, T>(p);
     b.channels = tile.channels;
     b.x_data = arrays.x + tile.n * p.xs[0] + tile.c * p.xs[1];
     b.y_data = arrays.y + tile.n * p.ys[0] + tile.c * p.ys[1];
@@ -122,7 +122,7 @@ bool pool_copies(const PoolProblem& p, PoolOp op, PoolMethod m, const PoolArrays
 
   std::atomic<bool> valid = true;
   for_tiles(p, written, t, [&](const PoolTile& tile, int thread) {
-    PoolBand<T> b = pool_band<T>(p);
+    PoolBand<T> b = pool_band<T, T>(p);
     b.channels = tile.channels;
     PoolBox from = pool_needs(p, gradient, tile.start, tile.size), to;
     if (op == PoolOp::max_gradient) from = {{}, {p.out[0], p.out[1], p.out[2]}};
@@ -158,8 +158,12 @@ bool pool(PoolProblem p, PoolOp op, const void* x, const void* y, const int64_t*
   const PoolMethod m = choose_pool_method(p, op, index != nullptr);
   const PoolArrays<S> arrays{static_cast<S*>(const_cast<void*>(x)), static_cast<S*>(const_cast<void*>(y)),
                              const_cast<int64_t*>(index)};
-  if constexpr (std::is_same_v<S, T>)
-    if (!m.turned && p.power == 0) return pool_in_place<T>(p, op, m, arrays);
+  // Rows of halves are copied, as each of their elements is read for several windows and at the borders lane by lane.
+  constexpr bool same = std::is_same_v<S, T>, halves = std::is_same_v<T, float> && !same;
+  if constexpr (same || halves)
+    if (!m.turned && p.power == 0 &&
+        (same || op == PoolOp::avg_gradient || (op != PoolOp::max_gradient && m.lanes != PoolLanes::rows)))
+      return pool_in_place<S, T>(p, op, m, arrays);
   return pool_copies<S, T>(p, op, m, arrays);
 }
 
@@ -187,6 +191,13 @@ void avg_pool_gradient(const PoolProblem& p, const void* y, void* x) {
 }
 
 bool max_pool_gradient(const PoolProblem& p, const void* y, const int64_t* index, void* x) {
+  // Of one window nothing is added up: elements move as they are.
+  if (p.out[0] * p.out[1] * p.out[2] == 1 && dtype_size(p.dtype) == 2) {
+    int64_t outside;
+    if (!pool_indices_inside(p, index, outside)) return false;
+    max_unpool(p, y, index, x);
+    return true;
+  }
   FlushDenormals guard(!p.keep_denormals);
   bool valid = true;
   by_type(p.dtype,

@@ -1,9 +1,9 @@
 // Pooling of volumes: maxima with their places, averages, power means, the gradients of all, and unpooling.
 //
 // Nothing is packed or planned: kernels read and write any strides. Channels are the lanes where they lie one element
-// apart on all sides, elements of a row otherwise. Where that suits no kernel, and for element types that kernels do
-// not compute with, tiles are copied on the way. Each output is computed by one thread in a fixed order, so results do
-// not depend on the number of threads.
+// apart on all sides, elements of a row otherwise. Halves become float32 as they are read. Where that suits no kernel,
+// and for other element types that kernels do not compute with, tiles are copied on the way. Each output is computed by
+// one thread in a fixed order, so results do not depend on the number of threads.
 #pragma once
 #include "core/problem.h"
 
@@ -41,7 +41,7 @@ void max_pool(const PoolProblem& problem, const void* x, void* y, int64_t* index
 // quotients are rounded towards zero; the gradients of floating-point alone.
 void avg_pool(const PoolProblem& problem, const void* x, void* y);
 void avg_pool_gradient(const PoolProblem& problem, const void* y, void* x);
-// False where an index lies outside the volume: that element of y is then left out. Writes within x alone in any case.
+// False where an index lies outside the volume: what x holds is then of no account. Writes within x alone in any case.
 bool max_pool_gradient(const PoolProblem& problem, const void* y, const int64_t* index, void* x);
 // The gradient of such a pooling with a power. x has strides of its own.
 void lp_pool_gradient(const PoolProblem& problem, const void* y, const void* x, const int64_t x_strides[5],

@@ -27,9 +27,9 @@ inline PoolAxis pool_axis(const PoolProblem& p, int i) {
 }
 
 // The band of whole volumes at no place in particular.
-template <class T>
-PoolBand<T> pool_band(const PoolProblem& p) {
-  PoolBand<T> b{};
+template <class S, class T>
+PoolBand<S, T> pool_band(const PoolProblem& p) {
+  PoolBand<S, T> b{};
   b.z = pool_axis(p, 0), b.y = pool_axis(p, 1), b.x = pool_axis(p, 2);
   b.x_channel = p.xs[1], b.y_channel = p.ys[1], b.index_channel = p.indices_s[1];
   b.row_places = p.channel_rows ? 0 : p.in[2];
@@ -46,28 +46,38 @@ const PoolKernels<T>& pool_kernels(Isa isa) {
   if constexpr (std::is_same_v<T, int64_t>) return table.i64;
 }
 
-template <class T>
-using PoolKernel = void (*)(const PoolBand<T>&);
+// Those that read and write S; the gradients of floating-point numbers are among them.
+template <class S, class T>
+const auto& kernels_between(Isa isa) {
+  if constexpr (std::is_same_v<S, Float16>)
+    return kernel_table(isa).f16;
+  else if constexpr (std::is_same_v<S, BFloat16>)
+    return kernel_table(isa).bf16;
+  else if constexpr (std::is_floating_point_v<T>)
+    return kernels<T>(isa);
+  else
+    return pool_kernels<T>(isa);
+}
 
-// Of all but the gradients of maxima.
-template <class T>
-PoolKernel<T> pool_kernel(const PoolProblem& p, PoolOp op, PoolLanes lanes) {
-  const PoolKernels<T>& k = pool_kernels<T>(Isa(p.isa));
+template <class S, class T>
+using PoolKernel = void (*)(const PoolBand<S, T>&);
+
+// Of all but the gradients of maxima. Rows of halves have kernels for gradients alone.
+template <class S, class T>
+PoolKernel<S, T> pool_kernel(const PoolProblem& p, PoolOp op, PoolLanes lanes) {
+  const auto& k = kernels_between<S, T>(Isa(p.isa));
   if constexpr (std::is_floating_point_v<T>)
-    if (op == PoolOp::avg_gradient) {
-      const Kernels<T>& all = kernels<T>(Isa(p.isa));
-      return lanes == PoolLanes::pixels ? all.avg_pool_pixels_gradient : all.avg_pool_rows_gradient;
-    }
-  if (op == PoolOp::max)
-    return lanes == PoolLanes::pixels ? k.max_pool_pixels
-           : lanes == PoolLanes::runs ? k.max_pool_runs
-                                      : k.max_pool_rows;
-  return lanes == PoolLanes::pixels ? k.avg_pool_pixels : lanes == PoolLanes::runs ? k.avg_pool_runs : k.avg_pool_rows;
+    if (op == PoolOp::avg_gradient)
+      return lanes == PoolLanes::pixels ? k.avg_pool_pixels_gradient : k.avg_pool_rows_gradient;
+  if (lanes == PoolLanes::pixels) return op == PoolOp::max ? k.max_pool_pixels : k.avg_pool_pixels;
+  if constexpr (std::is_same_v<S, T>)
+    if (lanes == PoolLanes::rows) return op == PoolOp::max ? k.max_pool_rows : k.avg_pool_rows;
+  return op == PoolOp::max ? k.max_pool_runs : k.avg_pool_runs;
 }
 
 // Runs a kernel on all slices of a tile.
-template <class T>
-void run_slices(PoolKernel<T> kernel, PoolBand<T> b, const int64_t start[3], const int64_t size[3]) {
+template <class S, class T>
+void run_slices(PoolKernel<S, T> kernel, PoolBand<S, T> b, const int64_t start[3], const int64_t size[3]) {
   b.first = start[1], b.rows = size[1], b.column = start[2], b.columns = size[2];
   for (b.slice = start[0]; b.slice < start[0] + size[0]; b.slice++) kernel(b);
 }

@@ -45,12 +45,18 @@ PoolTiling whole_volumes(const PoolProblem& p) { return {p.xs[1] == 1 ? p.c : 1,
 
 template <class E>
 void unpool(const PoolProblem& p, const E* y, const int64_t* index, E* x) {
+  const bool flat = PlaceOffset(p).flat;
   for_tiles(p, p.in, whole_volumes(p), [&](const PoolTile& tile, int) {
     E* volume = x + tile.n * p.xs[0] + tile.c * p.xs[1];
-    for (int64_t d = 0; d < p.in[0]; d++)
-      for (int64_t h = 0; h < p.in[1]; h++)
-        for (int64_t w = 0; w < p.in[2]; w++)
-          for (int64_t c = 0; c < tile.channels; c++) volume[d * p.xs[2] + h * p.xs[3] + w * p.xs[4] + c * p.xs[1]] = 0;
+    const int64_t elements = p.in[0] * p.in[1] * p.in[2];
+    if (flat && (p.xs[4] == tile.channels || elements == 1))
+      std::fill_n(volume, elements * tile.channels, E(0));
+    else
+      for (int64_t d = 0; d < p.in[0]; d++)
+        for (int64_t h = 0; h < p.in[1]; h++)
+          for (int64_t w = 0; w < p.in[2]; w++)
+            for (int64_t c = 0; c < tile.channels; c++)
+              volume[d * p.xs[2] + h * p.xs[3] + w * p.xs[4] + c * p.xs[1]] = 0;
     for_windows(p, tile.n, tile.c, tile.channels, index, [&](int64_t to, int64_t from) { x[to] = y[from]; });
   });
 }
