@@ -105,12 +105,13 @@ KONV_INLINE LaneRange<Moved<T>> columns_inside(int64_t c, int64_t width) {
   const int low = int(c >= 0 ? 0 : -c < L ? -c : L);
   return lanes_between<Moved<T>>(low, int(width - c >= L ? L : width - c > low ? width - c : low));
 }
+// Columns of the first n lanes: a tile's copy ends with its own windows, and the next may be any stride away.
 template <class T>
-KONV_INLINE Vec<T> gather_columns(const PoolBand<T>& p, const T* row, int64_t c, T fill) {
+KONV_INLINE Vec<T> gather_columns(const PoolBand<T>& p, const T* row, int64_t c, int n, T fill) {
   T t[kLanes<T>];
   for (int i = 0; i < kLanes<T>; i++) {
     const int64_t x = c + i * p.x.stride;
-    t[i] = x >= 0 && x < p.x.in ? row[x * p.x.x_step] : fill;
+    t[i] = i < n && x >= 0 && x < p.x.in ? row[x * p.x.x_step] : fill;
   }
   return load(t);
 }
@@ -192,7 +193,7 @@ KONV_INLINE Fold fold_row(const PoolBand<T>& p, const T* row, const Columns<T, S
     return f;
   } else {
     const auto tap = [&](int64_t d) __attribute__((always_inline)) {
-      if constexpr (Step == 0) return gather_columns(p, row, k.c + d, Fold::fill);
+      if constexpr (Step == 0) return gather_columns(p, row, k.c + d, k.n, Fold::fill);
       const Vec<T> a = load_columns<T, Inside>(src + d, columns_inside<T>(k.c + d, p.x.in), Fold::fill);
       if constexpr (Step == 1) return a;
       return even_lanes<T>(a, load_columns<T, Inside>(src + d + L, columns_inside<T>(k.c + d + L, p.x.in), Fold::fill));
