@@ -100,7 +100,8 @@ static void pool_runs(const PoolBand<S, T> p) {
   const int64_t step = p.x.dilation * p.x.x_step;
   int64_t o = p.first;
   if constexpr (!Fold::places)
-    if (p.columns == 1 && z.taps == 1 && p.y.kernel == 1 && p.y.pad == 0 && step == 1) o = pool_whole_rows<Fold>(p, o);
+    if (p.columns == 1 && z.taps == 1 && !p.y.adaptive && p.y.kernel == 1 && p.y.pad == 0 && step == 1)
+      o = pool_whole_rows<Fold>(p, o);
   for (; o < p.first + p.rows; o++) {
     const PoolSpan y = p.y.span(o);
     for (int64_t j = p.column; j < p.column + p.columns; j++) {
