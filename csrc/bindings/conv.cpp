@@ -22,7 +22,8 @@ void run(const ConvProblem& p, const ConvTensors& t) {
 PyObject* conv_of_bytes(int spatial, PyObject* const* a) {
   if (a[9] != Py_None) value_error("activation: convolutions of integers take none, got %R", a[9]);
   if (a[10] != Py_None) value_error("residual: convolutions of integers take none");
-  if (!is_string(a[7], "zeros")) value_error("padding_mode: convolutions of integers take 'zeros', got %R", a[7]);
+  for (const char* mode : {"reflect", "replicate", "circular"})
+    if (is_string(a[7], mode)) value_error("padding_mode: convolutions of integers take 'zeros', got %R", a[7]);
   const Ref zero(PyLong_FromLong(0));
   PyObject* const args[] = {a[0], a[1], a[2], zero.get(), zero.get(), a[3],  a[4], a[5],
                             a[6], a[7], a[8], a[11],      a[12],      a[13], a[14]};

@@ -220,6 +220,7 @@ OTHERS: Table = [
     ("conv2d", BYTES | {"activation": "relu"}, ValueError, "activation: convolutions of integers take none, got 'relu"),
     ("conv2d", BYTES | {"residual": Y}, ValueError, "residual: convolutions of integers take none"),
     ("conv2d", BYTES | {"out": Y}, TypeError, "out: expected dtype int32, got float32"),
+    ("conv2d", BYTES | {"padding_mode": "reflect"}, ValueError, "padding_mode: convolutions of integers take 'zeros'"),
     ("conv2d", BYTES | {"padding": 1, "padding_mode": "mirror"}, ValueError, "padding_mode: expected 'zeros', 'reflec"),
     # the gradient of a bias
     ("grad.conv_bias", {"grad_output": ones(6)}, ValueError, "grad_output: expected 3 dimensions, or 2 without a batc"),
