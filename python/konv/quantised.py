@@ -27,6 +27,7 @@ def conv2d_int(
     groups: int = 1,
     *,
     layout: Layout2D | None = None,
+    algorithm: str = "auto",
     out: NDArray[np.int32] | None = None,
     threads: int | None = None,
     max_workspace: int | None = None,
@@ -47,7 +48,7 @@ def conv2d_int(
         What stands for zero in `input`; its dtype must hold it.
     weight_zero_point : int or ndarray of integers, shape (K,)
         The same of `weight`, one for all or one for each output channel.
-    stride, padding, dilation, groups, layout, out, threads, max_workspace
+    stride, padding, dilation, groups, layout, algorithm, out, threads, max_workspace
         As in `konv.conv2d`; `out` is int32.
 
     Returns
@@ -77,7 +78,7 @@ def conv2d_int(
     """
     return _core.conv2d_int(
         input, weight, None, input_zero_point, weight_zero_point, stride, padding, dilation, groups, "zeros", layout,
-        "auto", out, threads, max_workspace,
+        algorithm, out, threads, max_workspace,
     )  # fmt: skip
 
 
@@ -97,6 +98,7 @@ def conv2d_qlinear(
     groups: int = 1,
     *,
     layout: Layout2D | None = None,
+    algorithm: str = "auto",
     out: ByteArray | None = None,
     threads: int | None = None,
     max_workspace: int | None = None,
@@ -120,7 +122,7 @@ def conv2d_qlinear(
         otherwise it has that of `input`.
     bias : ndarray of int32, shape (K,), optional
         In units of ``input_scale * weight_scale``.
-    stride, padding, dilation, groups, layout, out, threads, max_workspace
+    stride, padding, dilation, groups, layout, algorithm, out, threads, max_workspace
         As in `konv.conv2d`; `out` has the result's dtype.
 
     Returns
@@ -142,5 +144,5 @@ def conv2d_qlinear(
     """
     return _core.conv2d_qlinear(
         input, input_scale, input_zero_point, weight, weight_scale, weight_zero_point, output_scale, output_zero_point,
-        bias, stride, padding, dilation, groups, "zeros", layout, "auto", out, threads, max_workspace,
+        bias, stride, padding, dilation, groups, "zeros", layout, algorithm, out, threads, max_workspace,
     )  # fmt: skip
