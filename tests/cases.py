@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 import konv
-from tests import reference
-from tests.reference import Array, Geometry, Pads, Pair
+from tests import convolution, reference
+from tests.convolution import Pads, Windows
+from tests.reference import Array, Pair
 
 DIRECTIONS = ("forward", "input", "weight")
 LAYOUTS = ("NCHW", "NHWC", "NCHW-last")
@@ -82,8 +83,8 @@ class Case:
         return "-".join(parts)
 
     @property
-    def geometry(self) -> Geometry:
-        return Geometry(self.size, self.kernel, self.stride, self.padding, self.dilation)
+    def geometry(self) -> Windows:
+        return Windows(self.size, self.kernel, self.stride, self.padding, self.dilation)
 
     @property
     def pads(self) -> Pads:
@@ -123,10 +124,10 @@ class Case:
 
     def truth(self, direction: str, data: Data) -> Array:
         if direction == "forward":
-            return reference.conv2d(data.x, data.w, data.b, **self.options)
+            return convolution.conv(data.x, data.w, data.b, **self.options)
         if direction == "input":
-            return reference.conv2d_input(self.input_shape, data.w, data.gy, **self.options)
-        return reference.conv2d_weight(data.x, self.weight_shape, data.gy, **self.options)
+            return convolution.conv_input(self.input_shape, data.w, data.gy, **self.options)
+        return convolution.conv_weight(data.x, self.weight_shape, data.gy, **self.options)
 
     def length(self, direction: str) -> int:
         """How many products one value of the result adds up, at most."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from tests.reference import Array
+
 Pads = Sequence[tuple[int, int]]
 PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -51,7 +51,7 @@ class Windows:
         dims = len(size)
         self.size, self.kernel = tuple(size), tuple(kernel)
         self.stride, self.dilation = sizes(stride, dims), sizes(dilation, dims)
-        self.pads = pad_sizes(padding, size, kernel, self.stride, self.dilation)
+        self.pads = tuple(pad_sizes(padding, size, kernel, self.stride, self.dilation))
         self.out = (
             tuple(out)
             if out

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.cases import Case
-from tests.reference import Geometry
+from tests.convolution import Windows
 
 
 @st.composite
@@ -32,5 +32,5 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.integers(1, 3)), channels, tuple(size), outputs, tuple(kernel), tuple(stride),
         named, tuple(dilation), groups,
     )  # fmt: skip
-    assert min(Geometry(case.size, case.kernel, case.stride, named, case.dilation).out) >= 1
+    assert min(Windows(case.size, case.kernel, case.stride, named, case.dilation).out) >= 1
     return case

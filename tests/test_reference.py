@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import reference
+from tests import convolution, reference
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -15,7 +15,7 @@ def test_convolution_by_definition(groups: int) -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((2, 4, 6, 5)), rng.standard_normal((6, 4 // groups, 3, 2))
     stride, dilation, ((top, bottom), (left, right)) = (2, 1), (1, 2), ((1, 0), (2, 1))
-    out = reference.conv2d(x, w, None, stride, ((top, bottom), (left, right)), dilation, groups)
+    out = convolution.conv(x, w, None, stride, ((top, bottom), (left, right)), dilation, groups)
     assert out.shape == (2, 6, 3, 6)
     gy = rng.standard_normal(out.shape)
     expected, gx, gw = np.zeros_like(out), np.zeros_like(x), np.zeros_like(w)
@@ -34,8 +34,8 @@ def test_convolution_by_definition(groups: int) -> None:
         "groups": groups,
     }
     np.testing.assert_allclose(out, expected, 1e-12, 1e-12)
-    np.testing.assert_allclose(reference.conv2d_input(x.shape, w, gy, **options), gx, 1e-12, 1e-12)
-    np.testing.assert_allclose(reference.conv2d_weight(x, w.shape, gy, **options), gw, 1e-12, 1e-12)
+    np.testing.assert_allclose(convolution.conv_input(x.shape, w, gy, **options), gx, 1e-12, 1e-12)
+    np.testing.assert_allclose(convolution.conv_weight(x, w.shape, gy, **options), gw, 1e-12, 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ def test_convolution_by_definition(groups: int) -> None:
     ],
 )
 def test_same_padding_by_hand(size: int, stride: int, expected: tuple[int, int]) -> None:
-    assert reference.pads("same", (size, size), (3, 3), stride)[0] == expected
-    assert reference.pads("same_lower", (size, size), (3, 3), stride)[0] == expected[::-1]
+    assert convolution.pad_sizes("same", [size], [3], [stride], [1])[0] == expected
+    assert convolution.pad_sizes("same_lower", [size], [3], [stride], [1])[0] == expected[::-1]
 
 
 def test_bound_is_sharp_enough_to_see_one_wrong_product() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((1, 512, 5, 5)), rng.standard_normal((1, 512, 3, 3))
-    truth, magnitude = reference.conv2d(x, w), reference.conv2d(abs(x), abs(w))
+    truth, magnitude = convolution.conv(x, w), convolution.conv(abs(x), abs(w))
     x[0, 17, 2, 2] *= 1 + 2e-2
-    wrong = reference.conv2d(x, w).astype(np.float32)
+    wrong = convolution.conv(x, w).astype(np.float32)
     with pytest.raises(AssertionError, match="values are off"):
         reference.assert_accurate(wrong, truth, magnitude, 512 * 9)

@@ -15,7 +15,7 @@ from tests.rejected.calls import CALLS, DIMS
 from tests.rejected.convolution import Table
 
 # Functions that take no array and no size, or are tested by name elsewhere.
-OTHERS = {"ConvPlan", "config", "get_num_threads", "grad.activation", "info", "set_num_threads"}
+OTHERS = {"ConvPlan", "config", "get_num_threads", "info", "set_num_threads"}
 
 
 def _own() -> Iterator[tuple[str, Entry]]:

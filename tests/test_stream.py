@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ml_dtypes  # noqa: F401  # names bfloat16
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import konv
-from tests import reference
+from tests import convolution
 from tests.cases import ISA_LEVELS
 from tests.reference import Array
 
@@ -48,7 +49,7 @@ def test_chunks(isa: str, data: st.DataObject) -> None:
         stream = konv.CausalConv1d(w, b, dilation, groups, layout=layout)
         whole = at_once(stream, x, w, b, dilation, groups)
         before = dilation * (size - 1)
-        truth = reference.conv2d(
+        truth = convolution.conv(
             *(a.astype(np.float64) for a in (x[:, :, None], w[:, :, None], b)),
             dilation=(1, dilation),
             groups=groups,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core, _interop
+from ._arrays import check_array, check_dtype, check_out
 
 if TYPE_CHECKING:
     from ._types import Activation, Array
@@ -61,26 +62,39 @@ def activation(
     if out is not None:
         given["out"] = out
     for known, value in given.items():
-        if not isinstance(value, np.ndarray) and not _interop.is_foreign(value):
-            raise TypeError(f"{known}: expected an array, got {type(value).__name__}; numpy.asarray converts")
+        check_array(value, known)
     if any(_interop.is_foreign(value) for value in given.values()):
         return _interop.call(activation, name, grad_output, preactivation, out=out, threads=threads)  # type: ignore[no-any-return]
-    for known in list(given)[1:]:
-        if given[known].dtype != grad_output.dtype:
-            raise TypeError(f"{known}: expected dtype {grad_output.dtype} like grad_output, got {given[known].dtype}")
-        if given[known].shape != grad_output.shape:
-            raise ValueError(f"{known}: expected shape {grad_output.shape}, got {given[known].shape}")
-    if out is not None and not out.flags.writeable:
-        raise ValueError("out: expected a writable array")
+    dtype = _float(grad_output)
+    check_dtype(preactivation, "preactivation", dtype, "grad_output")
+    if preactivation.shape != grad_output.shape:
+        raise ValueError(f"preactivation: expected shape {grad_output.shape}, got {preactivation.shape}")
+    if out is not None:
+        others = [array for array in (grad_output, preactivation) if not _same(out, array)]
+        check_out(out, grad_output.shape, dtype, others)
     if grad_output.dtype.name in _HALVES:
         wide = activation(name, grad_output.astype(np.float32), preactivation.astype(np.float32), threads=threads)
         return _stored(wide.astype(grad_output.dtype), out)
     # Contiguous in the order of memory that `preactivation` has.
     order = sorted(range(preactivation.ndim), key=lambda axis: -abs(preactivation.strides[axis]))
-    x, gradient = (np.asarray(array.transpose(order), order="C") for array in (preactivation, grad_output))
+    x, gradient = (
+        np.require(array.transpose(order), requirements=("C", "A")) for array in (preactivation, grad_output)
+    )
     result: np.ndarray[Any, Any] = np.empty_like(x)
     _core.activation_grad(name, gradient, x, result, threads)
     return _stored(result.transpose(np.argsort(order)), out)
+
+
+def _float(array: Array) -> np.dtype[Any]:
+    if array.dtype.name not in ("float32", "float64", *_HALVES):
+        raise TypeError(f"grad_output: expected dtype float32, float64, float16 or bfloat16, got {array.dtype}")
+    check_dtype(array, "grad_output", array.dtype)
+    return array.dtype
+
+
+def _same(a: Array, b: Array) -> bool:
+    """The same elements of memory in the same places."""
+    return a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides
 
 
 def _stored(result: Array, out: Array | None) -> Array:

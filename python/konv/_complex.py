@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from ._arrays import Array, check_array, check_dtype, check_out
 
 # Positions of arguments in the compiled functions.
 _BIAS, _ACTIVATION, _RESIDUAL, _OUT = 2, 9, 10, 12
@@ -23,34 +23,12 @@ def _check(input: Array, others: dict[str, Any], activation: Any, residual: Any)
     for name, array in others.items():
         if array is None:
             continue
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: expected an array, got {type(array).__name__}; numpy.asarray converts")
-        if array.dtype != input.dtype:
-            raise TypeError(f"{name}: expected dtype {input.dtype} like input, got {array.dtype}")
+        check_array(array, name)
+        check_dtype(array, name, input.dtype, "" if name == "out" else "input")
     if activation is not None:
         raise ValueError(f"activation: complex results take none, got {activation!r}")
     if residual is not None:
         raise ValueError("residual: complex results take none")
-
-
-def _overlaps_itself(a: Array) -> bool:
-    extent = a.itemsize
-    for stride, size in sorted((abs(s), n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1):
-        if stride < extent:
-            return True
-        extent += stride * (size - 1)
-    return False
-
-
-def _check_out(out: Array, result: Array, inputs: list[Any]) -> None:
-    if out.shape != result.shape:
-        raise ValueError(f"out: expected shape {result.shape}, got {out.shape}")
-    if not out.flags.writeable:
-        raise ValueError("out: expected a writable array")
-    if _overlaps_itself(out):
-        raise ValueError("out: its elements overlap one another in memory")
-    if any(array is not None and np.shares_memory(out, array) for array in inputs):
-        raise ValueError("out: expected memory that no input shares")
 
 
 def conv(function: Callable[..., Any], args: list[Any]) -> Array:
@@ -72,7 +50,7 @@ def conv(function: Callable[..., Any], args: list[Any]) -> Array:
     re = part(w, -v, None if bias is None else bias.real.copy())
     im = part(v, w, None if bias is None else bias.imag.copy())
     if out is not None:
-        _check_out(out, re, [input, weight, bias])
+        check_out(out, re.shape, input.dtype, [input, weight, bias])
     result: Array = np.empty_like(re, dtype=input.dtype) if out is None else out
     result.real, result.imag = re, im
     return result

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from . import _interop
+from ._arrays import check_array, check_dtype, check_out
 from .plan import ConvPlan, plan_conv1d
 
 if TYPE_CHECKING:
@@ -17,13 +18,8 @@ __all__ = ["CausalConv1d"]
 
 
 def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
-    if isinstance(value, np.ndarray):
-        return value
-    if getattr(value, "requires_grad", False):
-        raise TypeError(f"{name}: this tensor requires grad, which konv would lose; pass tensor.detach()")
-    if isinstance(value, np.generic) or not (hasattr(value, "__dlpack__") or hasattr(value, "__array_interface__")):
-        raise TypeError(f"{name}: expected an array, got {type(value).__name__}; numpy.asarray converts")
-    return _interop.as_ndarray(value)
+    check_array(value, name)
+    return value if isinstance(value, np.ndarray) else _interop.as_ndarray(value)
 
 
 def _size(value: SupportsIndex, name: str) -> int:
@@ -62,6 +58,8 @@ class CausalConv1d:
         Of chunks and results. By default that of `weight`; other weights are converted.
     threads : int, optional
         At most this many; by default `get_num_threads()` now.
+    max_workspace : int, optional
+        Bytes of scratch memory that a call may take; by default `config.max_workspace` now.
 
     Attributes
     ----------
@@ -99,6 +97,7 @@ class CausalConv1d:
         layout: Layout1D | None = None,
         dtype: DType | None = None,
         threads: int | None = None,
+        max_workspace: int | None = None,
     ) -> None:
         w = _array(weight, "weight")
         if w.ndim != 3:
@@ -114,7 +113,7 @@ class CausalConv1d:
         self._channels = w.shape[1] * groups
         self._kept = dilation * (w.shape[2] - 1)
         self._outputs = w.shape[0]
-        self._plan = self._make_plan(w, bias, dilation, groups, dtype, threads)
+        self._plan = self._make_plan(w, bias, dilation, groups, dtype, threads, max_workspace)
         self._dtype = np.dtype(dtype or w.dtype)
         self._past: np.ndarray[Any, Any] | None = None
         self._batched = True
@@ -127,6 +126,7 @@ class CausalConv1d:
         groups: int,
         dtype: DType | None,
         threads: int | None,
+        max_workspace: int | None,
     ) -> ConvPlan:
         last = self._time == 1
         return plan_conv1d(
@@ -139,32 +139,40 @@ class CausalConv1d:
             algorithm=self.algorithm,
             dtype=dtype,
             threads=threads,
+            max_workspace=max_workspace,
         )
 
     def reset(self) -> None:
         """Forget the signal: the next chunk starts another one, of any batch."""
         self._past = None
 
-    def __call__(self, input: Array, /) -> Array:
+    def __call__(self, input: Array, /, *, out: Array | None = None) -> Array:
         """Convolve the next chunk, of shape (N, C, L) or (C, L), in the order of `layout`; L may be 0.
 
-        All chunks of a signal have the same N. The result has as many elements in time as the chunk.
+        All chunks of a signal have the same N. The result has as many elements in time as the chunk; `out` receives it,
+        and shares no memory with the chunk. What is refused leaves the stream as it was.
         """
-        chunk: Any = input
-        if not isinstance(chunk, np.ndarray):
-            _array(chunk, "input")
-            return _interop.call(self, chunk)  # type: ignore[no-any-return]
+        given: dict[str, Any] = {"input": input} if out is None else {"input": input, "out": out}
+        for name, value in given.items():
+            check_array(value, name)
+        if any(_interop.is_foreign(value) for value in given.values()):
+            return _interop.call(self, input, out=out)  # type: ignore[no-any-return]
+        check_dtype(input, "input", self._dtype, "the stream's weight")
         x = input[None] if input.ndim == 2 else input
         past = self._checked_past(input, x)
         length = x.shape[self._time]
         shape = list(x.shape)
         shape[3 - self._time] = self._outputs
-        out = np.empty(shape, self._dtype)
-        self._fill(past, x, out)
+        if out is not None:
+            check_out(out, tuple(shape[3 - input.ndim :]), self._dtype, [input])
+        result = np.empty(shape, self._dtype) if out is None else (out[None] if input.ndim == 2 else out)
+        self._fill(past, x, result)
         seen = x if length >= self._kept else np.concatenate((past, x), axis=self._time)
         self._past = self._span(seen, seen.shape[self._time] - self._kept, None).copy()
         self._batched = input.ndim == 3
-        return out if self._batched else out[0]
+        if out is not None:
+            return out
+        return result if self._batched else result[0]
 
     def _span(self, x: np.ndarray[Any, Any], start: int | None, stop: int | None) -> np.ndarray[Any, Any]:
         return x[:, start:stop] if self._time == 1 else x[:, :, start:stop]
@@ -181,11 +189,9 @@ class CausalConv1d:
             self._plan(x, out=self._span(out, first, None))
 
     def _checked_past(self, input: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """What came before the chunk, whose shape and dtype are checked."""
+        """What came before the chunk, whose shape is checked."""
         channels = 3 - self._time
         names = ("L", str(self._channels)) if self._time == 1 else (str(self._channels), "L")
-        if input.dtype != self._dtype:
-            raise TypeError(f"input: expected dtype {self._dtype} like the stream's weight, got {input.dtype}")
         if x.ndim != 3 or x.shape[channels] != self._channels:
             shapes = f"(N, {', '.join(names)}) or ({', '.join(names)})"
             raise ValueError(f"input: expected shape {shapes}, got {input.shape}")

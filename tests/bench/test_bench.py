@@ -13,8 +13,9 @@ from konv.bench.engine import Konv, Plan, algorithms
 from konv.bench.problem import Prepared
 from konv.bench.registry import EVERYONE
 from konv.bench.timing import allowed_difference
-from tests import reference
-from tests.reference import Array, Geometry
+from tests import convolution
+from tests.convolution import Windows
+from tests.reference import Array
 
 SMALL = """# a few small layers
 dense   2 8 9 11 12 3 3 1 1 1 1
@@ -41,10 +42,10 @@ def truth(problem: Problem) -> Array:
         "groups": layer.groups,
     }
     if problem.direction == "forward":
-        return reference.conv2d(problem.x, w, None, **call)
+        return convolution.conv(problem.x, w, None, **call)
     if problem.direction == "input":
-        return reference.conv2d_input(layer.input_shape, w, problem.gy, **call)
-    return reference.conv2d_weight(problem.x, layer.weight_shape, problem.gy, **call)
+        return convolution.conv_input(layer.input_shape, w, problem.gy, **call)
+    return convolution.conv_weight(problem.x, layer.weight_shape, problem.gy, **call)
 
 
 def check(prepared: Prepared, problem: Problem) -> None:
@@ -197,5 +198,5 @@ def test_statistics() -> None:
 def test_geometry_of_the_truth() -> None:
     for layer in LAYERS.values():
         pads = tuple((pad, pad) for pad in layer.pad)
-        geometry = Geometry((layer.H, layer.W), (layer.R, layer.S), (layer.stride,) * 2, pads, (layer.dilation,) * 2)
+        geometry = Windows((layer.H, layer.W), (layer.R, layer.S), (layer.stride,) * 2, pads, (layer.dilation,) * 2)
         assert geometry.out == layer.output_shape[2:]

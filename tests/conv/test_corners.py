@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import konv
-from tests import reference
+from tests import convolution
 from tests.reference import Array, assert_accurate
 
 rng = np.random.default_rng(5)
@@ -61,8 +61,8 @@ def test_weight_gradient_into_channels_last_memory(kernel: int) -> None:
     x, gy = normal(2, 7, 9, 9), normal(2, 20, 10 - kernel, 10 - kernel)
     out = np.empty((20, kernel, kernel, 7), np.float32).transpose(0, 3, 1, 2)
     konv.grad.conv2d_weight(x, out.shape, gy, out=out)
-    magnitude = reference.conv2d_weight(abs(x), out.shape, abs(gy))
-    assert_accurate(out, reference.conv2d_weight(x, out.shape, gy), magnitude, gy.size // 20)
+    magnitude = convolution.conv_weight(abs(x), out.shape, abs(gy))
+    assert_accurate(out, convolution.conv_weight(x, out.shape, gy), magnitude, gy.size // 20)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -98,7 +98,7 @@ def test_border_rows_of_sums_in_several_blocks(isa: str, size: int) -> None:
     with konv.config(isa=isa):
         y = konv.conv2d(x, w, padding=1, algorithm="implicit_gemm", threads=2)
         gx = konv.grad.conv2d_input(x.shape, w, y, padding=1, algorithm="implicit_gemm")
-    magnitude = reference.conv2d(abs(x), abs(w), padding=1)
-    assert_accurate(y, reference.conv2d(x, w, padding=1), magnitude, 600 * 9)
-    magnitude = reference.conv2d_input(x.shape, abs(w), abs(y), padding=1)
-    assert_accurate(gx, reference.conv2d_input(x.shape, w, y, padding=1), magnitude, 70 * 9)
+    magnitude = convolution.conv(abs(x), abs(w), padding=1)
+    assert_accurate(y, convolution.conv(x, w, padding=1), magnitude, 600 * 9)
+    magnitude = convolution.conv_input(x.shape, abs(w), abs(y), padding=1)
+    assert_accurate(gx, convolution.conv_input(x.shape, w, y, padding=1), magnitude, 70 * 9)

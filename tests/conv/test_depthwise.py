@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import konv
-from tests import reference
+from tests import convolution
 from tests.cases import DTYPES, ISA_LEVELS, Case
-from tests.reference import Pads
+from tests.convolution import Pads
 
 
 def planes(size: tuple[int, int], kernel: int, stride: int = 1, c: int = 3, k: int = 0, **options: object) -> Case:
@@ -55,7 +55,7 @@ def test_planes(case: Case, dtype: str, isa: str) -> None:
 @pytest.mark.parametrize("case", [*SIZES[:12], *SIZES[-8:]], ids=str)
 def test_residual_and_activation(case: Case, isa: str) -> None:
     data = case.data("float64")
-    sums = reference.conv2d(data.x, data.w, data.b, **case.options)
+    sums = convolution.conv(data.x, data.w, data.b, **case.options)
     with konv.config(isa=isa):
         out = konv.conv2d(
             data.x, data.w, data.b, **case.options, residual=data.gy, activation="relu6", algorithm="depthwise"

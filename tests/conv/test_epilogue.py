@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import konv
+from tests import convolution
 
-from .. import reference
 from ..cases import ISA_LEVELS, SPREADING
 
 
@@ -82,8 +82,8 @@ def _problem(case: tuple[int, ...], layout: str, dtype: type = np.float32) -> tu
     x = rng.standard_normal((2, c, 13, 17)).astype(dtype)
     w = rng.standard_normal((k, c // groups, kernel, kernel)).astype(dtype)
     b = rng.standard_normal(k).astype(dtype)
-    value = reference.conv2d(x, w, b, stride, padding, dilation, groups)
-    scale = reference.conv2d(abs(x), abs(w), abs(b), stride, padding, dilation, groups)
+    value = convolution.conv(x, w, b, stride, padding, dilation, groups)
+    scale = convolution.conv(abs(x), abs(w), abs(b), stride, padding, dilation, groups)
     r = rng.standard_normal(value.shape).astype(dtype)
     if layout == "NHWC":
         x, r, value, scale = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)) for a in (x, r, value, scale))

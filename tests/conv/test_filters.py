@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import konv
-from tests import reference
+from tests import convolution
 from tests.cases import DTYPES, ISA_LEVELS, LAYOUTS, Case
-from tests.reference import Geometry
+from tests.convolution import Windows
 
 
 def filter_case(
@@ -83,7 +83,7 @@ def filters(draw: st.DrawFn) -> Case:
     case = Case(
         draw(st.integers(1, 2)), c, tuple(size), k, tuple(kernel), stride, tuple(padding), tuple(dilation), groups
     )
-    assert min(Geometry(case.size, case.kernel, case.stride, case.padding, case.dilation).out) >= 1
+    assert min(Windows(case.size, case.kernel, case.stride, case.padding, case.dilation).out) >= 1
     return case
 
 
@@ -130,7 +130,7 @@ def test_error_of_spectral_on_images(pixels: str, kernel: int) -> None:
     if pixels == "impulse":
         w[w < w.max()] = 0
     out = konv.conv2d(x, w, **case.options, algorithm="spectral")
-    truth = reference.conv2d(x, w, **case.options)
+    truth = convolution.conv(x, w, **case.options)
     assert np.abs(out - truth).max() <= 5 * np.finfo(np.float32).eps * truth.max()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 import konv
-from tests import reference, strategies
+from tests import convolution, reference, strategies
 from tests.cases import CASES, DTYPES, LAYOUTS, Case
 
 
@@ -47,7 +47,7 @@ def test_bias_and_relu(case: Case, dtype: str) -> None:
     options = case.options
     bare = konv.conv2d(data.x, data.w, **options)
     magnitude = case.truth("forward", abs(data))
-    expected = reference.conv2d(data.x, data.w, None, **options)
+    expected = convolution.conv(data.x, data.w, None, **options)
     reference.assert_accurate(bare, expected, magnitude, case.length("forward"))
     with_bias = konv.conv2d(data.x, data.w, data.b, **options)
     both = konv.conv2d(data.x, data.w, data.b, **options, activation="relu")
@@ -71,7 +71,7 @@ def test_bias_and_relu(case: Case, dtype: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_padding_spellings(padding: Any, pads: reference.Pads, layout: str) -> None:
+def test_padding_spellings(padding: Any, pads: convolution.Pads, layout: str) -> None:
     plain = Case(1, 3, (9, 8), 4, (4, 3), padding=pads)
     data = plain.data()
     expected = plain.check("forward", layout=layout)
@@ -84,9 +84,9 @@ def test_padding_spellings(padding: Any, pads: reference.Pads, layout: str) -> N
 @pytest.mark.parametrize("padding", ["same", "same_lower"])
 @pytest.mark.parametrize("size", [(9, 8), (7, 7), (1, 10), (2, 3)], ids=str)
 def test_same_padding(size: Any, padding: str, dilation: int, stride: Any) -> None:
-    case = Case(1, 3, size, 4, (4, 3), reference.pair(stride), padding, (dilation, dilation))
+    case = Case(1, 3, size, 4, (4, 3), convolution.sizes(stride, 2), padding, (dilation, dilation))
     out = case.check("forward")
-    steps = reference.pair(stride)
+    steps = convolution.sizes(stride, 2)
     assert out.shape[2:] == (-(-size[0] // steps[0]), -(-size[1] // steps[1]))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import konv
 from konv import _core
-from tests import reference
+from tests import convolution
 from tests.cases import CASES, INTEGER_ALGORITHMS, ISA_LEVELS, LAYOUTS, Case, channels_last
 from tests.conv.test_memory import SHAPES, fenced
 from tests.reference import Array
@@ -37,7 +37,7 @@ def random_bytes(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -
 def truth(x: Array, w: Array, x_zero: int, w_zero: Any, **options: Any) -> Array:
     """Exact: float64 holds every whole number that these sums reach."""
     centred = w.astype(np.float64) - np.reshape(w_zero, (-1, 1, 1, 1))
-    return reference.conv2d(x.astype(np.float64) - x_zero, centred, None, **options).astype(np.int64)
+    return convolution.conv(x.astype(np.float64) - x_zero, centred, None, **options).astype(np.int64)
 
 
 def compute(

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 
 from tests.cases import ALGORITHMS
+from tests.convolution import pad_sizes
 from tests.fuzz import features
 from tests.fuzz.draw import Draw
 from tests.fuzz.trial import Expected, Function, Trial, as_torch, gradient, linear
-from tests.reference import Array, Pair, pads
+from tests.reference import Array, Pair
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -87,7 +88,7 @@ def geometry(d: Draw, dims: int, mode: str = "zeros") -> Geometry:
     if kind in ("same", "same_lower"):
         if mode != "zeros":
             size = [max(n, span) for n, span in zip(size, spans, strict=True)]
-        two = [pads(kind, (n, n), (f, f), s, m)[0] for n, f, s, m in zip(size, kernel, stride, dilation, strict=True)]
+        two = list(pad_sizes(kind, size, kernel, stride, dilation))
     elif kind == "valid":
         two = [(0, 0)] * dims
     elif kind == "causal":

@@ -46,11 +46,11 @@ def updated(**arguments: Any) -> Any:
     return konv.plan_conv2d(ones(6, 4, 3, 3), ones(6), input_shape=(2, 4, 8, 8)).update(**arguments)
 
 
-def streamed(input: Any) -> Any:
+def streamed(**arguments: Any) -> Any:
     """Feed a stream its second chunk."""
     stream = konv.CausalConv1d(ones(6, 4, 3))
     stream(ones(2, 4, 5))
-    return stream(input)
+    return stream(arguments.pop("input"), **arguments)
 
 
 def _convolutions(n: int) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -111,6 +111,9 @@ def _bytes() -> dict[str, Any]:
 
 _OTHERS: dict[str, tuple[int, Callable[[], dict[str, Any]]]] = {
     "grad.conv_bias": (2, lambda: {"grad_output": ones(2, 6, 4, 4), "out": ones(6)}),
+    "grad.activation": (
+        2, lambda: {"name": "silu", "grad_output": ones(2, 3), "preactivation": ones(2, 3), "out": ones(2, 3)},
+    ),
     "conv2d_int": (2, lambda: {**_bytes(), "out": ones(2, 6, 6, 6, dtype=np.int32)}),
     "conv2d_qlinear": (
         2,
@@ -138,7 +141,7 @@ def _calls() -> dict[str, Call]:
     return calls | {
         "a plan": Call(planned, 2, lambda: {"input": ones(2, 4, 8, 8), "out": ones(2, 6, 6, 6)}),
         "an update": Call(updated, 2, lambda: {"weight": ones(6, 4, 3, 3), "bias": ones(6)}),
-        "a stream": Call(streamed, 1, lambda: {"input": ones(2, 4, 5)}),
+        "a stream": Call(streamed, 1, lambda: {"input": ones(2, 4, 5), "out": ones(2, 6, 5)}),
     }
 
 
