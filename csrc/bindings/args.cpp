@@ -271,7 +271,7 @@ int64_t int_arg(PyObject* object, const char* name, int64_t low) {
   if (PyBool_Check(object) || PyFloat_Check(object) || !PyIndex_Check(object))
     type_error("%s: expected an integer, got %R", name, object);
   int overflow = 0;
-  long long v;
+  Wide v;
   if (PyLong_Check(object)) {
     v = PyLong_AsLongLongAndOverflow(object, &overflow);
   } else {
@@ -283,7 +283,7 @@ int64_t int_arg(PyObject* object, const char* name, int64_t low) {
     v = PyLong_AsLongLongAndOverflow(index.get(), &overflow);
   }
   if (overflow || v < low || v > INT32_MAX)
-    value_error("%s: expected an integer from %lld to 2147483647, got %R", name, (long long)low, object);
+    value_error("%s: expected an integer from %lld to 2147483647, got %R", name, Wide(low), object);
   return v;
 }
 

@@ -23,6 +23,8 @@
 
 namespace konv {
 
+using Wide = long long;  // what messages' %lld is for
+
 bool import_numpy();  // false with the exception set
 
 struct PythonError {};  // the exception is set

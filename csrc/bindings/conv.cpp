@@ -13,11 +13,6 @@ namespace konv {
 
 namespace {
 
-void run(const ConvProblem& p, const ConvTensors& t) {
-  ReleaseGil release(p.flops() > kTinyFlops);
-  run_conv(p, t);
-}
-
 // Sums of integers are exact, and nothing but a bias follows them.
 PyObject* conv_of_bytes(int spatial, PyObject* const* a) {
   if (a[9] != Py_None) value_error("activation: convolutions of integers take none, got %R", a[9]);
@@ -43,8 +38,8 @@ PyObject* conv(int spatial, PyObject* const* a, bool transposed) {
   same_dtype(w, "weight", x.dtype, "input");
   const View xv = view_of(x, c.layout, "input"), wv = weight_view(w, spatial);
   ConvProblem p = problem_of(c, transposed ? Direction::input_gradient : Direction::forward, x.dtype);
-  set_operands(p, c, xv, wv, "input");
-  geometry(p, c, "input");
+  set_operands(p, c, xv, wv);
+  geometry(p, c);
   const Ref bias = bias_arg(a[2], p);
   activation_arg(a[9], p);
   Result result = result_args(p, c.layout, xv, a[12], a[10], {a[0], a[1], a[2]});
@@ -52,14 +47,20 @@ PyObject* conv(int spatial, PyObject* const* a, bool transposed) {
   ConvTensors t{x.data, w.data, PyArray_DATA(result.out.array()), nullptr, result.residual};
   if (p.has_bias) t.bias = PyArray_DATA(bias.array());
   if (transposed) std::swap(t.x, t.y);
-  run(p, t);
+  run_conv_call(p, t);
   return result.out.release();
+}
+
+std::vector<Explanation> explained(const ConvProblem& p) {
+  ReleaseGil release(true);
+  return explain_conv(p);
 }
 
 // input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
 // max_workspace, dtype, direction, plan, output_padding
 PyObject* explain(int spatial, PyObject* const* a) {
   Common c = common_args(spatial, a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10]);
+  c.input_name = "input_shape", c.weight_name = "weight_shape";
   const View xv = size_arg(a[0], c.layout, "input_shape"), wv = size_arg(a[1], Layout{spatial, false}, "weight_shape");
   Direction direction = Direction::forward;
   if (is_string(a[12], "transpose")) {
@@ -76,12 +77,12 @@ PyObject* explain(int spatial, PyObject* const* a) {
   if (is_string(a[12], "weight")) direction = Direction::weight_gradient;
   ConvProblem p = problem_of(c, direction, dtype_arg(a[11]));
   p.weights_ready = bool_arg(a[13], "plan");
-  set_operands(p, c, xv, wv, "input_shape");
-  geometry(p, c, "input_shape");
+  set_operands(p, c, xv, wv);
+  geometry(p, c);
   contiguous_operands(p, c, wv);
   Ref list(PyList_New(0));
   if (!list.get()) throw PythonError();
-  for (const Explanation& e : explain_conv(p)) {
+  for (const Explanation& e : explained(p)) {
     Ref row(
         Py_BuildValue("(ssddO)", e.name.c_str(), e.reason.c_str(), e.cost, e.seconds, e.chosen ? Py_True : Py_False));
     if (!row.get() || PyList_Append(list.get(), row.get()) < 0) throw PythonError();

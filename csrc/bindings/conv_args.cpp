@@ -4,14 +4,11 @@
 #include <cmath>
 #include <iterator>
 
-#include "conv/conv.h"
 #include "core/config.h"
 
 namespace konv {
 
 namespace {
-
-using Wide = long long;  // what printf knows
 
 int64_t algorithm_arg(PyObject* object) {
   if (!PyUnicode_Check(object)) type_error("algorithm: expected a string, got %s", Py_TYPE(object)->tp_name);
@@ -29,10 +26,6 @@ constexpr struct {
     {"sigmoid", Activation::sigmoid}, {"tanh", Activation::tanh},           {"silu", Activation::silu},
     {"gelu", Activation::gelu},       {"gelu_tanh", Activation::gelu_tanh}, {"hardswish", Activation::hardswish},
 };
-
-}  // namespace
-
-namespace {
 
 PaddingMode padding_mode_arg(PyObject* object) {
   constexpr const char* names[] = {"zeros", "reflect", "replicate", "circular"};
@@ -54,6 +47,78 @@ void set_padding_mode(ConvProblem& p, PaddingMode mode, const int64_t after[3]) 
       value_error("padding: mode '%s' takes at most %lld along an axis of %lld elements, got %lld",
                   mode == PaddingMode::reflect ? "reflect" : "circular", Wide(limit), Wide(p.in[i]), Wide(most));
   }
+}
+
+void transposed_geometry(ConvProblem& p, const Common& c) {
+  int64_t after[3], extent[3];
+  double elements = double(std::max<int64_t>(1, p.n)) * double(std::max<int64_t>(1, p.c));
+  for (int i = 0; i < 3; i++) {
+    const int64_t kernel = p.kernel[i], out = p.out[i], more = c.output_padding[i];
+    if (kernel < 1) value_error("%s: expected kernel sizes of at least 1, got %lld", c.weight_name, Wide(kernel));
+    if (out < 1) value_error("%s: expected spatial sizes of at least 1, got %lld", c.input_name, Wide(out));
+    if (kernel > INT32_MAX || out > INT32_MAX)
+      value_error("%s: a spatial size is too large", out > INT32_MAX ? c.input_name : c.weight_name);
+    if (more >= std::max(p.stride[i], p.dilation[i]))
+      value_error("output_padding: expected less than stride %lld or dilation %lld, got %lld", Wide(p.stride[i]),
+                  Wide(p.dilation[i]), Wide(more));
+    extent[i] = p.dilation[i] * (kernel - 1) + 1;
+    if (c.padding.rule != Padding::given)
+      p.in[i] = i < 3 - c.layout.spatial ? 1 : out * p.stride[i] + more;
+    else
+      p.in[i] = (out - 1) * p.stride[i] + extent[i] + more - c.padding.before[i] - c.padding.after[i];
+    if (p.in[i] < 1)
+      value_error("padding: the output would have %lld elements along one axis; expected at least 1", Wide(p.in[i]));
+    elements *= double(p.in[i]);
+  }
+  if (elements > double(int64_t(1) << 58)) value_error("stride: the output would have more than 2^58 elements");
+  int64_t covered[3];  // by the windows
+  for (int i = 0; i < 3; i++) covered[i] = p.in[i] - c.output_padding[i];
+  c.padding.resolve(covered, extent, p.stride, p.pad, after);
+}
+
+void check_channels(const ConvProblem& p, const Common& common, int64_t weight_channels) {
+  const Wide c = p.c, k = p.k, groups = p.groups;
+  if (k < 1) value_error("%s: expected at least one output channel", common.weight_name);
+  if (k % groups)
+    value_error("groups: %lld does not divide the %lld output channels of %s", groups, k, common.weight_name);
+  if (c % groups) value_error("groups: %lld does not divide the %lld channels of %s", groups, c, common.input_name);
+  if (weight_channels != c / groups)
+    value_error("%s: expected %lld input channels a group (%s has %lld channels in %lld groups), got %lld",
+                common.weight_name, c / groups, common.input_name, c, groups, Wide(weight_channels));
+}
+
+void check_transposed_channels(const ConvProblem& p, const Common& common, int64_t weight_channels) {
+  const Wide k = p.k, groups = p.groups;
+  if (k < 1) value_error("%s: expected at least one channel", common.input_name);
+  if (p.c < 1) value_error("%s: expected at least one output channel", common.weight_name);
+  if (k % groups) value_error("groups: %lld does not divide the %lld channels of %s", groups, k, common.input_name);
+  if (weight_channels != k)
+    value_error("%s: expected %lld input channels, as %s has, got %lld", common.weight_name, k, common.input_name,
+                Wide(weight_channels));
+}
+
+const void* residual_arg(PyObject* object, ConvProblem& p, const int64_t shape[5], const int64_t* result_strides,
+                         PyArrayObject* y, const Layout& layout, bool batched) {
+  const Array r = array_arg(object, "residual", kFloats);
+  same_dtype(r, "residual", p.dtype, "input");
+  if (r.ndim != PyArray_NDIM(y) || !std::equal(r.shape, r.shape + r.ndim, PyArray_DIMS(y)))
+    value_error("residual: expected the result's shape %s, got %s",
+                shape_text(PyArray_NDIM(y), PyArray_DIMS(y)).c_str(), shape_text(r.ndim, r.shape).c_str());
+  p.has_residual = 1;
+  int64_t strides[5];
+  strides_of(r.object, layout, batched, strides);
+  bool same = true;
+  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == result_strides[i]);
+  const bool is_out = same && r.data == PyArray_DATA(y);
+  if (!is_out && share_memory(y, object))
+    value_error("residual: expected `out` itself, or memory that `out` does not share");
+  if (same) return r.data;
+  if (!is_empty(p)) {
+    ReleaseGil release(true);
+    find_plan(p);  // throws for an algorithm that cannot, while nothing has been written
+  }
+  if (PyArray_CopyInto(y, r.object) < 0) throw PythonError();
+  return PyArray_DATA(y);
 }
 
 }  // namespace
@@ -80,57 +145,28 @@ void set_transposed(Common& c, PyObject* output_padding) {
   std::fill_n(c.output_padding, 3 - c.layout.spatial, 0);
 }
 
-namespace {
-
-void transposed_geometry(ConvProblem& p, const Common& c, const char* input_name) {
-  int64_t after[3], extent[3];
-  double elements = double(std::max<int64_t>(1, p.n)) * double(std::max<int64_t>(1, p.c));
-  for (int i = 0; i < 3; i++) {
-    const int64_t kernel = p.kernel[i], out = p.out[i], more = c.output_padding[i];
-    if (kernel < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", Wide(kernel));
-    if (out < 1) value_error("%s: expected spatial sizes of at least 1, got %lld", input_name, Wide(out));
-    if (kernel > INT32_MAX || out > INT32_MAX)
-      value_error("%s: a spatial size is too large", out > INT32_MAX ? input_name : "weight");
-    if (more >= std::max(p.stride[i], p.dilation[i]))
-      value_error("output_padding: expected less than stride %lld or dilation %lld, got %lld", Wide(p.stride[i]),
-                  Wide(p.dilation[i]), Wide(more));
-    extent[i] = p.dilation[i] * (kernel - 1) + 1;
-    if (c.padding.rule != Padding::given)
-      p.in[i] = i < 3 - c.layout.spatial ? 1 : out * p.stride[i] + more;
-    else
-      p.in[i] = (out - 1) * p.stride[i] + extent[i] + more - c.padding.before[i] - c.padding.after[i];
-    if (p.in[i] < 1)
-      value_error("padding: the output would have %lld elements along one axis; expected at least 1", Wide(p.in[i]));
-    elements *= double(p.in[i]);
-  }
-  if (elements > double(int64_t(1) << 58)) value_error("stride: the output would have more than 2^58 elements");
-  int64_t covered[3];  // by the windows
-  for (int i = 0; i < 3; i++) covered[i] = p.in[i] - c.output_padding[i];
-  c.padding.resolve(covered, extent, p.stride, p.pad, after);
-}
-
-}  // namespace
-
-void geometry(ConvProblem& p, const Common& c, const char* input_name) {
+void geometry(ConvProblem& p, const Common& c) {
   std::copy_n(c.stride, 3, p.stride);
   std::copy_n(c.dilation, 3, p.dilation);
-  if (c.transposed) return transposed_geometry(p, c, input_name);
+  if (c.transposed) return transposed_geometry(p, c);
   int64_t after[3], extent[3];
   for (int i = 0; i < 3; i++) {
-    if (p.kernel[i] < 1) value_error("weight: expected kernel sizes of at least 1, got %lld", Wide(p.kernel[i]));
+    if (p.kernel[i] < 1)
+      value_error("%s: expected kernel sizes of at least 1, got %lld", c.weight_name, Wide(p.kernel[i]));
     if (p.kernel[i] > INT32_MAX || p.in[i] > (int64_t(1) << 48))
-      value_error("%s: a spatial size is too large", p.kernel[i] > INT32_MAX ? "weight" : input_name);
+      value_error("%s: a spatial size is too large", p.kernel[i] > INT32_MAX ? c.weight_name : c.input_name);
     extent[i] = p.dilation[i] * (p.kernel[i] - 1) + 1;
   }
   c.padding.resolve(p.in, extent, p.stride, p.pad, after);
   set_padding_mode(p, c.padding_mode, after);
   double elements = 1;
   for (int i = 0; i < 3; i++) {
-    if (p.in[i] < 1) value_error("%s: expected spatial sizes of at least 1, got %lld", input_name, Wide(p.in[i]));
+    if (p.in[i] < 1) value_error("%s: expected spatial sizes of at least 1, got %lld", c.input_name, Wide(p.in[i]));
     const int64_t room = p.in[i] + p.pad[i] + after[i] - extent[i];
     if (room < 0)
-      value_error("weight: a kernel of %lld with dilation %lld spans %lld elements, but the padded input has %lld",
-                  Wide(p.kernel[i]), Wide(p.dilation[i]), Wide(extent[i]), Wide(p.in[i] + p.pad[i] + after[i]));
+      value_error("%s: a kernel of %lld with dilation %lld spans %lld elements, but the padded input has %lld",
+                  c.weight_name, Wide(p.kernel[i]), Wide(p.dilation[i]), Wide(extent[i]),
+                  Wide(p.in[i] + p.pad[i] + after[i]));
     p.out[i] = room / p.stride[i] + 1;
     elements *= double(p.out[i]);
   }
@@ -138,30 +174,7 @@ void geometry(ConvProblem& p, const Common& c, const char* input_name) {
     value_error("padding: the output would have more than 2^58 elements");
 }
 
-namespace {
-
-void channels(const ConvProblem& p, int64_t weight_channels, const char* input_name) {
-  const Wide c = p.c, k = p.k, groups = p.groups;
-  if (k < 1) value_error("weight: expected at least one output channel");
-  if (k % groups) value_error("groups: %lld does not divide the %lld output channels of weight", groups, k);
-  if (c % groups) value_error("groups: %lld does not divide the %lld channels of %s", groups, c, input_name);
-  if (weight_channels != c / groups)
-    value_error("weight: expected %lld input channels a group (%s has %lld channels in %lld groups), got %lld",
-                c / groups, input_name, c, groups, Wide(weight_channels));
-}
-
-void transposed_channels(const ConvProblem& p, int64_t weight_channels, const char* input_name) {
-  const Wide k = p.k, groups = p.groups;
-  if (k < 1) value_error("%s: expected at least one channel", input_name);
-  if (p.c < 1) value_error("weight: expected at least one output channel");
-  if (k % groups) value_error("groups: %lld does not divide the %lld channels of %s", groups, k, input_name);
-  if (weight_channels != k)
-    value_error("weight: expected %lld input channels, as %s has, got %lld", k, input_name, Wide(weight_channels));
-}
-
-}  // namespace
-
-void set_operands(ConvProblem& p, const Common& c, const View& input, const View& weight, const char* input_name) {
+void set_operands(ConvProblem& p, const Common& c, const View& input, const View& weight) {
   std::copy_n(weight.shape + 2, 3, p.kernel);
   std::copy_n(weight.strides, 5, p.ws);
   std::copy_n(input.shape + 2, 3, c.transposed ? p.out : p.in);
@@ -169,12 +182,12 @@ void set_operands(ConvProblem& p, const Common& c, const View& input, const View
   p.n = input.shape[0];
   if (c.transposed) {
     p.k = input.shape[1];
-    if (weight.shape[1] > INT32_MAX) value_error("weight: expected less than 2^31 output channels a group");
+    if (weight.shape[1] > INT32_MAX) value_error("%s: expected less than 2^31 output channels a group", c.weight_name);
     p.c = weight.shape[1] * p.groups;
-    transposed_channels(p, weight.shape[0], input_name);
+    check_transposed_channels(p, c, weight.shape[0]);
   } else {
     p.c = input.shape[1], p.k = weight.shape[0];
-    channels(p, weight.shape[1], input_name);
+    check_channels(p, c, weight.shape[1]);
   }
 }
 
@@ -246,6 +259,11 @@ Array bias_view(PyObject* object, const ConvProblem& p) {
   return b;
 }
 
+void run_conv_call(const ConvProblem& p, const ConvTensors& t) {
+  ReleaseGil release(p.flops() > kTinyFlops);
+  run_conv(p, t);
+}
+
 Ref bias_arg(PyObject* object, ConvProblem& p) {
   if (object == Py_None) return Ref();
   const Array b = bias_view(object, p);
@@ -255,31 +273,6 @@ Ref bias_arg(PyObject* object, ConvProblem& p) {
   p.has_bias = 1;
   return bias;
 }
-
-namespace {
-
-const void* residual_arg(PyObject* object, ConvProblem& p, const int64_t shape[5], const int64_t* result_strides,
-                         PyArrayObject* y, const Layout& layout, bool batched) {
-  const Array r = array_arg(object, "residual", kFloats);
-  same_dtype(r, "residual", p.dtype, "input");
-  if (r.ndim != PyArray_NDIM(y) || !std::equal(r.shape, r.shape + r.ndim, PyArray_DIMS(y)))
-    value_error("residual: expected the result's shape %s, got %s",
-                shape_text(PyArray_NDIM(y), PyArray_DIMS(y)).c_str(), shape_text(r.ndim, r.shape).c_str());
-  p.has_residual = 1;
-  int64_t strides[5];
-  strides_of(r.object, layout, batched, strides);
-  bool same = true;
-  for (int i = 0; i < 5; i++) same = same && (shape[i] == 1 || strides[i] == result_strides[i]);
-  const bool is_out = same && r.data == PyArray_DATA(y);
-  if (!is_out && share_memory(y, object))
-    value_error("residual: expected `out` itself, or memory that `out` does not share");
-  if (same) return r.data;
-  if (!is_empty(p)) find_plan(p);  // throws for an algorithm that cannot, while nothing has been written
-  if (PyArray_CopyInto(y, r.object) < 0) throw PythonError();
-  return PyArray_DATA(y);
-}
-
-}  // namespace
 
 Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
                    std::initializer_list<PyObject*> inputs) {

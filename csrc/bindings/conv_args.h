@@ -1,6 +1,7 @@
 // Arguments that the convolution functions share, as parts of a ConvProblem.
 #pragma once
 #include "bindings/args.h"
+#include "conv/conv.h"
 
 namespace konv {
 
@@ -14,6 +15,7 @@ struct Common {
   Padding padding;
   PaddingMode padding_mode;
   int64_t algorithm, threads, max_workspace;
+  const char *input_name = "input", *weight_name = "weight";  // what messages call them
   // Of a transposed convolution, whose input is the problem's y.
   bool transposed = false;
   int64_t output_padding[3] = {};
@@ -26,9 +28,9 @@ ConvProblem problem_of(const Common& c, Direction direction, DType dtype);
 View weight_view(const Array& w, int spatial);
 void set_transposed(Common& c, PyObject* output_padding);
 // The convolution's input and weight, whose numbers of channels are checked against the groups.
-void set_operands(ConvProblem& p, const Common& c, const View& input, const View& weight, const char* input_name);
+void set_operands(ConvProblem& p, const Common& c, const View& input, const View& weight);
 // Fills what depends on the kernel's size: padding and the size of the result.
-void geometry(ConvProblem& p, const Common& c, const char* input_name);
+void geometry(ConvProblem& p, const Common& c);
 // Whether a result of no elements is all that there is to compute, as PyTorch has it for no images or no channels.
 inline bool is_empty(const ConvProblem& p) { return p.n == 0 || p.c == 0; }
 // Strides as of contiguous arrays.
@@ -49,5 +51,8 @@ Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObj
 Array bias_view(PyObject* object, const ConvProblem& p);
 // A contiguous copy of the bias where it is not None, else an empty reference.
 Ref bias_arg(PyObject* object, ConvProblem& p);
+
+// Without the GIL, unless that would cost more than it gives.
+void run_conv_call(const ConvProblem& p, const ConvTensors& t);
 
 }  // namespace konv

@@ -13,11 +13,6 @@ namespace konv {
 
 namespace {
 
-void run(const ConvProblem& p, const ConvTensors& t) {
-  ReleaseGil release(p.flops() > kTinyFlops);
-  run_conv(p, t);
-}
-
 // grad_output has the shape of the convolution's result; its strides become the problem's.
 void check_result(ConvProblem& p, const Common& c, const Array& dy, const View& yv, bool batched) {
   const int64_t y[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]}, x[5] = {p.n, p.c, p.in[0], p.in[1], p.in[2]};
@@ -45,20 +40,21 @@ void fill_zero(const Ref& array) {
 PyObject* input_gradient(int spatial, PyObject* const* a, bool transposed) {
   const Array w = array_arg(a[1], "weight", kFloats), dy = array_arg(a[2], "grad_output", kFloats);
   Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[11], a[12]);
+  c.input_name = "input_size";
   if (transposed) set_transposed(c, a[14]);
   same_dtype(w, "weight", dy.dtype, "grad_output");
   const View xv = size_arg(a[0], c.layout, "input_size"), wv = weight_view(w, spatial);
   const View yv = view_of(dy, c.layout, "grad_output");
   ConvProblem p = problem_of(c, transposed ? Direction::forward : Direction::input_gradient, dy.dtype);
-  set_operands(p, c, xv, wv, "input_size");
-  geometry(p, c, "input_size");
+  set_operands(p, c, xv, wv);
+  geometry(p, c);
   check_result(p, c, dy, yv, xv.batched);
   const bool accumulate = accumulate_arg(a[13], a[10]);
   Result result = result_args(p, c.layout, yv, a[10], accumulate ? a[10] : Py_None, {a[1], a[2]});
   if (is_empty(p)) return result.out.release();
   ConvTensors t{PyArray_DATA(result.out.array()), w.data, dy.data, nullptr, result.residual};
   if (transposed) std::swap(t.x, t.y);
-  run(p, t);
+  run_conv_call(p, t);
   return result.out.release();
 }
 
@@ -73,7 +69,8 @@ Ref sample_gradients(ConvProblem p, const View& wv, int spatial, const ConvTenso
   if (is_empty(p)) return out;
   p.n = 1;
   for (int64_t n = 0; n < images; n++)
-    run(p, {at(t.x, n * p.xs[0]), at(PyArray_DATA(out.array()), n * size), at(t.y, n * p.ys[0]), nullptr, nullptr});
+    run_conv_call(
+        p, {at(t.x, n * p.xs[0]), at(PyArray_DATA(out.array()), n * size), at(t.y, n * p.ys[0]), nullptr, nullptr});
   return out;
 }
 
@@ -82,6 +79,7 @@ Ref sample_gradients(ConvProblem p, const View& wv, int spatial, const ConvTenso
 PyObject* weight_gradient(int spatial, PyObject* const* a, bool transposed) {
   const Array x = array_arg(a[0], "input", kFloats), dy = array_arg(a[2], "grad_output", kFloats);
   Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[11], a[12]);
+  c.weight_name = "weight_size";
   if (transposed) set_transposed(c, a[15]);
   same_dtype(dy, "grad_output", x.dtype, "input");
   if ((PyTuple_Check(a[1]) || PyList_Check(a[1])) && PySequence_Fast_GET_SIZE(a[1]) != spatial + 2)
@@ -90,8 +88,8 @@ PyObject* weight_gradient(int spatial, PyObject* const* a, bool transposed) {
   const View xv = view_of(x, c.layout, "input"), wv = size_arg(a[1], weight_layout, "weight_size");
   const View yv = view_of(dy, c.layout, "grad_output");
   ConvProblem p = problem_of(c, Direction::weight_gradient, x.dtype);
-  set_operands(p, c, xv, wv, "input");
-  geometry(p, c, "input");
+  set_operands(p, c, xv, wv);
+  geometry(p, c);
   check_result(p, c, dy, yv, xv.batched);
   const bool accumulate = accumulate_arg(a[13], a[10]), per_sample = bool_arg(a[14], "per_sample");
   ConvTensors t{x.data, nullptr, dy.data, nullptr, nullptr};
@@ -108,7 +106,7 @@ PyObject* weight_gradient(int spatial, PyObject* const* a, bool transposed) {
   if (is_empty(p))
     fill_zero(out);
   else
-    run(p, t);
+    run_conv_call(p, t);
   return accumulate ? PyNumber_InPlaceAdd(a[10], out.get()) : out.release();
 }
 
@@ -124,7 +122,7 @@ PyObject* conv_bias(PyObject* const* a) {
   if (a[2] != Py_None) {
     const Array given = array_arg(a[2], "out", set_of({dy.dtype}));
     if (given.ndim != 1 || given.shape[0] != size)
-      value_error("out: expected shape (%lld,), got %s", (long long)size, shape_text(given.ndim, given.shape).c_str());
+      value_error("out: expected shape (%lld,), got %s", Wide(size), shape_text(given.ndim, given.shape).c_str());
     check_out_memory(given, {a[0]});
   }
   Ref sums(PyArray_SimpleNew(1, &size, type_number(dy.dtype)));

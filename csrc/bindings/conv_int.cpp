@@ -49,8 +49,8 @@ std::vector<int32_t> zero_points(PyObject* object, const char* name, DType dtype
   std::vector<int32_t> r;
   for (double v : values) {
     if (!(v >= double(lowest(dtype)) && v <= double(lowest(dtype) + 255)))
-      value_error("%s: expected integers from %lld to %lld, as %s is %s, got %R", name, (long long)lowest(dtype),
-                  (long long)lowest(dtype) + 255, of, dtype_text(dtype), object);
+      value_error("%s: expected integers from %lld to %lld, as %s is %s, got %R", name, Wide(lowest(dtype)),
+                  Wide(lowest(dtype) + 255), of, dtype_text(dtype), object);
     r.push_back(int32_t(v));
   }
   return r;
@@ -115,8 +115,8 @@ void quantised_args(Quantised& q, Common common, const QuantisedArgs& a) {
   p = problem_of(common, Direction::forward, q.x.dtype);
   p.weight_dtype = q.w.dtype;
   p.autotune = 0;  // the algorithms differ too much to be worth timing
-  set_operands(p, common, q.xv, wv, "input");
-  geometry(p, common, "input");
+  set_operands(p, common, q.xv, wv);
+  geometry(p, common);
   q.bias = bias_arg(a.bias, p);
   q.x_zero = zero_points(a.input_zero_point, "input_zero_point", p.dtype, "input", 1)[0];
   q.w_zero = zero_points(a.weight_zero_point, "weight_zero_point", p.weight_dtype, "weight", p.k);

@@ -218,12 +218,12 @@ PyObject* softmax_cross_entropy(PyObject* const* a) {
   std::vector<int64_t> classes;  // a copy: once checked they must not change
   if (sparse) {
     if (labels.ndim != 1 || labels.shape[0] != rows.count || !PyArray_IS_C_CONTIGUOUS(labels.object))
-      value_error("labels: expected a contiguous array of shape (%lld,), got %s", (long long)rows.count,
+      value_error("labels: expected a contiguous array of shape (%lld,), got %s", Wide(rows.count),
                   shape_text(labels.ndim, labels.shape).c_str());
     classes.assign(data<const int64_t>(labels), data<const int64_t>(labels) + rows.count);
     for (const int64_t v : classes)
       if (v < 0 || v >= rows.length)
-        value_error("labels: expected classes from 0 to %lld, got %lld", (long long)rows.length - 1, (long long)v);
+        value_error("labels: expected classes from 0 to %lld, got %lld", Wide(rows.length - 1), Wide(v));
   }
   const bool wants_grad = a[2] != Py_None;
   const Array grad = wants_grad ? written(like_arg(a[2], "grad", x), "grad") : x;

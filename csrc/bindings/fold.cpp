@@ -9,8 +9,6 @@ namespace konv {
 
 namespace {
 
-using Wide = long long;  // what printf knows
-
 constexpr DTypeSet kAll = (1u << kDTypes) - 1, kNumbers = kAll & ~set_of({DType::boolean});
 constexpr double kTinyBytes = 32 << 10;
 

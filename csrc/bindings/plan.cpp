@@ -202,8 +202,8 @@ PyObject* first_call(Plan& plan, const Arguments& a) {
   const View v = view_of(x, layout, "input");
   check_size(plan, x, v);
   ConvProblem p = plan.problem;
-  set_operands(p, plan.common, v, plan.weight, "input");
-  geometry(p, plan.common, "input");
+  set_operands(p, plan.common, v, plan.weight);
+  geometry(p, plan.common);
   Result result = result_args(p, layout, v, a.out, a.residual, {a.x});
   if (is_empty(p)) return result.out.release();
   PyArrayObject *y = result.out.array(), *residual = nullptr;
@@ -276,7 +276,8 @@ void set_problem(Plan& plan, const View& wv, PyObject* activation) {
   ConvProblem& p = plan.problem;
   View v = plan.size;
   plan.open = false;
-  const Common& c = plan.common;
+  Common c = plan.common;
+  c.input_name = "input_shape";
   for (int i = 0; i < 5; i++)
     if (v.shape[i] == kOpen) {
       plan.open = true;
@@ -289,12 +290,12 @@ void set_problem(Plan& plan, const View& wv, PyObject* activation) {
         v.shape[i] = std::max({c.dilation[a] * (wv.shape[i] - 1), c.padding.before[a], c.padding.after[a]}) + 1;
     }
   v.shape[0] = std::max<int64_t>(1, v.shape[0]);
-  contiguous_strides(v.shape, plan.common.layout.channels_last, v.strides);
+  contiguous_strides(v.shape, c.layout.channels_last, v.strides);
   plan.weight = wv;
   contiguous_strides(wv.shape, false, plan.weight.strides);
-  set_operands(p, plan.common, v, plan.weight, "input_shape");
-  geometry(p, plan.common, "input_shape");
-  contiguous_operands(p, plan.common, wv);
+  set_operands(p, c, v, plan.weight);
+  geometry(p, c);
+  contiguous_operands(p, c, wv);
   activation_arg(activation, p);
   p.weights_ready = 1;
 }

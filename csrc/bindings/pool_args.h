@@ -5,8 +5,6 @@
 
 namespace konv {
 
-using Wide = long long;  // what printf knows
-
 // Whose windows and divisors.
 enum class PoolConvention { torch, onnx, tf };
 PoolConvention pool_convention_arg(PyObject* object);

@@ -227,8 +227,7 @@ class RepeatedGradientPlan final : public ConvPlan {
 
   void add_slab(const Slab& slab, const ConvProblem& q, const T* border, T* dx, int64_t channels) const {
     const auto place = [&](int axis, int64_t i) {
-      i += slab.first[axis];
-      return i >= 0 && i < p_.in[axis] ? i : mirrored(p_.padding_mode, i, p_.in[axis]);
+      return source_of(p_.padding_mode, i + slab.first[axis], p_.in[axis]);
     };
     for (int64_t z = 0; z < q.in[0]; z++)
       for (int64_t y = 0; y < q.in[1]; y++) {

@@ -338,9 +338,9 @@ class DepthwisePlan final : public ConvPlan {
         int64_t offset = n * p.in_n;
         bool inside = true;
         for (int a = 0; a < 3; a++) {
-          const bool own = at[a] >= 0 && at[a] < p.in[a];
-          inside = inside && (own || p.padding_mode != PaddingMode::zeros);
-          offset += (own || !inside ? at[a] : mirrored(p.padding_mode, at[a], p.in[a])) * p.in_stride[a];
+          const int64_t from = source_of(p.padding_mode, at[a], p.in[a]);
+          inside = inside && from >= 0;
+          offset += from * p.in_stride[a];
         }
         src[t] = inside ? r.in + offset : nullptr;
       }

@@ -211,11 +211,7 @@ class DepthwiseWeightGradientPlan final : public ConvPlan {
     for (int64_t j = w; j < low; j++) add(source(2, j * step + at[2]), j, 1);
     for (int64_t j = high; j < end; j++) add(source(2, j * step + at[2]), j, 1);
   }
-  // The element that position i of an axis reads, or -1 for a zero beyond the border.
-  int64_t source(int axis, int64_t i) const {
-    if (i >= 0 && i < p_.in[axis]) return i;
-    return p_.padding_mode == PaddingMode::zeros ? -1 : mirrored(p_.padding_mode, i, p_.in[axis]);
-  }
+  int64_t source(int axis, int64_t i) const { return source_of(p_.padding_mode, i, p_.in[axis]); }
 
   ConvProblem problem_;
   const Kernels<T>& kernel_;

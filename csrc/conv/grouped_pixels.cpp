@@ -69,7 +69,8 @@ template <class T>
 struct Stage {
   TapProblem p;
   ChannelBlocks blocks;
-  std::vector<int64_t> offsets;  // see element_offsets
+  std::vector<int64_t> offsets;      // see element_offsets
+  std::vector<ColumnPhase> columns;  // of the rows that the first stage of a phase packs
   int64_t block_weights, weight_base = 0;
 
   Stage(TapProblem problem, const ConvProblem& conv, int lanes) : p(std::move(problem)), blocks(p, lanes) {
@@ -107,7 +108,7 @@ class GroupedPixelsPlan final : public ConvPlan {
     const bool forward = problem.direction == Direction::forward;
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
     width_ = forward ? problem.out[2] : problem.in[2], pixel_step_ = forward ? 1 : problem.stride[2];
-    int64_t weights = 0, rows = 1, packed = 0, stages = 0;
+    int64_t weights = 0, rows = 1, stages = 0;
     for (TapProblem& p : tap_problems(problem)) {
       Stage<T> s(std::move(p), problem, kernel_.lanes);
       s.weight_base = weights, stages++;
@@ -116,21 +117,23 @@ class GroupedPixelsPlan final : public ConvPlan {
       blocks_ = s.blocks.count;
       packs_ = !s.blocks.identity || s.p.in_c != 1 || s.p.padding_mode != PaddingMode::zeros;
       if (!joins_rows(s.p)) at_once_ = 1;
-      slices_ = std::max(slices_, s.p.grid[0]);
       in_place_ = s.p.out_c == 1 && problem.ends_in_registers();
       for (int64_t v : {s.p.grid[0], s.p.grid[1], s.p.grid[2], s.p.taps[0].weight}) packed_key.push_back(v);
       const bool same_rows = !phases_.empty() && std::equal(s.p.phase, s.p.phase + 2, phases_.back()[0].p.phase);
       if (!same_rows) phases_.emplace_back();
       phases_.back().push_back(std::move(s));
     }
-    for (const Phase& phase : phases_)
-      for (const Stage<T>& s : phase)
-        packed = std::max(packed, round_up(BlockRows<T>::scratch_size(s.p, s.blocks, at_once_), 16));
+    for (Phase& phase : phases_) {
+      const RepeatedBorder border(phase[0].p, 2);
+      for (Stage<T>& s : phase) {
+        s.columns = column_phases(s.p, border.low, phase[0].p.in[2] + border.size());
+        packed_ = std::max(packed_, BlockRows<T>::scratch_size(s.p, s.blocks, at_once_));
+      }
+    }
+    if (!packs_) packed_ = 0;
     gaps_ = leaves_gaps(problem, size_t(stages));
     prepared_bytes = weights * int64_t(sizeof(T));
     reads_weights = problem.has_bias;
-    slice_size_ = packs_ ? packed : 0;
-    packed_ = slices_ * slice_size_;
     if (packs_ && rows * width_ <= kWholePlane) tile_rows_ = band_rows_ = round_up(rows, 2);
     workspace.per_thread = (packed_ + (in_place_ ? 0 : tile_rows_ * width_ * kernel_.lanes)) * int64_t(sizeof(T));
     bands_ = ceil_div(rows, band_rows_);
@@ -179,17 +182,11 @@ class GroupedPixelsPlan final : public ConvPlan {
     const int64_t apart = std::max<int64_t>(1, blocks_ - 1), end = apart * (part + 1) / block_parts_;
     const int64_t first = apart * part / block_parts_, last = end == apart ? blocks_ : end;
     const int64_t h1 = std::min(p.out[1], h0 + band_rows_);
-    std::vector<BlockRows<T>> rows;
-    for (int64_t i = 0; i < p.grid[0]; i++)
-      rows.emplace_back(kernel_, p, blocks, at_once_, packs_ ? scratch + i * slice_size_ : nullptr);
-    const auto start = [&](int64_t b) {
-      for (int64_t i = 0; i < p.grid[0]; i++)
-        rows[size_t(i)].start(run.in, n, z * p.step[0] + tap_row(p, i, 0).at[0], b);
-    };
+    BlockRows<T> rows(kernel_, p, blocks, at_once_, packs_ ? scratch : nullptr);
     T* tile = scratch + packed_;
     if (packs_) {  // packed rows of one block serve the whole band
       for (int64_t b = first; b < last; b++) {
-        start(b);
+        rows.start(run.in, n, z, b);
         for (int64_t h = h0; h < h1; h += tile_rows_)
           run_tile(phase, run, n, z, h, std::min(h1, h + tile_rows_), b, b + 1, rows, tile);
       }
@@ -198,7 +195,7 @@ class GroupedPixelsPlan final : public ConvPlan {
     const int64_t together = in_place_ ? last - first : 1;
     for (int64_t h = h0; h < h1; h += 2)
       for (int64_t b = first; b < last; b += together) {
-        start(b);
+        rows.start(run.in, n, z, b);
         run_tile(phase, run, n, z, h, std::min(h1, h + 2), b, b + together, rows, tile);
       }
   }
@@ -209,7 +206,7 @@ class GroupedPixelsPlan final : public ConvPlan {
 
   // Output rows [h, h1) of blocks [block, end), which may be several where all is in place.
   void run_tile(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t h1, int64_t block,
-                int64_t end, std::vector<BlockRows<T>>& rows, T* tile) const {
+                int64_t end, BlockRows<T>& rows, T* tile) const {
     const ChannelBlocks& blocks = phase[0].blocks;
     const TapProblem& p = phase[0].p;
     const int64_t L = blocks.lanes, k0 = blocks.first(block);
@@ -230,7 +227,7 @@ class GroupedPixelsPlan final : public ConvPlan {
 
   // Output row h, or rows h and h + 1, of these blocks.
   void run_rows(const Phase& phase, const Run& run, int64_t n, int64_t z, int64_t h, int64_t block, int64_t end,
-                std::vector<BlockRows<T>>& rows, T* tile) const {
+                BlockRows<T>& rows, T* tile) const {
     const ChannelBlocks& blocks = phase[0].blocks;
     const int64_t L = blocks.lanes, k0 = blocks.first(block);
     const TapProblem& q = phase[0].p;
@@ -246,13 +243,13 @@ class GroupedPixelsPlan final : public ConvPlan {
     const int64_t count = d.tap_rows + (d.rows - 1) * d.row_step;
     for (int64_t i = 0; i < count; i++) {
       const int64_t depth = at_once_ == 1 ? i / q.grid[1] : 0, tap = at_once_ == 1 ? i % q.grid[1] : 0;
-      found[i] = rows[size_t(depth)].find(h * q.step[1] + tap_row(q, depth, tap).at[1] + (at_once_ == 1 ? 0 : i));
+      found[i] = rows.find(depth, h * q.step[1] + tap_row(q, depth, tap).at[1] + (at_once_ == 1 ? 0 : i));
     }
     for (const Stage<T>& s : phase)
-      for (const ColumnPhase& c : column_phases(s.p, rows[0].first_column(), rows[0].width())) {
+      for (const ColumnPhase& c : s.columns) {
         d.taps = int(s.p.grid[2]), d.step = int(c.step), d.first = c.first, d.width = c.width;
-        d.pixel = c.pixels * rows[0].pixel();
-        for (int64_t i = 0; i < count; i++) row[i] = found[i] ? found[i] + c.in * rows[0].pixel() : nullptr;
+        d.pixel = c.pixels * rows.pixel();
+        for (int64_t i = 0; i < count; i++) row[i] = found[i] ? found[i] + c.in * rows.pixel() : nullptr;
         d.w = run.weights + s.weight_base + block * s.block_weights, d.block_weights = s.block_weights;
         d.cols = c.cols;
         d.out = in_place_ ? output(run, s.p, n, z, h, k0) : tile + s.p.phase[2] * L;
@@ -269,7 +266,6 @@ class GroupedPixelsPlan final : public ConvPlan {
   bool gaps_, packs_ = false, in_place_ = true;
   int64_t at_once_ = 2;                            // output rows that share the rows they read
   int64_t tile_rows_ = 2, band_rows_ = kBandRows;  // output rows that are stored together, and of a task
-  int64_t slices_ = 1, slice_size_ = 0;            // depths of the kernel, whose packed rows lie apart
   int64_t width_, pixel_step_, packed_ = 0, depth_ = 1, bands_, blocks_ = 1, block_parts_;
 };
 

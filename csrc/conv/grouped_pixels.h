@@ -51,7 +51,7 @@ struct RepeatedBorder {
   int64_t size() const { return low + high; }
 };
 
-// The input rows that one block of lanes reads for one depth of the kernel: where they lie, or packed into scratch as
+// The input rows that one block of lanes reads, for each depth of the kernel: where they lie, or packed into scratch as
 // pixels of the block's channels. Packed rows, with their border, are kept while they follow one another.
 template <class T>
 class BlockRows {
@@ -66,10 +66,16 @@ class BlockRows {
     return p.taps.back().at[1] - p.taps[0].at[1] + 1 + (rows - 1) * p.step[1];
   }
   static int64_t kept(const TapProblem& p, int64_t rows) { return takes_planes(p) ? p.in[1] : extent(p, rows); }
-  static int64_t scratch_size(const TapProblem& p, const ChannelBlocks& b, int64_t rows) {
+  // Elements of the packed rows of one depth.
+  static int64_t slice_size(const TapProblem& p, const ChannelBlocks& b, int64_t rows) {
     // The last channels' vectors reach further.
-    return kept(p, rows) * (p.in[2] + RepeatedBorder(p, 2).size()) * pitch(b) + pitch(b);
+    return round_up(kept(p, rows) * (p.in[2] + RepeatedBorder(p, 2).size()) * pitch(b) + pitch(b), 16);
   }
+  static int64_t scratch_size(const TapProblem& p, const ChannelBlocks& b, int64_t rows) {
+    return p.grid[0] * slice_size(p, b, rows);
+  }
+
+  // For `rows` rows of output at once; rows are packed where there is scratch.
 
   BlockRows(const Kernels<T>& kernel, const TapProblem& p, const ChannelBlocks& blocks, int64_t rows, T* scratch)
       : kernel_(kernel),
@@ -78,47 +84,58 @@ class BlockRows {
         columns_(p, 2),
         above_(RepeatedBorder(p, 1).low),
         kept_(kept(p, rows)),
-        scratch_(scratch) {}
+        packs_(scratch != nullptr) {
+    for (int64_t i = 0; packs_ && i < p.grid[0]; i++) slices_[i].packed = scratch + i * slice_size(p, blocks, rows);
+  }
 
-  // Of depth `at` of image n.
-  void start(const T* in, int64_t n, int64_t at, int64_t block) {
-    const bool inside = at >= 0 && at < p_.in[0], repeats = p_.padding_mode != PaddingMode::zeros;
-    const int64_t z = inside || !repeats ? at : mirrored(p_.padding_mode, at, p_.in[0]);
+  // What output slice z of image n reads.
+  void start(const T* in, int64_t n, int64_t z, int64_t block) {
     channels_ = blocks_.channels(block, p_.channels);
-    slice_ = !inside && !repeats ? nullptr
-                                 : in + n * p_.in_n + z * p_.in_stride[0] + blocks_.channel[size_t(block)] * p_.in_c;
-    next_ = -1;
+    for (int64_t i = 0; i < p_.grid[0]; i++) {
+      const int64_t tap = p_.taps[size_t(i * p_.grid[1] * p_.grid[2])].at[0];
+      const int64_t at = source_of(p_.padding_mode, z * p_.step[0] + tap, p_.in[0]);
+      slices_[i].image =
+          at >= 0 ? in + n * p_.in_n + at * p_.in_stride[0] + blocks_.channel[size_t(block)] * p_.in_c : nullptr;
+      slices_[i].next = -1;
+    }
   }
-  // Row y of the image; null where only zeros lie. Rows are asked for tap by tap, the first tap's in rising order.
-  const T* find(int64_t y) {
+  // Row y of the image at a depth of the kernel; null where only zeros lie. Rows of a depth are asked for tap by tap,
+  // the first tap's in rising order.
+  const T* find(int64_t depth, int64_t y) {
+    Slice& s = slices_[depth];
     const bool inside = y >= 0 && y < p_.in[1];
-    if (next_ < 0) next_ = takes_planes(p_) ? 0 : std::max<int64_t>(0, above_ + y);
-    if (!slice_ || (!inside && p_.padding_mode == PaddingMode::zeros)) return nullptr;
-    return scratch_ ? packed(y) : slice_ + y * p_.in_stride[1];
+    if (s.next < 0) s.next = takes_planes(p_) ? 0 : std::max<int64_t>(0, above_ + y);
+    if (!s.image || (!inside && p_.padding_mode == PaddingMode::zeros)) return nullptr;
+    return packs_ ? packed(s, y) : s.image + y * p_.in_stride[1];
   }
-  int64_t pixel() const { return scratch_ ? pitch(blocks_) : p_.in_stride[2]; }
+  int64_t pixel() const { return packs_ ? pitch(blocks_) : p_.in_stride[2]; }
   int64_t first_column() const { return columns_.low; }
   int64_t width() const { return p_.in[2] + columns_.size(); }
 
  private:
-  T* place(int64_t y) const {
+  struct Slice {
+    const T* image = nullptr;
+    T* packed = nullptr;
+    int64_t next = -1;  // the row after the last packed one, counted from the border's first
+  };
+
+  T* place(const Slice& s, int64_t y) const {
     const int64_t row = y + above_;
-    return scratch_ + (row < kept_ ? row : row % kept_) * width() * pitch(blocks_);
+    return s.packed + (row < kept_ ? row : row % kept_) * width() * pitch(blocks_);
   }
   // Later taps' rows come before the first tap's that lie between, which are packed with them.
-  const T* packed(int64_t y) {
-    if (next_ == 0 && takes_planes(p_)) {
-      kernel_.transpose(slice_, p_.in_c, channels_, p_.in[1] * p_.in[2], scratch_, pitch(blocks_));
-      next_ = above_ + p_.in[1];
+  const T* packed(Slice& s, int64_t y) const {
+    if (s.next == 0 && takes_planes(p_)) {
+      kernel_.transpose(s.image, p_.in_c, channels_, p_.in[1] * p_.in[2], s.packed, pitch(blocks_));
+      s.next = above_ + p_.in[1];
     }
-    for (; next_ <= above_ + y; next_++) pack_row(next_ - above_);
-    return place(y);
+    for (; s.next <= above_ + y; s.next++) pack_row(s, s.next - above_);
+    return place(s, y);
   }
-  void pack_row(int64_t y) {
-    const bool inside = y >= 0 && y < p_.in[1];
-    const T* src = slice_ + (inside ? y : mirrored(p_.padding_mode, y, p_.in[1])) * p_.in_stride[1];
+  void pack_row(const Slice& s, int64_t y) const {
+    const T* src = s.image + source_of(p_.padding_mode, y, p_.in[1]) * p_.in_stride[1];
     const int64_t P = pitch(blocks_);
-    T *row = place(y), *dst = row + columns_.low * P;
+    T *row = place(s, y), *dst = row + columns_.low * P;
     if (p_.in_c == 1)
       kernel_.copy_rows(src, p_.in_stride[2], p_.in[2], channels_, dst, P);
     else
@@ -135,9 +152,9 @@ class BlockRows {
   const ChannelBlocks& blocks_;
   const RepeatedBorder columns_;
   const int64_t above_, kept_;
-  int64_t channels_ = 0, next_ = -1;  // the row after the last packed one, counted from the border's first
-  T* scratch_;
-  const T* slice_ = nullptr;
+  const bool packs_;
+  int64_t channels_ = 0;
+  Slice slices_[kMaxTapRows];
 };
 
 // Whether the kernels for such problems compute it.

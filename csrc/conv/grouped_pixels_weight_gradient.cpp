@@ -45,8 +45,8 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
     block_parts_ = threads == 1 ? 1 : std::min(blocks_.count, ceil_div(4 * threads, parts_));
     workspace.shared = parts_ * part_sums_ * int64_t(sizeof(T));
     if (packs_) {
-      packed_x_ = round_up(BlockRows<T>::scratch_size(p_, blocks_, strip_), 16);
-      workspace.per_thread = (p_.grid[0] * packed_x_ + strip_ * p_.out[2] * blocks_.lanes) * int64_t(sizeof(T));
+      packed_x_ = BlockRows<T>::scratch_size(p_, blocks_, strip_);
+      workspace.per_thread = (packed_x_ + strip_ * p_.out[2] * blocks_.lanes) * int64_t(sizeof(T));
     }
   }
 
@@ -61,9 +61,7 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
       std::fill(sums + part * part_sums_ + first * block_sums_, sums + part * part_sums_ + last * block_sums_, T(0));
       const int64_t strip0 = strips_ * part / parts_, strip1 = strips_ * (part + 1) / parts_;
       T* scratch = packs_ ? reinterpret_cast<T*>(ws.of(thread)) : nullptr;
-      std::vector<BlockRows<T>> rows;  // of each depth of the kernel
-      for (int64_t i = 0; i < p_.grid[0]; i++)
-        rows.emplace_back(kernel_, p_, blocks_, strip_, packs_ ? scratch + i * packed_x_ : nullptr);
+      BlockRows<T> rows(kernel_, p_, blocks_, strip_, scratch);
       // Packed rows of one block serve several strips; unpacked strips are read along the memory.
       const int64_t inner = packs_ ? 1 : last - first;
       for (int64_t b = first; b < last; b += inner)
@@ -77,25 +75,24 @@ class GroupedPixelsWeightGradientPlan final : public ConvPlan {
   }
 
  private:
-  void add_strip(int64_t strip, int64_t block, bool first, const T* x, const T* dy, std::vector<BlockRows<T>>& rows,
-                 T* scratch, T* sums) const {
+  void add_strip(int64_t strip, int64_t block, bool first, const T* x, const T* dy, BlockRows<T>& rows, T* scratch,
+                 T* sums) const {
     const int64_t h = strip % strips_h_ * strip_, z = strip / strips_h_ % p_.out[0], n = strip / strips_h_ / p_.out[0];
     const T* row[kStripRows * kMaxRowStep + kMaxTapRows];
     GroupedPixelSums<T> d{};
     d.row = row, d.ahead = large_ && !packs_;
-    d.width = rows[0].width(), d.first = rows[0].first_column() + p_.taps[0].at[2], d.pixel = rows[0].pixel();
+    d.width = rows.width(), d.first = rows.first_column() + p_.taps[0].at[2], d.pixel = rows.pixel();
     d.depth = p_.channels, d.tap_rows = p_.grid[1], d.row_step = p_.step[1], d.rows = std::min(strip_, p_.out[1] - h);
     d.taps = int(p_.grid[2]), d.step = int(p_.step[2]);
     d.cols = p_.out[2], d.dy_row = p_.out_stride[1], d.dy_pixel = p_.out_stride[2];
     d.lane = blocks_.lane(block), d.wide = blocks_.width > blocks_.lanes;
     d.dy = dy + n * p_.out_n + blocks_.first(block) * p_.out_c + z * p_.out_stride[0] + h * p_.out_stride[1];
-    if (packs_) pack_dy(d, scratch + p_.grid[0] * packed_x_);
+    if (packs_) pack_dy(d, scratch + packed_x_);
+    if (first || h == 0 || !packs_) rows.start(x, n, z, block);
     const int64_t slice = p_.grid[1] * p_.grid[2];
     for (int64_t depth = 0; depth < p_.grid[0]; depth++) {
-      BlockRows<T>& found = rows[size_t(depth)];
-      const int64_t* at = p_.taps[size_t(depth * slice)].at;
-      if (first || h == 0 || !packs_) found.start(x, n, z * p_.step[0] + at[0], block);
-      for (int64_t i = 0; i < BlockRows<T>::extent(p_, d.rows); i++) row[i] = found.find(h * p_.step[1] + at[1] + i);
+      const int64_t y = h * p_.step[1] + p_.taps[size_t(depth * slice)].at[1];
+      for (int64_t i = 0; i < BlockRows<T>::extent(p_, d.rows); i++) row[i] = rows.find(depth, y + i);
       d.sums = sums + depth * p_.channels * slice * blocks_.lanes;
       kernel_.grouped_pixel_sums(d);
     }

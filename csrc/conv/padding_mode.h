@@ -15,6 +15,12 @@ inline int64_t mirrored(PaddingMode mode, int64_t i, int64_t size) {
   return std::clamp<int64_t>(i, 0, size - 1);
 }
 
+// The element that position i of an axis takes, or -1 for a zero beyond the border.
+inline int64_t source_of(PaddingMode mode, int64_t i, int64_t size) {
+  if (i >= 0 && i < size) return i;
+  return mode == PaddingMode::zeros ? -1 : mirrored(mode, i, size);
+}
+
 // Packed values: one channel an element.
 template <class T>
 struct PackedValues {

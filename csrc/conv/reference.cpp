@@ -52,10 +52,7 @@ class ReferencePlan final : public ConvPlan {
   }
 
   // The element that position i of an axis reads, or -1 for a zero beyond the border.
-  int64_t source(int axis, int64_t i) const {
-    if (i >= 0 && i < p_.in[axis]) return i;
-    return p_.padding_mode == PaddingMode::zeros ? -1 : mirrored(p_.padding_mode, i, p_.in[axis]);
-  }
+  int64_t source(int axis, int64_t i) const { return source_of(p_.padding_mode, i, p_.in[axis]); }
 
   T forward(const ConvTensors& t, int64_t n, int64_t k, const int64_t* o) const {
     const X* x = static_cast<const X*>(t.x);

@@ -287,10 +287,11 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
   // One or two channels give the other forms few rows a tile where columns are strided, and where one vector holds all
-  // outputs. Taps of a kernel row have to lie side by side.
+  // outputs. Taps of a kernel row have to lie side by side, and most of what lies between the pixels has to be read.
   bool gather_pays() const {
     const bool few = p_.step[2] != 1 || (p_.grid[2] > 3 && p_.outputs <= kernel_.lanes);
     if (!few || p_.channels > 2 || p_.grid[2] == 1 || p_.grid[0] != 1) return false;
+    if (p_.step[1] > 2 * p_.grid[1] || p_.step[2] > 2 * p_.grid[2]) return false;
     for (int64_t i = 0; i < taps_; i++)
       if (p_.taps[size_t(i)].at[2] != p_.taps[0].at[2] + i % p_.grid[2]) return false;
     return true;

@@ -40,7 +40,7 @@ class WinogradPlan final : public ConvPlan {
     reads_weights = b_.weight_chunk > 0;
     prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * item;
     packed_key = {form, b_.weight_chunk, p_.grid[0], p_.grid[1], p_.grid[2], p_.taps[0].weight};
-    for (int64_t point = 0; point < b_.points(); point++) summed_.push_back(summed_channels(point));
+    for (int64_t point = 0; point < b_.points(); point++) summed_at_.push_back(place_of_sums(point));
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     chunk_inputs_ = b_.points() * b_.point_pitch;
     inputs_ = b_.weight_chunk ? ceil_div(p_.channels, b_.weight_chunk) * chunk_inputs_ : chunk_inputs_;
@@ -128,16 +128,24 @@ class WinogradPlan final : public ConvPlan {
     int64_t count;
     std::vector<int64_t> a_off, b_off;
   };
-  Summed summed_channels(int64_t point) const {
-    Summed s;
+  // Their place in summed_: most points sum over the same.
+  size_t place_of_sums(int64_t point) {
+    std::vector<int64_t> a_off;
     for (size_t i = 0; i < b_.sources.size(); i++)
       for (int64_t c = 0; meets(b_.sources[i], b_, point) && c < p_.channels; c++)
-        s.a_off.push_back(int64_t(i) * p_.channels + c);
-    s.count = int64_t(s.a_off.size());
-    for (int i = 0; i < kGemmPrefetch; i++) s.a_off.push_back(s.count ? s.a_off.back() : 0);
-    for (int64_t c : s.a_off) s.b_off.push_back(c * b_.width);
-    return s;
+        a_off.push_back(int64_t(i) * p_.channels + c);
+    const int64_t count = int64_t(a_off.size());
+    a_off.resize(a_off.size() + kGemmPrefetch, count ? a_off.back() : 0);
+    size_t at = 0;
+    while (at < summed_.size() && (summed_[at].count != count || summed_[at].a_off != a_off)) at++;
+    if (at < summed_.size()) return at;
+    std::vector<int64_t> b_off(a_off);
+    for (int64_t& offset : b_off) offset *= b_.width;
+    summed_.push_back({count, std::move(a_off), std::move(b_off)});
+    return at;
   }
+
+  const Summed& summed_at(int64_t point) const { return summed_[summed_at_[size_t(point)]]; }
 
   // Weights of a panel's outputs and of channels [first, first + count), into all points.
   void transform_weights(const ConvTensors& tensors, int64_t group, int64_t output, int64_t first, int64_t count,
@@ -231,7 +239,7 @@ class WinogradPlan final : public ConvPlan {
   int vectors(int64_t panel) const { return p_.outputs - panel * b_.width > kernel_.lanes ? 2 : 1; }
 
   void multiply_point(const Run& run, const Block& k, int64_t panel, int64_t point, const T* inputs, T* sums) const {
-    const Summed& summed = summed_[size_t(point)];
+    const Summed& summed = summed_at(point);
     GemmTile<T> g{};
     g.kc = summed.count;
     g.a_off = summed.a_off.data(), g.b_off = summed.b_off.data();
@@ -261,13 +269,13 @@ class WinogradPlan final : public ConvPlan {
       transform_weights(run.tensors, group, panel * b_.width, c, channels, weights);
       const T* chunk = inputs + c / b_.weight_chunk * chunk_inputs_;
       GemmTile<T> g{};
-      g.a_off = summed_[0].a_off.data(), g.b_off = summed_[0].b_off.data();
+      g.a_off = summed_at(0).a_off.data(), g.b_off = summed_at(0).b_off.data();
       g.start = c ? TileStart::load : TileStart::zero;
       for (int64_t i = 0; i < blocks; i++) {
         const Block k = block_at(group * blocks + i);
         for (int64_t point = 0; point < b_.points(); point++) {
           g.b = weights + point * weight_point_;
-          g.kc = summed_[size_t(point)].count ? channels : 0;
+          g.kc = summed_at(point).count ? channels : 0;
           multiply_tiles(k, panel, g, chunk + (group * blocks + i) * inputs_ + point * b_.point_pitch,
                          scratch + (i * b_.points() + point) * b_.sums_pitch);
         }
@@ -316,7 +324,8 @@ class WinogradPlan final : public ConvPlan {
   TapProblem p_;
   WinogradBlocking b_;
   std::vector<int64_t> panel_row_[2], tap_off_[2];  // for kWinogradWeightChannels channels, and for the last ones
-  std::vector<Summed> summed_;                      // of each point
+  std::vector<Summed> summed_;                      // each once
+  std::vector<size_t> summed_at_;                   // of each point
   int64_t weight_point_, bias_base_;                // elements of packed weights
   int64_t pixel_pitch_;                             // of packed input
   int64_t inputs_, chunk_inputs_, packed_, sums_, weights_;  // elements of scratch

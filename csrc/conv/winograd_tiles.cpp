@@ -75,8 +75,8 @@ WinogradTiles::WinogradTiles(const TapProblem& p, int index)
   };
   // What output (z, i, j) of image n reads of depth `at`: nothing but zeros beyond the volume.
   const auto view = [&](int64_t n, int64_t at, const Start& y, const Start& x) {
-    if ((at < 0 || at >= p.in[0]) && p.padding_mode != PaddingMode::zeros) at = mirrored(p.padding_mode, at, p.in[0]);
-    if (at < 0 || at >= p.in[0]) return WinogradView{n * p.in_n, {0, 0}, {y.first, x.first}};
+    at = source_of(p.padding_mode, at, p.in[0]);
+    if (at < 0) return WinogradView{n * p.in_n, {0, 0}, {y.first, x.first}};
     const int64_t in = n * p.in_n + at * p.in_stride[0] + y.in * p.in_stride[1] + x.in * p.in_stride[2];
     return WinogradView{in, {y.size, x.size}, {y.first, x.first}};
   };
