@@ -254,14 +254,15 @@ class DensePlan final : public ConvPlan {
     const int64_t unit = s.t.lanes == Lanes::outputs ? s.t.segment : kernel_.lanes;
     const int64_t w = round_up(tile.w, unit);
     if (w == tile.w) return true;
-    int64_t last = offset + (channels - 1) * p.in_c;
-    const int64_t at[3] = {tile.z, tile.h0 + tile.h - 1, tile.w0 + w - 1};
+    ElementRange read{offset, offset};
+    read.add(0, channels - 1, p.in_c);
+    const int64_t first[3] = {tile.z, tile.h0, tile.w0}, last[3] = {tile.z, tile.h0 + tile.h - 1, tile.w0 + w - 1};
     for (int a = 0; a < 3; a++) {
-      int64_t tap = 0;
-      for (const Tap& t : p.taps) tap = std::max(tap, t.at[a]);
-      last += (at[a] * p.step[a] + tap) * p.in_stride[a];
+      int64_t low = p.taps[0].at[a], high = low;
+      for (const Tap& t : p.taps) low = std::min(low, t.at[a]), high = std::max(high, t.at[a]);
+      read.add(first[a] * p.step[a] + low, last[a] * p.step[a] + high, p.in_stride[a]);
     }
-    return last < s.input_extent;
+    return read.low >= s.memory.low && read.high <= s.memory.high;
   }
 
   // Leaves rows of taps out of the sum of a micro-tile: those outside the image for all of its output rows.

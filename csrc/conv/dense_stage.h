@@ -40,6 +40,16 @@ struct DenseKernels {
   }
 };
 
+// The lowest and the highest of some elements in memory.
+struct ElementRange {
+  int64_t low = 0, high = 0;
+  // Along an axis, from element `first` to `last`.
+  void add(int64_t first, int64_t last, int64_t stride) {
+    low += std::min(first * stride, last * stride);
+    high += std::max(first * stride, last * stride);
+  }
+};
+
 // One TapProblem with its tiling, offset tables, and places in the workspace.
 template <class T>
 struct DenseStage {
@@ -54,7 +64,7 @@ struct DenseStage {
   int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
   int64_t weight_base, bias_base;     // element offsets in the packed weights
-  int64_t input_extent;               // elements from the first to past the last of the input
+  ElementRange memory;                // of the input, from its first element
   int64_t pack_tasks;
   std::vector<int64_t> panel_row[2];  // as packed_off, see weights.h
   std::vector<TapRows> tap_rows;      // of each output row
@@ -102,9 +112,9 @@ struct DenseStage {
     weight_size = weights_in_place ? 0 : p.groups * t.channel_blocks * t.panels * weight_panel;
     pack_tasks = p.groups * t.channel_blocks * t.panels;
     if (is_byte(conv.dtype)) pack_tasks = p.groups * t.panels;
-    input_extent = 1 + (p.n - 1) * p.in_n + (p.groups * p.channels - 1) * p.in_c;
-    for (int a = 0; a < 3; a++) input_extent += (p.in[a] - 1) * p.in_stride[a];
-    if (p.in_n < 0 || p.in_c < 0 || std::min({p.in_stride[0], p.in_stride[1], p.in_stride[2]}) < 0) input_extent = 0;
+    memory.add(0, p.n - 1, p.in_n);
+    memory.add(0, p.groups * p.channels - 1, p.in_c);
+    for (int a = 0; a < 3; a++) memory.add(0, p.in[a] - 1, p.in_stride[a]);
   }
 
   // Elements of one micro-tile on its way out, or of all those of a task, which wait for further channel blocks.

@@ -14,6 +14,7 @@ import pytest
 import konv
 from tests.cases import DIRECTIONS, ISA_LEVELS, Case
 from tests.reference import Array
+from tests.views import VIEWS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
 
@@ -34,12 +35,14 @@ SHAPES = (
     Case(1, 32, (7, 7), 35, (1, 1)),
     Case(1, 3, (40, 43), 9, padding=((1, 1), (1, 1))),
     Case(2, 20, (11, 13), 24, (3, 5), (2, 2)),
+    Case(1, 20, (1, 45), 7, (1, 1), (1, 2)),
 )
 
 
 @contextmanager
 def fenced(a: Array, end: bool) -> Iterator[Array]:
-    """A copy of `a` whose first or last byte touches a page that may not be accessed."""
+    """A copy of `a` in its order of memory, whose first or last byte touches a page that may not be accessed."""
+    flips = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in a.strides)
     libc = ctypes.CDLL(None, use_errno=True)
     pages = -(-a.nbytes // PAGE) + 2
     memory = mmap.mmap(-1, pages * PAGE)
@@ -48,7 +51,7 @@ def fenced(a: Array, end: bool) -> Iterator[Array]:
     for fence in fences:
         assert libc.mprotect(ctypes.c_void_p(fence), PAGE, 0) == 0
     offset = (pages - 1) * PAGE - a.nbytes if end else PAGE
-    copy = np.frombuffer(memory, a.dtype, a.size, offset).reshape(a.shape)
+    copy = np.frombuffer(memory, a.dtype, a.size, offset).reshape(a.shape)[flips]
     copy[...] = a
     try:
         yield copy
@@ -59,15 +62,17 @@ def fenced(a: Array, end: bool) -> Iterator[Array]:
 
 @pytest.mark.parametrize("end", [True, False], ids=["end", "start"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("view", ["contiguous", "flipped", "mirrored"])
 @pytest.mark.parametrize("isa", ISA_LEVELS)
 @pytest.mark.parametrize("case", SHAPES, ids=str)
-def test_convolution(case: Case, isa: str, layout: str, end: bool) -> None:
+def test_convolution(case: Case, isa: str, view: str, layout: str, end: bool) -> None:
     data = case.data()
     x, gy, options, size = data.x, data.gy, case.options, case.input_shape
     if layout == "NHWC":
-        x, gy = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)) for a in (x, gy))
+        x, gy = (a.transpose(0, 2, 3, 1) for a in (x, gy))
         size = (size[0], *size[2:], size[1])
         options["layout"] = "NHWC"
+    x, gy = (VIEWS[view](a) if view in VIEWS else np.ascontiguousarray(a) for a in (x, gy))
     with (
         konv.config(isa=isa),
         fenced(x, end) as x,
