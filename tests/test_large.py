@@ -47,6 +47,12 @@ CONVOLUTIONS: dict[str, tuple[Callable[[], np.ndarray], float]] = {
             (1, 1, 128), one(1, 1, 3), one(1, 1, 127 * 2**24 + 3), stride=2**24
         ), 3,
     ),
+    "weight of one channel": (
+        lambda: konv.grad.conv1d_weight(one(1, 1, 127 * 2**24 + 3), (1, 1, 3), one(1, 1, 128), stride=2**24), 128,
+    ),
+    "weight of planes": (
+        lambda: konv.grad.conv2d_weight(one(1, 1, 2**16, 2**16), (4, 1, 3, 3), one(1, 4, 16, 16), stride=2**12), 256,
+    ),
     "weight of many channels": (
         lambda: konv.grad.conv2d_weight(
             one(1, 16, 2**15, 2**15), (16, 16, 3, 3), one(1, 16, 16, 16), stride=2**11

@@ -73,17 +73,17 @@ def common(n: int) -> Table:
 
         rows += [
             (f, {weight: sized(6, 3, *kernel, name=weight)}, ValueError,
-             f"weight: expected 4 input channels a group ({size} has 4 channels in 1 groups), got 3"),
+             f"{weight}: expected 4 input channels a group ({size} has 4 channels in 1 groups), got 3"),
             (f, {size: sized(2, 5, *s, name=size)}, ValueError,
-             f"weight: expected 5 input channels a group ({size} has 5 channels in 1 groups), got 4"),
+             f"{weight}: expected 5 input channels a group ({size} has 5 channels in 1 groups), got 4"),
             (f, {"groups": 2}, ValueError,
-             f"weight: expected 2 input channels a group ({size} has 4 channels in 2 groups), got 4"),
+             f"{weight}: expected 2 input channels a group ({size} has 4 channels in 2 groups), got 4"),
             (f, {"groups": 3}, ValueError, f"groups: 3 does not divide the 4 channels of {size}"),
-            (f, {"groups": 4}, ValueError, "groups: 4 does not divide the 6 output channels of weight"),
-            (f, {weight: sized(0, 4, *kernel, name=weight)}, ValueError, "weight: expected at least one output"),
-            (f, {"dilation": 4}, ValueError, f"weight: a kernel of 3 with dilation 4 spans 9 {spans} 8"),
-            (f, {"dilation": 2**31 - 1}, ValueError, "weight: a kernel of 3 with dilation 2147483647 spans 429"),
-            (f, {"dilation": 2**31 - 1, "padding": 1}, ValueError, "weight: a kernel of 3 with dilation 2147483647"),
+            (f, {"groups": 4}, ValueError, f"groups: 4 does not divide the 6 output channels of {weight}"),
+            (f, {weight: sized(0, 4, *kernel, name=weight)}, ValueError, f"{weight}: expected at least one output"),
+            (f, {"dilation": 4}, ValueError, f"{weight}: a kernel of 3 with dilation 4 spans 9 {spans} 8"),
+            (f, {"dilation": 2**31 - 1}, ValueError, f"{weight}: a kernel of 3 with dilation 2147483647 spans 429"),
+            (f, {"dilation": 2**31 - 1, "padding": 1}, ValueError, f"{weight}: a kernel of 3 with dilation 2147483647"),
             (f, {"algorithm": "pointwise"}, ValueError, "algorithm: 'pointwise'"),
         ]  # fmt: skip
         if n > 1:
@@ -103,7 +103,7 @@ def gradients(n: int) -> Table:
          "weight: expected dtype float32 like grad_output, got float64"),
         ("grad.conv#_weight", {"weight_size": (6, 4, *kernel[1:], 4)}, ValueError, "grad_output: expected shape (2, 6"),
         ("grad.conv#_weight", {"weight_size": (5, 4, *kernel)}, ValueError, "grad_output: expected shape (2, 5"),
-        ("grad.conv#_weight", {"weight_size": (6, 4, 0, *kernel[1:])}, ValueError, "weight: expected kernel sizes of"),
+        ("grad.conv#_weight", {"weight_size": (6, 4, 0, *kernel[1:])}, ValueError, "weight_size: expected kernel size"),
         ("grad.conv#_weight", {"input": ones(1, *x[1:])}, ValueError, "grad_output: expected shape (1, 6"),
         ("grad.conv#_weight", {"input": ones(*x, dtype=np.float64)}, TypeError,
          "grad_output: expected dtype float64 like input, got float32"),
@@ -150,11 +150,11 @@ def transposed(n: int) -> Table:
 
         rows += [
             (f, {weight: sized(5, 4, *kernel, name=weight)}, ValueError,
-             f"weight: expected 6 input channels, as {size} has, got 5"),
+             f"{weight}: expected 6 input channels, as {size} has, got 5"),
             (f, {size: sized(2, 0, *s, name=size)}, ValueError, f"{size}: expected at least one channel"),
-            (f, {weight: sized(6, 0, *kernel, name=weight)}, ValueError, "weight: expected at least one output channe"),
+            (f, {weight: sized(6, 0, *kernel, name=weight)}, ValueError, f"{weight}: expected at least one output"),
             (f, {"groups": 4}, ValueError, f"groups: 4 does not divide the 6 channels of {size}"),
-            (f, {weight: sized(6, 4, *kernel[1:], 0, name=weight)}, ValueError, "weight: expected kernel sizes of at"),
+            (f, {weight: sized(6, 4, *kernel[1:], 0, name=weight)}, ValueError, f"{weight}: expected kernel sizes"),
             (f, {size: sized(2, 6, *s[1:], 0, name=size)}, ValueError, f"{size}: expected spatial sizes of at least 1"),
             (f, {"output_padding": 1}, ValueError,
              "output_padding: expected less than stride 1 or dilation 1, got 1"),
@@ -265,5 +265,6 @@ OTHERS: Table = [
     ("explain", {"output_padding": 1}, ValueError, "output_padding: transposed convolutions alone take one, got 1"),
     ("explain", {"op": "conv_transpose2d", "weight_shape": (4, 6, 3, 3), "padding_mode": "circular"}, ValueError,
      "padding_mode: transposed convolutions take 'zeros' alone"),
-    ("explain", {"weight_shape": (6, 3, 3, 3)}, ValueError, "weight: expected 4 input channels a group (input_shape"),
+    ("explain", {"weight_shape": (6, 3, 3, 3)}, ValueError,
+     "weight_shape: expected 4 input channels a group (input_shape has"),
 ]  # fmt: skip
