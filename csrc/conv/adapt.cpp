@@ -144,7 +144,7 @@ class HalfPlan final : public ConvPlan {
     prepared_bytes = round_up(inner_->prepared_bytes, 64);
     if (p.direction != Direction::weight_gradient) prepared_bytes += 4 * (w_size_ + line(p.outputs()));
     packed_key = inner_->packed_key;
-    packed_key.insert(packed_key.end(), {int64_t(p.dtype), q.has_bias});
+    add_to_key({int64_t(p.dtype), q.has_bias});
   }
 
   static int64_t line(int64_t n) { return round_up(n, 16); }
@@ -215,7 +215,7 @@ class RepeatedGradientPlan final : public ConvPlan {
     if (part.packs) {
       prepared_bytes = part.packed + plan.prepared_bytes;
       packed_key.push_back(plan.algorithm);
-      packed_key.insert(packed_key.end(), plan.packed_key.begin(), plan.packed_key.end());
+      add_to_key(plan.packed_key);
     }
     reads_weights = reads_weights || plan.reads_weights;
     threads = std::max(threads, plan.threads);

@@ -41,9 +41,8 @@ class DensePlan final : public ConvPlan {
       packed = round_up(s.bias_base + s.p.groups * s.t.panels * s.weight_step, 16);
       mine = std::max(mine, s.packing.size + s.sums_size());
       reads_weights = reads_weights || s.weights_in_place;
-      for (int64_t v : {int64_t(s.t.lanes), s.t.channel_block, s.weight_step, s.p.grid[0], s.p.grid[1], s.p.grid[2],
-                        s.p.taps.empty() ? 0 : s.p.taps[0].weight})
-        packed_key.push_back(v);
+      add_to_key({int64_t(s.t.lanes), s.t.channel_block, s.weight_step});
+      add_to_key(taps_key(s.p));
     }
     if (joined_) join_rows();
     prepared_bytes = packed * int64_t(sizeof(T));

@@ -123,9 +123,8 @@ class DepthwisePlan final : public ConvPlan {
       reads_weights = reads_weights || s.weights_in_place || problem.has_bias;
       if (!s.weights_in_place)
         weights += round_up(s.p.groups * s.p.outputs * s.p.channels * int64_t(s.p.taps.size()), 16);
-      for (int64_t v : {int64_t(s.weights_in_place), int64_t(s.form == Form::pixels), s.p.grid[0], s.p.grid[1],
-                        s.p.grid[2], s.p.taps.empty() ? 0 : s.p.taps[0].weight})
-        packed_key.push_back(v);
+      add_to_key({int64_t(s.weights_in_place), int64_t(s.form == Form::pixels)});
+      add_to_key(taps_key(s.p));
       if (s.form == Form::packed)
         mine = std::max(mine, s.packing.size + s.tile_h * round_up(s.tile_w, kernel_.lanes));
       else if (!problem.ends_in_registers() || s.p.out_stride[2] != 1 || s.repeats())

@@ -53,7 +53,9 @@ class DepthwiseSpreadPlan final : public ConvPlan {
       : problem_(problem), kernel_(kernels<T>(Isa(problem.isa))), pairs_(std::move(pairs)) {
     threads = problem.flops() < 1e6 ? 1 : int(problem.threads);
     int64_t weights = 0, rows = 1;
+    packed_key = {-1};  // unlike any of the general form
     for (Pair& p : pairs_) {
+      add_to_key(taps_key(p.even)), add_to_key(taps_key(p.odd));
       p.weight_base = weights;
       p.order_weights();
       weights += p.even.groups * int64_t(p.weight.size());

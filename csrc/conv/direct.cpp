@@ -110,8 +110,8 @@ class DirectPlan final : public DirectFilterPlan {
       s.bias_base = weights + s.p.groups * s.p.outputs * s.weights_of_output();
       s.factors_base = s.bias_base + s.p.groups * s.p.outputs;
       weights = round_up(s.factors_base + s.p.groups * s.p.outputs * s.factors, 16);
-      for (int64_t v : {s.p.grid[0], s.p.grid[1], s.p.grid[2], s.factors, s.p.taps.empty() ? 0 : s.p.taps[0].weight})
-        packed_key.push_back(v);
+      packed_key.push_back(s.factors);
+      add_to_key(taps_key(s.p));
       mine = std::max(mine, s.thread_bytes());
     }
     gaps_ = leaves_gaps(problem, stages_.size());

@@ -118,7 +118,7 @@ class GroupedPixelsPlan final : public ConvPlan {
       packs_ = !s.blocks.identity || s.p.in_c != 1 || s.p.padding_mode != PaddingMode::zeros;
       if (!joins_rows(s.p)) at_once_ = 1;
       in_place_ = s.p.out_c == 1 && problem.ends_in_registers();
-      for (int64_t v : {s.p.grid[0], s.p.grid[1], s.p.grid[2], s.p.taps[0].weight}) packed_key.push_back(v);
+      add_to_key(taps_key(s.p));
       const bool same_rows = !phases_.empty() && std::equal(s.p.phase, s.p.phase + 2, phases_.back()[0].p.phase);
       if (!same_rows) phases_.emplace_back();
       phases_.back().push_back(std::move(s));

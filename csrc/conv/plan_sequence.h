@@ -16,7 +16,7 @@ class PlanSequence final : public ConvPlan {
       packed_at_.push_back(prepared_bytes);
       prepared_bytes += (part->prepared_bytes + 63) / 64 * 64;
       reads_weights = reads_weights || part->reads_weights;
-      packed_key.insert(packed_key.end(), part->packed_key.begin(), part->packed_key.end());
+      add_to_key(part->packed_key);
       workspace.shared = std::max(workspace.shared, part->workspace.shared);
       workspace.per_thread = std::max(workspace.per_thread, part->workspace.per_thread);
       threads = std::max(threads, part->threads);

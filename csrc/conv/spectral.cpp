@@ -170,8 +170,8 @@ class SpectralPlan final : public ConvPlan {
       packed = round_up(s.bias_base + s.p.groups * s.p.outputs, 16);
       preparing = std::max(preparing, s.scratch.tile + s.scratch.work + s.scratch.plane);
       workspace.per_thread = std::max(workspace.per_thread, scratch_bytes<T>(s.p, problem, s.t, kernel_.lanes));
-      for (int64_t v : {s.t.size[0], s.t.size[1], s.low[0], s.low[1], s.p.grid[1], s.p.grid[2], s.p.taps[0].weight})
-        packed_key.push_back(v);
+      add_to_key({s.t.size[0], s.t.size[1], s.low[0], s.low[1]});
+      add_to_key(taps_key(s.p));
     }
     gaps_ = leaves_gaps(problem, stages_.size());
     preparing_base_ = packed, preparing_ = round_up(preparing, 16);
@@ -403,7 +403,7 @@ class SeparableOrSpectralPlan final : public ConvPlan {
         spectral_base_(round_up(separable_->prepared_bytes, 64)) {
     prepared_bytes = spectral_base_ + spectral_->prepared_bytes;
     packed_key = separable_->packed_key;
-    packed_key.insert(packed_key.end(), spectral_->packed_key.begin(), spectral_->packed_key.end());
+    add_to_key(spectral_->packed_key);
     workspace.per_thread = std::max(separable_->workspace.per_thread, spectral_->workspace.per_thread);
     threads = std::max(separable_->threads, spectral_->threads);
   }

@@ -104,6 +104,15 @@ TapProblem forward_problem(ConvProblem p) {
   return std::move(tap_problems(p)[0]);
 }
 
+std::vector<int64_t> taps_key(const TapProblem& p) {
+  std::vector<int64_t> key(p.grid, p.grid + 3);
+  for (const Tap& t : p.taps) {
+    key.push_back(t.weight);
+    for (int i = 0; i < 3; i++) key.push_back(t.at[i] - floor_div(t.at[i], p.step[i]) * p.step[i]);
+  }
+  return key;
+}
+
 void sort_taps(TapProblem& p) {
   std::sort(p.taps.begin(), p.taps.end(),
             [](const Tap& a, const Tap& b) { return std::lexicographical_compare(a.at, a.at + 3, b.at, b.at + 3); });

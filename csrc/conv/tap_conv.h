@@ -32,6 +32,8 @@ struct TapProblem {
 std::vector<TapProblem> tap_problems(const ConvProblem& problem);
 // The forward direction's, whose taps the weight gradient sums over.
 TapProblem forward_problem(ConvProblem problem);
+// What its taps say about how weights are packed, for ConvPlan::packed_key: which they are, in their order and phases.
+std::vector<int64_t> taps_key(const TapProblem& p);
 // Puts taps in the order of their offsets.
 void sort_taps(TapProblem& p);
 // Whether so many problems leave some of the input gradient unwritten, so that it must be zeroed first.

@@ -39,7 +39,8 @@ class WinogradPlan final : public ConvPlan {
     bias_base_ = b_.weight_chunk ? 0 : p_.groups * b_.panels * b_.points() * weight_point_;
     reads_weights = b_.weight_chunk > 0;
     prepared_bytes = (bias_base_ + p_.groups * b_.panels * b_.width) * item;
-    packed_key = {form, b_.weight_chunk, p_.grid[0], p_.grid[1], p_.grid[2], p_.taps[0].weight};
+    packed_key = {form, b_.weight_chunk};
+    add_to_key(taps_key(p_));
     for (int64_t point = 0; point < b_.points(); point++) summed_at_.push_back(place_of_sums(point));
     pixel_pitch_ = round_up(b_.channel_chunk, kernel_.lanes);
     chunk_inputs_ = b_.points() * b_.point_pitch;
@@ -332,10 +333,24 @@ class WinogradPlan final : public ConvPlan {
   bool streams_;                                             // tensors are larger than the cache
 };
 
+// For the part of an input gradient that no phase writes.
+class ZeroGradientPlan final : public ConvPlan {
+ public:
+  explicit ZeroGradientPlan(const ConvProblem& problem) : problem_(problem) {}
+  void run(const ConvTensors& tensors, const char*, const Workspace&) const noexcept override {
+    zero_gradient(problem_, tensors.x);
+  }
+
+ private:
+  ConvProblem problem_;
+};
+
 // With one form for all phases, or with the best one for each where `form` is negative.
 std::unique_ptr<ConvPlan> make_winograd(const ConvProblem& problem, int form) {
   std::vector<std::unique_ptr<ConvPlan>> phases;
-  for (TapProblem& p : tap_problems(problem)) {
+  std::vector<TapProblem> problems = tap_problems(problem);
+  if (leaves_gaps(problem, problems.size())) phases.push_back(std::make_unique<ZeroGradientPlan>(problem));
+  for (TapProblem& p : problems) {
     const int chosen = form < 0 ? winograd_form(problem, p) : form;
     if (problem.dtype == DType::f32)
       phases.push_back(std::make_unique<WinogradPlan<float>>(problem, std::move(p), chosen));

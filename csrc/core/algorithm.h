@@ -43,6 +43,10 @@ class ConvPlan {
   int64_t prepared_bytes = 0;
   bool reads_weights = false;       // run reads w or bias themselves, beside what is packed
   std::vector<int64_t> packed_key;  // plans of one algorithm and equal keys pack alike
+
+  void add_to_key(const std::vector<int64_t>& values) {
+    packed_key.insert(packed_key.end(), values.begin(), values.end());
+  }
   WorkspaceSize workspace;
   int threads = 1;  // that a run uses
 };

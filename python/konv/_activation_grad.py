@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core, _interop
-from ._arrays import check_array, check_dtype, check_out
+from ._arrays import check_array, check_elements, check_out
 
 if TYPE_CHECKING:
     from ._types import Activation, Array
@@ -37,7 +37,7 @@ def activation(
     preactivation : ndarray
         What the activation was applied to; the same shape and dtype.
     out : ndarray, optional
-        Receives the result; of that shape and dtype. It may be one of the two arrays.
+        Receives the result; of that shape and dtype, in memory of its own.
     threads : int, optional
         At most this many; by default `get_num_threads()`.
 
@@ -66,20 +66,17 @@ def activation(
     if any(_interop.is_foreign(value) for value in given.values()):
         return _interop.call(activation, name, grad_output, preactivation, out=out, threads=threads)  # type: ignore[no-any-return]
     dtype = _float(grad_output)
-    check_dtype(preactivation, "preactivation", dtype, "grad_output")
+    check_elements(preactivation, "preactivation", dtype, "grad_output")
     if preactivation.shape != grad_output.shape:
         raise ValueError(f"preactivation: expected shape {grad_output.shape}, got {preactivation.shape}")
     if out is not None:
-        others = [array for array in (grad_output, preactivation) if not _same(out, array)]
-        check_out(out, grad_output.shape, dtype, others)
+        check_out(out, grad_output.shape, dtype, [grad_output, preactivation])
     if grad_output.dtype.name in _HALVES:
         wide = activation(name, grad_output.astype(np.float32), preactivation.astype(np.float32), threads=threads)
         return _stored(wide.astype(grad_output.dtype), out)
     # Contiguous in the order of memory that `preactivation` has.
     order = sorted(range(preactivation.ndim), key=lambda axis: -abs(preactivation.strides[axis]))
-    x, gradient = (
-        np.require(array.transpose(order), requirements=("C", "A")) for array in (preactivation, grad_output)
-    )
+    x, gradient = (np.asarray(array.transpose(order), order="C") for array in (preactivation, grad_output))
     result: np.ndarray[Any, Any] = np.empty_like(x)
     _core.activation_grad(name, gradient, x, result, threads)
     return _stored(result.transpose(np.argsort(order)), out)
@@ -88,13 +85,8 @@ def activation(
 def _float(array: Array) -> np.dtype[Any]:
     if array.dtype.name not in ("float32", "float64", *_HALVES):
         raise TypeError(f"grad_output: expected dtype float32, float64, float16 or bfloat16, got {array.dtype}")
-    check_dtype(array, "grad_output", array.dtype)
+    check_elements(array, "grad_output", array.dtype)
     return array.dtype
-
-
-def _same(a: Array, b: Array) -> bool:
-    """The same elements of memory in the same places."""
-    return a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides
 
 
 def _stored(result: Array, out: Array | None) -> Array:

@@ -18,11 +18,14 @@ def check_array(value: Any, name: str) -> None:
         raise TypeError(f"{name}: expected an array, got {type(value).__name__}; numpy.asarray converts")
 
 
-def check_dtype(array: Array, name: str, dtype: np.dtype[Any], like: str = "") -> None:
+def check_elements(array: Array, name: str, dtype: np.dtype[Any], like: str = "") -> None:
+    """Refuse another dtype than this, which the array called `like` has, and elements that are not aligned."""
     if not array.dtype.isnative:
         raise TypeError(f"{name}: expected native byte order, got {array.dtype}")
     if array.dtype != dtype:
         raise TypeError(f"{name}: expected dtype {dtype}{like and f' like {like}'}, got {array.dtype}")
+    if not array.flags.aligned:
+        raise ValueError(f"{name}: expected an aligned array; pass a copy")
 
 
 def _overlaps_itself(a: Array) -> bool:
@@ -36,7 +39,7 @@ def _overlaps_itself(a: Array) -> bool:
 
 def check_out(out: Array, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: list[Any]) -> None:
     """Refuse an `out` that cannot hold the result, or shares memory with one of `inputs`, each an array or None."""
-    check_dtype(out, "out", dtype)
+    check_elements(out, "out", dtype)
     if out.shape != shape:
         raise ValueError(f"out: expected shape {shape}, got {out.shape}")
     if not out.flags.writeable:

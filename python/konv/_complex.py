@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, check_array, check_dtype, check_out
+from ._arrays import Array, check_array, check_elements, check_out
 
 # Positions of arguments in the compiled functions.
 _BIAS, _ACTIVATION, _RESIDUAL, _OUT = 2, 9, 10, 12
@@ -24,7 +24,7 @@ def _check(input: Array, others: dict[str, Any], activation: Any, residual: Any)
         if array is None:
             continue
         check_array(array, name)
-        check_dtype(array, name, input.dtype, "" if name == "out" else "input")
+        check_elements(array, name, input.dtype, "" if name == "out" else "input")
     if activation is not None:
         raise ValueError(f"activation: complex results take none, got {activation!r}")
     if residual is not None:

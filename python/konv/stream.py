@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from . import _interop
-from ._arrays import check_array, check_dtype, check_out
+from ._arrays import check_array, check_elements, check_out
 from .plan import ConvPlan, plan_conv1d
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class CausalConv1d:
             check_array(value, name)
         if any(_interop.is_foreign(value) for value in given.values()):
             return _interop.call(self, input, out=out)  # type: ignore[no-any-return]
-        check_dtype(input, "input", self._dtype, "the stream's weight")
+        check_elements(input, "input", self._dtype, "the stream's weight")
         x = input[None] if input.ndim == 2 else input
         past = self._checked_past(input, x)
         length = x.shape[self._time]

@@ -110,7 +110,7 @@ def field(a: np.ndarray) -> np.ndarray:
     return np.zeros(a.shape, [("value", a.dtype), ("tag", "u1")])["value"]
 
 
-def array(name: str, good: np.ndarray, *, optional: bool, copied: bool) -> Iterator[tuple[Any, type[Exception], str]]:
+def array(name: str, good: np.ndarray, *, optional: bool) -> Iterator[tuple[Any, type[Exception], str]]:
     """What no array argument takes."""
     for value in (good.tolist(), 3.0, "image.png", object(), *(() if optional else (None,))):
         yield value, TypeError, f"{name}: expected an array, got {type(value).__name__}; numpy.asarray converts"
@@ -120,7 +120,6 @@ def array(name: str, good: np.ndarray, *, optional: bool, copied: bool) -> Itera
         yield value, TypeError, f"{name}: expected dtype"
     if good.itemsize > 1:
         yield foreign(good), TypeError, f"{name}: expected native byte order"
-    if good.itemsize > 1 and not copied:
         yield unaligned(good), ValueError, f"{name}: expected an aligned array; pass a copy"
         aligned = field(good).flags.aligned
         yield field(good), ValueError, f"{name}: " + ("the stride of axis" if aligned else "expected an aligned array")
@@ -200,8 +199,6 @@ SPECIAL: dict[tuple[str, str], Callable[[int], Iterator[tuple[Any, type[Exceptio
     **{(name, "layout"): lambda _: iter(()) for name in ("grad.conv_bias", "unfold", "fold")},
     ("grad.activation", "name"): activation,
 }
-# Arrays are copied, so any memory will do.
-COPIED = {"grad.activation", "a stream"}
 OPTIONAL = {"bias", "residual", "out"}
 SHAPES = {
     "input_size": "{} sizes, or {} without a batch",
@@ -215,10 +212,10 @@ def _wrong(function: str, name: str, n: int, good: dict[str, Any]) -> Iterator[t
     if (function, name) in SPECIAL:
         yield from SPECIAL[function, name](n)
     elif name == "out":
-        yield from array("out", good["out"], optional=True, copied=function in COPIED)
+        yield from array("out", good["out"], optional=True)
         yield from out(good["out"])
     elif isinstance(good.get(name), np.ndarray):
-        yield from array(name, good[name], optional=name in OPTIONAL, copied=function in COPIED)
+        yield from array(name, good[name], optional=name in OPTIONAL)
     elif name in SHAPES:
         yield from sizes(name, n, good[name], SHAPES[name].format(n + 2, n + 1))
     elif name in RULES:
