@@ -35,6 +35,11 @@ def swapped(x: Array) -> Array:
     return np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2)
 
 
+def interleaved(x: Array) -> Array:
+    """The rows of all channels side by side."""
+    return np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2)
+
+
 def flipped(x: Array) -> Array:
     """Negative strides on all axes."""
     whole = tuple(slice(None, None, -1) for _ in x.shape)
@@ -55,6 +60,6 @@ def read_only(x: Array) -> Array:
 VIEWS: dict[str, Callable[[Array], Array]] = {
     view.__name__: view
     for view in (
-        sliced, cropped, transposed, swapped, flipped, mirrored, channels_last, read_only,
+        sliced, cropped, transposed, swapped, interleaved, flipped, mirrored, channels_last, read_only,
     )
 }  # fmt: skip

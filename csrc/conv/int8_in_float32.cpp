@@ -182,7 +182,8 @@ class Int8InFloat32Plan final : public ConvPlan {
       r.x.size = r.x.count *= p.in[i];
       *axes[i] = {1, 0, 0, 1, 1, 1, &kPhase};
     }
-    if (!cut_.channels_last && r.x.count == r.channel_pitch && r.x.stride == 1 && r.channel_stride == r.x.size) {
+    const bool whole_rows = r.x.first == 0 && r.x.count == r.x.size && r.x.stride == 1;
+    if (!cut_.channels_last && whole_rows && r.x.count == r.channel_pitch && r.channel_stride == r.x.size) {
       r.x.size = r.x.count *= r.channels;
       r.channels = 1;
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.cases import CASES, INTEGER_ALGORITHMS, ISA_LEVELS, LAYOUTS, Case, ch
 from tests.conv.test_memory import SHAPES, fenced
 from tests.reference import Array
 from tests.strategies import cases
+from tests.views import VIEWS
 
 ALGORITHMS = (*INTEGER_ALGORITHMS, "reference")
 DTYPES = ("int8", "uint8")
@@ -162,6 +164,18 @@ def test_bias_and_views() -> None:
             assert algorithm == "implicit_gemm_int8"
             continue
         np.testing.assert_array_equal(out, wrapped)
+
+
+@pytest.mark.parametrize("view", ["transposed", "swapped", "interleaved", "flipped", "mirrored", "channels_last"])
+@pytest.mark.parametrize("case", [*CASES, Case(1, 16, (2, 8), 32, (1, 1), (2, 3), groups=16)], ids=str)
+def test_orders_of_memory(case: Case, view: str) -> None:
+    rng = np.random.default_rng(3)
+    x, w = random_bytes(rng, case.input_shape, "uint8"), random_bytes(rng, case.weight_shape, "int8")
+    expected = truth(x, w, 9, 0, **case.options)
+    for algorithm in ("auto", "int8_in_float32"):
+        with contextlib.suppress(ValueError) if algorithm != "auto" else contextlib.nullcontext():
+            out = compute(case, VIEWS[view](x), VIEWS[view](w), 9, 0, algorithm=algorithm)
+            np.testing.assert_array_equal(out, expected)
 
 
 def test_windows_far_apart() -> None:
