@@ -61,7 +61,7 @@ KONV_INLINE void store_n(int64_t* p, Vec<int64_t> v, int n) {
 template <class T>
 KONV_INLINE Vec<T> load_between(const T* p, int low, int high) {
   T t[kLanes<T>] = {};
-  for (int i = low; i < high && i < kLanes<T>; i++) t[i] = p[i];
+  for (int i = low; i < high && i < kLanes<T>; i++) __builtin_memcpy(t + i, p + i, sizeof(T));  // aligned or not
   return load(t);
 }
 template <class T>
