@@ -39,14 +39,14 @@ class ConvPlan {
   virtual void prepare(const ConvTensors&, char* /*packed*/) const noexcept {}
   virtual void run(const ConvTensors& tensors, const char* packed, const Workspace& workspace) const noexcept = 0;
 
+  void add_to_key(const std::vector<int64_t>& values) {
+    packed_key.insert(packed_key.end(), values.begin(), values.end());
+  }
+
   int algorithm = -1;  // index into the list
   int64_t prepared_bytes = 0;
   bool reads_weights = false;       // run reads w or bias themselves, beside what is packed
   std::vector<int64_t> packed_key;  // plans of one algorithm and equal keys pack alike
-
-  void add_to_key(const std::vector<int64_t>& values) {
-    packed_key.insert(packed_key.end(), values.begin(), values.end());
-  }
   WorkspaceSize workspace;
   int threads = 1;  // that a run uses
 };
