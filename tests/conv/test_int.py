@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import konv
 from konv import _core
 from tests import convolution
 from tests.cases import CASES, INTEGER_ALGORITHMS, ISA_LEVELS, LAYOUTS, Case, channels_last
-from tests.conv.test_memory import SHAPES, fenced
+from tests.conv.test_memory import SHAPES, fenced, on_linux
 from tests.reference import Array
 from tests.strategies import cases
 from tests.views import VIEWS
@@ -212,7 +211,7 @@ def test_out_and_empty_batch() -> None:
     assert konv.conv2d_qlinear(x[:0], 1, 0, w, 1, 0, 1, 0).shape == (0, 4, 3, 3)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@on_linux
 @pytest.mark.parametrize("end", [True, False], ids=["end", "start"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("isa", ISA_LEVELS)

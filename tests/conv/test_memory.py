@@ -16,7 +16,7 @@ from tests.cases import DIRECTIONS, ISA_LEVELS, Case
 from tests.reference import Array
 from tests.views import VIEWS
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="guards pages, or maps memory, by Linux' own calls")
 
 PAGE = mmap.PAGESIZE
 SHAPES = (
@@ -60,6 +60,7 @@ def fenced(a: Array, end: bool) -> Iterator[Array]:
             libc.mprotect(ctypes.c_void_p(fence), PAGE, 3)
 
 
+@on_linux
 @pytest.mark.parametrize("end", [True, False], ids=["end", "start"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("view", ["contiguous", "flipped", "mirrored"])
@@ -94,6 +95,7 @@ def test_convolution(case: Case, isa: str, view: str, layout: str, end: bool) ->
             case.compare(direction, result.copy(), truth, magnitude)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the resident memory from Linux' /proc")
 def test_memory_stays_flat() -> None:
     """Plans and scratch of thousands of random shapes do not pile up."""
     pages = "/proc/self/statm"
@@ -136,6 +138,7 @@ def spread(shape: tuple[int, ...], step: int) -> Array:
     return np.lib.stride_tricks.as_strided(flat, shape, (4 * step, *inner.strides))
 
 
+@on_linux
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("algorithm", ["auto", "reference"])
 def test_strides_beyond_32_bits(algorithm: str, layout: str) -> None:

@@ -361,7 +361,7 @@ def resident() -> int:
         return int(file.read().split()[1]) * PAGE
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads procfs")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the resident memory from Linux' /proc")
 def test_memory_stays_flat() -> None:
     rng = np.random.default_rng(0)
     w = np.ones((24, 24, 3, 3), np.float32)
