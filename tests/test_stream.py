@@ -117,8 +117,29 @@ def test_tensors() -> None:
     out = stream(torch.tensor([[1.0, 2.0]]))
     assert isinstance(out, torch.Tensor)
     assert out.tolist() == [[1, 3]]
+    stream.reset()
+    given = torch.zeros(1, 2)
+    assert stream(torch.tensor([[1.0, 2.0]]), out=given) is given
+    assert given.tolist() == [[1, 3]]
     with pytest.raises(TypeError, match="input: this tensor requires grad"):
         stream(torch.ones(1, 2, requires_grad=True))
+
+
+@pytest.mark.parametrize("layout", ["NCW", "NWC"])
+@pytest.mark.parametrize("batched", [True, False])
+def test_out_and_little_workspace(batched: bool, layout: str) -> None:
+    x, (w, b) = signal(2, 8, 40), weights(16, 8, 3)
+    x = x if batched else x[0]
+    x = np.ascontiguousarray(x.swapaxes(-1, -2)) if layout == "NWC" else x
+    stream = konv.CausalConv1d(w, b, 2, layout=layout)
+    small = konv.CausalConv1d(w, b, 2, layout=layout, max_workspace=0)
+    for chunk in np.split(x, [3, 30], axis=x.ndim - 2 if layout == "NWC" else x.ndim - 1):
+        expected = stream(chunk)
+        out = np.full_like(expected, np.nan)
+        with pytest.raises(ValueError, match="out: expected shape"):
+            small(chunk, out=out[..., :-1])
+        assert small(chunk, out=out) is out
+        np.testing.assert_array_equal(out, expected)
 
 
 def test_bad_chunks() -> None:
