@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core of konv.";
   m.attr("__version__") = KONV_VERSION;
   konv::register_config(m);
+  konv::register_program(m);
   konv::process_config(), konv::threading_backend();  // a wrong environment variable fails here, at import
   // Calls that may take less than a microsecond are plain C functions.
   for (PyMethodDef* methods :

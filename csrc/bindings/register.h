@@ -5,5 +5,6 @@
 namespace konv {
 
 void register_config(pybind11::module_& m);
+void register_program(pybind11::module_& m);
 
 }  // namespace konv

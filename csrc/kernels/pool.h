@@ -40,8 +40,9 @@ struct PoolAxis {
   }
   KONV_POOL_INLINE int64_t count(int64_t o) const {
     if (adaptive) return span(o).taps;
-    const int64_t first = o * stride - pad, end = first + kernel;
-    return (end < high ? end : high) - (first > low ? first : low);
+    const int64_t first = o * stride - pad, skipped = first < low ? (low - first + dilation - 1) / dilation : 0;
+    const int64_t end = first < high ? (high - 1 - first) / dilation + 1 : 0;
+    return (end < kernel ? end : kernel) - skipped;
   }
   static KONV_POOL_INLINE int64_t at_least_0(int64_t n) { return n > 0 ? n : 0; }
 };

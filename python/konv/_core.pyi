@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -281,3 +281,47 @@ def adam_step(
 def sgd_step(
     value: Array, grad: Array, velocity: Array | None, rate: float, momentum: float, nesterov: bool, /
 ) -> None: ...
+
+_Place = tuple[int, int, str, Sequence[int], Sequence[int]]
+
+class ConvOptions:
+    def __init__(
+        self, stride: Sequence[int], dilation: Sequence[int], pad: Sequence[int], groups: int, activation: str,
+        parameter: float, threads: int, /,
+    ) -> None: ...  # fmt: skip
+
+class NodeWeights:
+    def __init__(
+        self, weight: NDArray[Any], bias: NDArray[Any] | None, groups: int, transposed: bool, dtype: str, /
+    ) -> None: ...
+    @property
+    def bytes(self) -> int: ...
+
+class Program:
+    def __init__(self, arena_bytes: int, /) -> None: ...
+    @property
+    def arena_bytes(self) -> int: ...
+    def add_external(self, bytes: int, /) -> int: ...
+    def add_constant(self, data: NDArray[Any], /) -> int: ...
+    def conv(
+        self, input: _Place, weights: NodeWeights, output: _Place, residual: _Place | None, transposed: bool,
+        options: ConvOptions, /,
+    ) -> None: ...  # fmt: skip
+    def pool(
+        self, kind: str, input: _Place, output: _Place, indices: _Place | None, kernel: Sequence[int],
+        stride: Sequence[int], dilation: Sequence[int], pad: Sequence[int], pad_after: Sequence[int],
+        count_padding: bool, power: float, threads: int, /,
+    ) -> None: ...  # fmt: skip
+    def elementwise(
+        self, inputs: Sequence[_Place], output: _Place,
+        code: Sequence[tuple[str, str, int, int, int, float, float]], threads: int, text: str, /,
+    ) -> None: ...  # fmt: skip
+    def copy(self, input: _Place, output: _Place, threads: int, /) -> None: ...
+    def fill(self, output: _Place, value: float, /) -> None: ...
+    def softmax(self, input: _Place, output: _Place, threads: int, /) -> None: ...
+    def resample(
+        self, input: _Place, output: _Place, axis: int, taps: int, index: Sequence[int], weight: Sequence[float],
+        threads: int, /,
+    ) -> None: ...  # fmt: skip
+    def run(self, arrays: Sequence[tuple[int, int]], timed: bool, /) -> list[int]: ...
+    def steps(self) -> list[tuple[str, str, float, int, int]]: ...

@@ -1,0 +1,37 @@
+// Convolutions of a network, and what goes for them: dense layers are convolutions of rows.
+#pragma once
+#include <memory>
+#include <mutex>
+
+#include "conv/prepared.h"
+#include "graph/program.h"
+
+namespace konv {
+
+// The weights of one node in every form that programs for other sizes of the input have packed them into.
+class NodeWeights {
+ public:
+  // A copy of `w` and `bias`, which are contiguous.
+  NodeWeights(const ConvProblem& problem, const void* w, const void* bias);
+  std::shared_ptr<const PreparedPlan> prepare(const ConvProblem& problem);
+  int64_t bytes() const;
+
+ private:
+  std::shared_ptr<const WeightCopy> copy_;
+  mutable std::mutex mutex_;
+  PreparedPlans known_;
+};
+
+// `problem` is complete but for what the operands tell: element type, strides, and whether there are bias and residual.
+// Operands have five axes: (n, c, d, h, w), or (k, c / groups, d, h, w).
+struct ConvArguments {
+  ConvProblem problem;
+  Operand input, output, residual;
+  Operand weight, bias;  // of a program that trains: nothing is packed beforehand
+};
+
+std::unique_ptr<Step> conv_step(const ConvArguments& arguments, NodeWeights* weights);
+// input: grad_output; output: the gradient of the bias, one axis.
+std::unique_ptr<Step> bias_gradient_step(const Operand& input, const Operand& output, int64_t threads);
+
+}  // namespace konv

@@ -1,0 +1,40 @@
+#include "core/config.h"
+#include "core/parallel.h"
+#include "graph/steps.h"
+
+namespace konv {
+
+namespace {
+
+class PoolStep final : public Step {
+ public:
+  PoolStep(PoolStepKind kind, const PoolProblem& problem, const Operand& input, const Operand& output,
+           const Operand& indices)
+      : kind_(kind), problem_(problem), input_(input), output_(output), indices_(indices) {}
+
+  void run(char* const* buffers) const override {
+    if (kind_ == PoolStepKind::max)
+      max_pool(problem_, input_.in(buffers), output_.in(buffers), indices_.in<int64_t>(buffers));
+    else
+      avg_pool(problem_, input_.in(buffers), output_.in(buffers));
+  }
+  StepInfo info() const override {
+    static constexpr const char* kNames[] = {"max_pool", "avg_pool", "lp_pool"};
+    const double taps = double(problem_.kernel[0] * problem_.kernel[1] * problem_.kernel[2]);
+    return {kNames[int(kind_)], "", taps * double(output_.elements())};
+  }
+
+ private:
+  PoolStepKind kind_;
+  PoolProblem problem_;
+  Operand input_, output_, indices_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> pool_step(PoolStepKind kind, const PoolProblem& problem, const Operand& input,
+                                const Operand& output, const Operand& indices) {
+  return std::make_unique<PoolStep>(kind, problem, input, output, indices);
+}
+
+}  // namespace konv

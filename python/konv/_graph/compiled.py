@@ -1,0 +1,80 @@
+"""A graph that runs: the compiled program with the arrays it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .ir import Array, Graph
+from .lower import Lowering, Weights
+from .passes import simplify
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step of a program: the node's name, its kind and how it is done, its work, and its time if measured."""
+
+    name: str
+    kind: str
+    detail: str
+    flops: float
+    weight_bytes: int
+    workspace_bytes: int
+    seconds: float = 0.0
+    start: float = 0.0
+
+
+class Compiled:
+    """Runs a graph of one set of shapes; any number of threads may call it at once.
+
+    Parameters
+    ----------
+    graph : Graph
+        Is simplified in place.
+    weights : Weights
+        Where packed weights are kept for graphs of other shapes.
+    threads : int
+        At most this many.
+    """
+
+    def __init__(self, graph: Graph, weights: Weights, threads: int) -> None:
+        simplify(graph)
+        self.graph = graph
+        self._program, self._nodes = Lowering(graph, weights, threads).compile()
+
+    @property
+    def arena_bytes(self) -> int:
+        return int(self._program.arena_bytes)
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        return self._run(inputs, timed=False)[0]
+
+    def profile(self, inputs: Sequence[Array]) -> tuple[list[Array], list[StepReport]]:
+        """Run with a clock around each step; times are in seconds, from the first one's start."""
+        outputs, times = self._run(inputs, timed=True)
+        return outputs, self._reports(times)
+
+    def steps(self) -> list[StepReport]:
+        return self._reports([])
+
+    def _run(self, inputs: Sequence[Array], timed: bool) -> tuple[list[Array], list[int]]:
+        given = [
+            np.asarray(array, value.dtype, order="C") for array, value in zip(inputs, self.graph.inputs, strict=True)
+        ]
+        for array, value in zip(given, self.graph.inputs, strict=True):
+            assert array.shape == value.shape, (array.shape, value.shape)
+        outputs = [np.empty(value.shape, value.dtype) for value in self.graph.outputs]
+        times: list[int] = self._program.run([(a.ctypes.data, a.nbytes) for a in (*given, *outputs)], timed)
+        return outputs, times
+
+    def _reports(self, times: Sequence[int]) -> list[StepReport]:
+        reports = []
+        for i, (node, row) in enumerate(zip(self._nodes, self._program.steps(), strict=True)):
+            spent: dict[str, Any] = {}
+            if times:
+                spent = {"seconds": (times[2 * i + 1] - times[2 * i]) / 1e9, "start": (times[2 * i] - times[0]) / 1e9}
+            reports.append(StepReport(node.name, *row, **spent))
+        return reports

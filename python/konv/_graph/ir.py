@@ -1,0 +1,93 @@
+"""The representation: values, nodes in running order, and constants as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(eq=False)
+class Value:
+    """An array that one node, or the caller, makes and others read; or a constant."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    name: str = ""
+    constant: Array | None = None
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(eq=False)
+class Node:
+    """One operation. What it does is its row in `konv._graph.lower`; attributes are numbers, strings and tuples."""
+
+    op: str
+    inputs: list[Value | None]
+    outputs: list[Value]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def output(self) -> Value:
+        return self.outputs[0]
+
+    def reads(self) -> list[Value]:
+        """The inputs that are there."""
+        return [value for value in self.inputs if value is not None]
+
+
+@dataclass(eq=False)
+class Graph:
+    """Nodes stand in an order in which they can run."""
+
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        shape: Iterable[int],
+        name: str = "",
+        dtype: np.dtype[Any] | None = None,
+        **attributes: Any,
+    ) -> Value:
+        """Append a node with one output; returns that."""
+        first = next(value for value in inputs if value is not None)
+        output = Value(tuple(int(n) for n in shape), first.dtype if dtype is None else dtype, name)
+        self.nodes.append(Node(op, list(inputs), [output], attributes, name or op))
+        return output
+
+    def consumers(self) -> dict[Value, list[Node]]:
+        """The nodes that read each value, once for each time that they do."""
+        found: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in node.reads():
+                found.setdefault(value, []).append(node)
+        return found
+
+    def makers(self) -> dict[Value, Node]:
+        return {value: node for node in self.nodes for value in node.outputs}
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Let all that reads one value read another."""
+        for node in self.nodes:
+            node.inputs = [new if value is old else value for value in node.inputs]
+        self.outputs = [new if value is old else value for value in self.outputs]
+
+
+def constant(array: Array, name: str = "") -> Value:
+    return Value(array.shape, array.dtype, name, array)

@@ -1,0 +1,421 @@
+"""From a graph to a compiled program: order of memory, locations, and the steps themselves.
+
+Values of three axes and more lie channels-last unless the caller says otherwise of inputs and outputs. Nodes that only
+look at memory in another way (reshape, transpose, slice) make no step where strides can say so; what a concatenation
+joins is written into its result at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .ir import Array, Graph, Node, Value
+from .memory import Location, Storage, plan_arena, strides_of
+
+Emit = Callable[[Any], None]  # of the compiled program
+VIEWS = ("reshape", "transpose", "slice")
+# Nodes whose result may lie wherever it is wanted.
+ANYWHERE = ("conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat")
+
+
+class Weights:
+    """Packed weights of the nodes of one model, kept between programs for other shapes."""
+
+    def __init__(self) -> None:
+        self._packed: dict[tuple[int, int], tuple[Any, Any]] = {}
+
+    def of(self, weight: Array, bias: Array | None, groups: int, transposed: bool) -> Any:
+        key = (id(weight), id(bias))
+        if key not in self._packed:
+            packed = _core.NodeWeights(weight, bias, groups, transposed, weight.dtype.name)
+            self._packed[key] = (packed, (weight, bias))  # the arrays live as long as their identities are keys
+        return self._packed[key][0]
+
+
+class Lowering:
+    """One graph on its way; `run` of the result takes the graph's inputs and outputs as arrays."""
+
+    def __init__(self, graph: Graph, weights: Weights, threads: int) -> None:
+        self.graph, self.weights, self.threads = graph, weights, threads
+        self.storages: list[Storage] = []
+        self.constants: list[tuple[Storage, Array]] = []
+        self.locations: dict[Value, Location] = {}
+        self.steps: list[tuple[Node, Emit, list[Storage]]] = []
+        self._last_use = self._find_last_uses()
+        self._values: dict[Storage, list[Value]] = {}  # what lies in it
+        self.externals = [self._external(value) for value in (*graph.inputs, *graph.outputs)]
+        self._place_backwards()
+        for number, node in enumerate(graph.nodes):
+            self.number = number
+            OPS[node.op](self, node)
+        self._finish_outputs()
+
+    # --- locations -------------------------------------------------------------------------------
+
+    def _find_last_uses(self) -> dict[Value, int]:
+        """The last node that reads a value, through whatever only looks at its memory."""
+        last: dict[Value, int] = dict.fromkeys(self.graph.outputs, len(self.graph.nodes))
+        for number in range(len(self.graph.nodes) - 1, -1, -1):
+            node = self.graph.nodes[number]
+            until = max([number, *(last.get(v, number) for v in node.outputs)]) if node.op in VIEWS else number
+            for value in node.reads():
+                last[value] = max(last.get(value, -1), until)
+        return last
+
+    def _new_storage(self, size: int, dtype: np.dtype[Any], kind: str = "arena") -> Storage:
+        storage = Storage(size * dtype.itemsize, kind)
+        self.storages.append(storage)
+        return storage
+
+    def _external(self, value: Value) -> Storage:
+        storage = self._new_storage(value.size, value.dtype, "external")
+        if value not in self.locations and value.constant is None:
+            self.locations[value] = Location(
+                storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype
+            )
+            self._values[storage] = [value]
+        return storage
+
+    def fresh(self, value: Value, order: Sequence[int] | None = None) -> Location:
+        """Memory of its own, channels-last unless `order` says otherwise."""
+        if order is None:
+            order = (0, *range(2, value.rank), 1) if value.rank > 2 else range(value.rank)
+        storage = self._new_storage(value.size, value.dtype)
+        return Location(storage, 0, value.shape, strides_of(value.shape, order), value.dtype)
+
+    def put(self, value: Value, location: Location) -> Location:
+        self.locations[value] = location
+        self._values.setdefault(location.storage, []).append(value)
+        return location
+
+    def _place_backwards(self) -> None:
+        """Let what a concatenation joins, or an output is a transposed view of, be written where it ends."""
+        makers = self.graph.makers()
+        for node in reversed(self.graph.nodes):
+            if node.op == "concat":
+                whole = self.locations.get(node.output) or self.put(node.output, self.fresh(node.output))
+                axis, start = node.attributes["axis"], 0
+                for value in node.reads():
+                    part = whole.with_axes(value.shape, whole.strides, start * whole.strides[axis])
+                    if self._can_lie_anywhere(value, makers) and node.reads().count(value) == 1:
+                        self.put(value, part)
+                    start += value.shape[axis]
+            elif node.op == "transpose" and node.output in self.locations:
+                (value,) = node.reads()
+                back = np.argsort(node.attributes["order"])
+                if self._can_lie_anywhere(value, makers):
+                    self.put(value, self.locations[node.output].transposed(tuple(int(i) for i in back)))
+            elif node.op == "reshape" and node.output in self.locations:
+                (value,) = node.reads()
+                same = self.locations[node.output].reshaped(value.shape)
+                if same is not None and self._can_lie_anywhere(value, makers):
+                    self.put(value, same)
+
+    def _can_lie_anywhere(self, value: Value, makers: dict[Value, Node]) -> bool:
+        maker = makers.get(value)
+        return maker is not None and value not in self.locations and (maker.op in ANYWHERE or maker.op in VIEWS)
+
+    def result(self, node: Node, reuse: Sequence[Value] = (), kept: Sequence[Location] = ()) -> Location:
+        """Where the node's output goes: where it is wanted, over one of `reuse` that nobody reads later, or anew.
+
+        What lies in `kept` is read while the output is written, element by element where both are alike.
+        """
+        value = node.output
+        if value in self.locations:
+            return self.locations[value]
+        location = self.fresh(value)
+        for other in reuse:
+            old = self.locations.get(other)
+            if old is None or other.dtype != value.dtype or not old.is_like(location):
+                continue
+            if old.storage.kind != "arena" or old.storage.bytes != location.storage.bytes:
+                continue
+            if any(k.storage is old.storage and not (k.offset == old.offset and k.is_like(old)) for k in kept):
+                continue
+            if all(self._last_use.get(v, -1) <= self.number for v in self._values[old.storage]):
+                self.storages.remove(location.storage)
+                return self.put(value, old)
+        return self.put(value, location)
+
+    def at(self, value: Value) -> Location:
+        """Where an input lies; constants get memory of their own."""
+        if value not in self.locations:
+            assert value.constant is not None, value.name
+            array = np.asarray(value.constant, order="C")
+            storage = self._new_storage(value.size, value.dtype, "constant")
+            self.constants.append((storage, array))
+            self.put(value, Location(storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype))
+        return self.locations[value]
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    def step(self, node: Node, emit: Emit, *used: Location | None) -> None:
+        self.steps.append((node, emit, [u.storage for u in used if u is not None]))
+
+    def copy(self, node: Node, source: Location, target: Location) -> None:
+        threads = self.threads
+        self.step(node, lambda p: p.copy(source.place(), target.place(), threads), source, target)
+
+    def contiguous(self, node: Node, value: Value) -> Location:
+        """The value in C order, copied where it lies otherwise."""
+        source = self.at(value)
+        if source.is_contiguous():
+            return source
+        target = self.fresh(value, range(value.rank))
+        self.copy(node, source, target)
+        return target
+
+    def _finish_outputs(self) -> None:
+        """Outputs that are inputs or constants too, or one another, are copied."""
+        count = len(self.graph.inputs)
+        for value, storage in zip(self.graph.outputs, self.externals[count:], strict=True):
+            if self.at(value).storage is not storage:
+                target = Location(storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype)
+                self.copy(Node("copy", [value], [value], name="output"), self.at(value), target)
+
+    def compile(self) -> tuple[Any, list[Node]]:
+        """The program, and the node that each of its steps belongs to."""
+        for number, (_, _, used) in enumerate(self.steps):
+            for storage in used:
+                storage.use(number)
+        program = _core.Program(plan_arena([s for s in self.storages if s.first >= 0]))
+        for storage in self.externals:
+            storage.buffer = program.add_external(storage.bytes)
+        for storage, array in self.constants:
+            storage.buffer = program.add_constant(array)
+        for _, emit, _ in self.steps:
+            emit(program)
+        return program, [node for node, _, _ in self.steps]
+
+
+# --- one function for each operation ----------------------------------------------------------------
+
+
+def _volume(location: Location) -> Location:
+    """(n, c, ...) as (n, c, d, h, w)."""
+    missing = 5 - len(location.shape)
+    if missing == 0:
+        return location
+    shape, strides = location.shape, location.strides
+    return location.with_axes((*shape[:2], *[1] * missing, *shape[2:]), (*strides[:2], *[0] * missing, *strides[2:]))
+
+
+def _three(values: Sequence[int], fill: int) -> list[int]:
+    return [fill] * (3 - len(values)) + [int(v) for v in values]
+
+
+def _conv(lowering: Lowering, node: Node) -> None:
+    a = node.attributes
+    x, weight, bias, residual = (*node.inputs, None, None)[:4]
+    assert x is not None
+    assert weight is not None
+    assert weight.constant is not None
+    transposed = node.op == "conv_transpose"
+    array = weight.constant.reshape(*weight.shape[:2], *[1] * (5 - weight.rank), *weight.shape[2:])
+    packed = lowering.weights.of(_kept(weight, array), None if bias is None else bias.constant, a["groups"], transposed)
+    source = _volume(lowering.at(x))
+    added = None if residual is None else lowering.at(residual)
+    apart = added is not None and added.storage is not source.storage
+    target = lowering.result(node, [residual] if residual is not None and apart else [])
+    if added is not None and not added.is_like(target):
+        lowering.copy(node, added, target)
+        added = target
+    out, more = _volume(target), None if added is None else _volume(added)
+    kind, parameter = a.get("activation") or ("none", 0.0)
+    options = _core.ConvOptions(
+        _three(a["strides"], 1), _three(a["dilations"], 1), _three([before for before, _ in a["pads"]], 0),
+        a["groups"], kind, parameter, lowering.threads,
+    )  # fmt: skip
+
+    def emit(p: Any) -> None:
+        place = None if more is None else more.place()
+        p.conv(source.place(), packed, out.place(), place, transposed, options)
+
+    lowering.step(node, emit, source, target, added)
+
+
+def _kept(weight: Value, array: Array) -> Array:
+    """The reshaped array, the same one each time."""
+    if weight.constant is not array:
+        weight.constant = np.ascontiguousarray(array)
+        weight.shape = array.shape
+    return weight.constant
+
+
+def _pool(lowering: Lowering, node: Node) -> None:
+    a = node.attributes
+    source = _volume(lowering.at(node.inputs[0]))  # type: ignore[arg-type]
+    indices = None
+    if len(node.outputs) > 1:
+        indices = lowering.put(node.outputs[1], lowering.fresh(node.outputs[1]))
+    target = lowering.result(node)
+    out, index = _volume(target), None if indices is None else _volume(indices)
+    sizes = [_three(a["kernel"], 1), _three(a["strides"], 1), _three(a.get("dilations", [1] * len(a["kernel"])), 1)]
+    pads = [_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1)]
+    kind, counts, power = node.op.removesuffix("_pool"), a.get("count_padding", False), float(a.get("power", 0))
+
+    def emit(p: Any) -> None:
+        place = None if index is None else index.place()
+        p.pool(kind, source.place(), out.place(), place, *sizes, *pads, counts, power, lowering.threads)
+
+    lowering.step(node, emit, source, target, indices)
+
+
+def _expression(lowering: Lowering, node: Node) -> None:
+    inputs = node.reads()
+    places = [lowering.at(value) for value in inputs]
+    target = lowering.result(node, inputs, places)
+    shape = node.output.shape
+    code, count = [], len(inputs)
+    # Register of each instruction's result: the first that nobody reads any more.
+    reads: dict[int, int] = {}
+    for number, (_, _, registers) in enumerate(node.attributes["code"]):
+        for r in registers:
+            reads[r] = number
+    assigned = {i: i for i in range(count)}
+    for number, (op, attributes, registers) in enumerate(node.attributes["code"]):
+        taken = {place for r, place in assigned.items() if reads.get(r, -1) >= number}
+        free = next(i for i in range(count, 16) if i not in taken)
+        a, b = assigned[registers[0]], assigned[registers[-1]]
+        kind, name, p, q = _instruction(op, attributes)
+        code.append((kind, name, a, b, free, p, q))
+        assigned[count + number] = free
+    text = " ".join(attributes["kind"] for _, attributes, _ in node.attributes["code"])
+    repeated = [_repeated(place, shape) for place in places]
+
+    def emit(p: Any) -> None:
+        p.elementwise([r.place() for r in repeated], target.place(), code, lowering.threads, text)
+
+    lowering.step(node, emit, target, *places)
+
+
+FUNCTIONS = ("log", "pow", "erf", "elu", "selu", "celu", "softplus", "softsign", "mish")
+ARITHMETIC = (
+    "negate", "absolute", "square_root", "reciprocal", "exponential", "floor", "ceil", "round", "sign", "affine",
+    "clip", "add", "subtract", "multiply", "divide", "minimum", "maximum", "leaky",
+)  # fmt: skip
+
+
+def _instruction(op: str, attributes: dict[str, Any]) -> tuple[str, str, float, float]:
+    name, p, q = attributes["kind"], float(attributes.get("p", 0.0)), float(attributes.get("q", 0.0))
+    if name in FUNCTIONS:
+        return "function", name, p, q
+    return (op if name in ARITHMETIC else "activation"), name, p, q
+
+
+def _repeated(location: Location, shape: tuple[int, ...]) -> Location:
+    """As NumPy broadcasts it."""
+    missing = len(shape) - len(location.shape)
+    old = ((1,) * missing + location.shape, (0,) * missing + location.strides)
+    strides = [0 if n == 1 else s for n, s in zip(*old, strict=True)]
+    return location.with_axes(shape, strides)
+
+
+def _view(lowering: Lowering, node: Node) -> None:
+    (value,) = node.reads()
+    source = lowering.at(value)
+    a = node.attributes
+    if node.op == "transpose":
+        seen: Location | None = source.transposed(a["order"])
+    elif node.op == "slice":
+        offset = sum(start * s for (start, _), s in zip(a["slices"], source.strides, strict=True))
+        strides = [s * step for (_, step), s in zip(a["slices"], source.strides, strict=True)]
+        seen = source.with_axes(node.output.shape, strides, offset)
+    else:
+        seen = source.reshaped(node.output.shape)
+    target = lowering.locations.get(node.output)
+    if seen is not None and target is None:
+        lowering.put(node.output, seen)
+    elif seen is not None and target is not None:
+        if not (seen.storage is target.storage and seen.offset == target.offset and seen.is_like(target)):
+            lowering.copy(node, seen, target)
+    else:
+        in_order = lowering.fresh(value, range(value.rank))
+        if target is not None:
+            same = target.reshaped(value.shape)
+            if same is not None:
+                lowering.copy(node, source, same)
+                return
+        lowering.copy(node, source, in_order)
+        turned = in_order.reshaped(node.output.shape)
+        assert turned is not None
+        if target is None:
+            lowering.put(node.output, turned)
+        else:
+            lowering.copy(node, turned, target)
+
+
+def _concat(lowering: Lowering, node: Node) -> None:
+    whole, axis, start = lowering.locations[node.output], node.attributes["axis"], 0
+    for value in node.reads():
+        part = whole.with_axes(value.shape, whole.strides, start * whole.strides[axis])
+        source = lowering.at(value)
+        if not (source.storage is part.storage and source.offset == part.offset and source.is_like(part)):
+            lowering.copy(node, source, part)
+        start += value.shape[axis]
+
+
+def _pad(lowering: Lowering, node: Node) -> None:
+    a = node.attributes
+    source, target = lowering.at(node.inputs[0]), lowering.result(node)  # type: ignore[arg-type]
+    if a["mode"] != "constant":
+        raise NotImplementedError(a["mode"])
+    crop = [
+        slice(max(0, -before), n - max(0, -after)) for n, (before, after) in zip(source.shape, a["pads"], strict=True)
+    ]
+    shape = [len(range(*c.indices(n))) for c, n in zip(crop, source.shape, strict=True)]
+    kept = source.with_axes(shape, source.strides, sum(c.start * s for c, s in zip(crop, source.strides, strict=True)))
+    inside = sum(max(0, before) * s for (before, _), s in zip(a["pads"], target.strides, strict=True))
+    lowering.step(node, lambda p: p.fill(target.place(), a["value"]), target)
+    lowering.copy(node, kept, target.with_axes(shape, target.strides, inside))
+
+
+def _softmax(lowering: Lowering, node: Node) -> None:
+    axis, value = node.attributes["axis"], node.inputs[0]
+    assert value is not None
+    order = [*(i for i in range(value.rank) if i != axis), axis]
+    source, target = lowering.at(value), lowering.result(node)
+    turned, out = source.transposed(order), target.transposed(order)
+    if not turned.is_contiguous():
+        storage = lowering._new_storage(value.size, value.dtype)
+        copy = Location(storage, 0, turned.shape, strides_of(turned.shape, range(value.rank)), value.dtype)
+        lowering.copy(node, turned, copy)
+        turned = copy
+    direct = out.is_contiguous()
+    made = out if direct else turned
+    lowering.step(node, lambda p: p.softmax(turned.place(), made.place(), lowering.threads), turned, made)
+    if not direct:
+        lowering.copy(node, made, out)
+
+
+def _resample(lowering: Lowering, node: Node) -> None:
+    a = node.attributes
+    source, target = lowering.at(node.inputs[0]), lowering.result(node)  # type: ignore[arg-type]
+    index, weight = [int(i) for i in np.ravel(a["index"])], [float(w) for w in np.ravel(a["weight"])]
+    taps = np.shape(a["index"])[1]
+    lowering.step(
+        node,
+        lambda p: p.resample(source.place(), target.place(), a["axis"], taps, index, weight, lowering.threads),
+        source, target,
+    )  # fmt: skip
+
+
+OPS: dict[str, Callable[[Lowering, Node], None]] = {
+    "conv": _conv,
+    "conv_transpose": _conv,
+    "max_pool": _pool,
+    "avg_pool": _pool,
+    "lp_pool": _pool,
+    "expression": _expression,
+    "reshape": _view,
+    "transpose": _view,
+    "slice": _view,
+    "concat": _concat,
+    "pad": _pad,
+    "softmax": _softmax,
+    "resample": _resample,
+}

@@ -1,0 +1,279 @@
+"""What makes a graph smaller before it runs: work on constants goes into weights, and chains of nodes become one.
+
+Convolutions take a bias, a residual and an activation, in this order, on their way out. What is left of element-wise
+nodes becomes expressions, which read their inputs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .ir import Array, Graph, Node, Value, constant
+
+# Activations that convolutions take, by their names in expressions.
+FUSED = ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "hardswish")
+CONVOLUTIONS = ("conv", "conv_transpose")
+MOST_INPUTS = 8  # of an expression
+
+
+def simplify(graph: Graph) -> None:
+    """Run all passes until nothing changes."""
+    remove_unused(graph)
+    while sum(step(graph) for step in PASSES):
+        remove_unused(graph)
+    fuse_expressions(graph)
+    remove_unused(graph)
+
+
+def remove_unused(graph: Graph) -> None:
+    wanted = set(graph.outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            wanted.update(node.reads())
+            kept.append(node)
+    graph.nodes = kept[::-1]
+
+
+def _only_reader(graph: Graph, consumers: dict[Value, list[Node]], value: Value) -> Node | None:
+    """The one node that reads a value which is no output."""
+    readers = consumers.get(value, [])
+    return readers[0] if len(readers) == 1 and value not in graph.outputs else None
+
+
+def _each_node(graph: Graph, change: Callable[[Node, dict[Value, list[Node]]], bool]) -> bool:
+    changed, consumers = False, graph.consumers()
+    for node in list(graph.nodes):
+        if change(node, consumers):
+            changed, consumers = True, graph.consumers()
+    return changed
+
+
+def _is(node: Node | None, op: str, kind: str | None = None) -> bool:
+    return node is not None and node.op == op and (kind is None or node.attributes["kind"] == kind)
+
+
+def _per_channel(value: Value | None, channels: int, rank: int) -> Array | None:
+    """A constant that has one number a channel, or one in all, as a vector."""
+    if value is None or value.constant is None or value.rank > rank:
+        return None
+    shape = (1,) * (rank - value.rank) + value.shape
+    if any(n != 1 for axis, n in enumerate(shape) if axis != 1) or shape[1] not in (1, channels):
+        return None
+    return np.broadcast_to(value.constant.reshape(-1), channels)
+
+
+def fold_scales(graph: Graph) -> bool:
+    """Products and sums with constants behind a convolution go into its weights and bias."""
+
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op not in CONVOLUTIONS or node.inputs[1] is None or node.inputs[1].constant is None:
+            return False
+        if node.attributes.get("activation") or len(node.inputs) > 3:
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        if after is None or after.op != "binary" or after.attributes["kind"] not in ("multiply", "add", "subtract"):
+            return False
+        if after.output.shape != node.output.shape:
+            return False
+        first = after.inputs[0] is node.output
+        other = after.inputs[1 if first else 0]
+        vector = _per_channel(other, node.output.shape[1], node.output.rank)
+        kind = after.attributes["kind"]
+        if vector is None or (kind == "subtract" and not first):
+            return False
+        weight = node.inputs[1].constant
+        bias = node.inputs[2].constant if len(node.inputs) > 2 and node.inputs[2] is not None else None
+        if bias is None:
+            bias = np.zeros(len(vector), weight.dtype)
+        if kind == "multiply":
+            if node.op == "conv":
+                scale = vector.reshape(-1, *[1] * (weight.ndim - 1))
+            else:  # (in, out / groups, ...): the outputs of all groups
+                groups = node.attributes["groups"]
+                each = vector.reshape(groups, 1, -1).repeat(weight.shape[0] // groups, 1)
+                scale = each.reshape(weight.shape[0], -1, *[1] * (weight.ndim - 2))
+            weight, bias = weight * scale, bias * vector
+        else:
+            bias = bias + vector if kind == "add" else bias - vector
+        node.inputs = [
+            node.inputs[0],
+            constant(np.ascontiguousarray(weight, node.output.dtype), node.inputs[1].name),
+            constant(np.ascontiguousarray(bias, node.output.dtype), node.name + ".bias"),
+        ]
+        _take_place(graph, node, after)
+        return True
+
+    return _each_node(graph, change)
+
+
+def fold_padding(graph: Graph) -> bool:
+    """Zeros around an image are the convolution's own padding."""
+
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op != "pad" or node.attributes["value"] != 0 or node.attributes["mode"] != "constant":
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        pads = node.attributes["pads"]
+        if after is None or after.op != "conv" or after.inputs[0] is not node.output or min(map(min, pads)) < 0:
+            return False
+        if any(pads[0]) or any(pads[1]):
+            return False
+        more = zip(after.attributes["pads"], pads[2:], strict=True)
+        after.attributes["pads"] = tuple((a + b, c + d) for (a, c), (b, d) in more)
+        after.inputs[0] = node.inputs[0]
+        return True
+
+    return _each_node(graph, change)
+
+
+def lift_unary(graph: Graph) -> bool:
+    """Element-wise nodes come before what only looks at memory in another way, next to what computes."""
+
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op not in ("reshape", "transpose"):
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        if after is None or after.op != "unary":
+            return False
+        (x,) = node.reads()
+        between = Value(x.shape, x.dtype, after.name)
+        node.op, after.op = after.op, node.op
+        node.attributes, after.attributes = after.attributes, node.attributes
+        node.name, after.name = after.name, node.name
+        node.outputs, after.inputs = [between], [between]
+        return True
+
+    return _each_node(graph, change)
+
+
+def recognise(graph: Graph) -> bool:
+    """Recognise that x * sigmoid(x) is silu, x * hard_sigmoid(x) is hardswish, clip(x, 0, 6) is relu6."""
+
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op == "unary" and node.attributes["kind"] == "clip":
+            low, high = node.attributes["p"], node.attributes["q"]
+            if low == 0 and high in (6.0, np.inf):
+                node.attributes = {"kind": "relu6" if high == 6.0 else "relu"}
+                return True
+        if node.op != "unary":
+            return False
+        names = {"sigmoid": "silu", "hard_sigmoid": "hardswish"}
+        kind = node.attributes["kind"]
+        if kind not in names or (kind == "hard_sigmoid" and not _is_hardswish(node)):
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        if not _is(after, "binary", "multiply") or after is None:
+            return False
+        x = node.inputs[0]
+        if {id(v) for v in after.inputs} != {id(x), id(node.output)}:
+            return False
+        after.op, after.inputs, after.attributes = "unary", [x], {"kind": names[kind]}
+        return True
+
+    return _each_node(graph, change)
+
+
+def _is_hardswish(node: Node) -> bool:
+    return bool(abs(node.attributes["p"] - 1 / 6) < 1e-6 and node.attributes["q"] == 0.5)
+
+
+def fuse_activations(graph: Graph) -> bool:
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op not in CONVOLUTIONS or node.attributes.get("activation"):
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        if after is None or after.op != "unary" or after.attributes["kind"] not in FUSED:
+            return False
+        node.attributes["activation"] = (after.attributes["kind"], after.attributes.get("p", 0.0))
+        _take_place(graph, node, after)
+        return True
+
+    return _each_node(graph, change)
+
+
+def fuse_residuals(graph: Graph) -> bool:
+    """A sum with another array of the result's shape."""
+
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op not in CONVOLUTIONS or node.attributes.get("activation") or len(node.inputs) > 3:
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        if not _is(after, "binary", "add") or after is None:
+            return False
+        other = after.inputs[1 if after.inputs[0] is node.output else 0]
+        if other is None or other is node.output or other.shape != node.output.shape or other.constant is not None:
+            return False
+        if after.output.shape != node.output.shape:
+            return False
+        node.inputs = [*node.inputs, *[None] * (3 - len(node.inputs)), other]
+        _take_place(graph, node, after)
+        return True
+
+    return _each_node(graph, change)
+
+
+def _take_place(graph: Graph, node: Node, after: Node) -> None:
+    """`node` makes what `after` made, and runs where that ran."""
+    node.outputs = after.outputs
+    graph.nodes.remove(node)
+    graph.nodes[graph.nodes.index(after)] = node
+
+
+def fuse_expressions(graph: Graph) -> None:
+    """Element-wise nodes whose results have one reader run together with it."""
+    for node in graph.nodes:
+        if node.op in ("unary", "binary"):
+            code = [(node.op, dict(node.attributes), list(range(len(node.inputs))))]
+            node.op, node.attributes = "expression", {"code": code}
+    changed = True
+    while changed:
+        changed = False
+        consumers, makers = graph.consumers(), graph.makers()
+        for node in graph.nodes:
+            if node.op != "expression":
+                continue
+            for value in node.reads():
+                before = makers.get(value)
+                if before is None or before.op != "expression" or value in graph.outputs:
+                    continue
+                if any(reader is not node for reader in consumers[value]) or value.shape != node.output.shape:
+                    continue
+                if _merge(before, node):
+                    graph.nodes.remove(before)
+                    changed = True
+                    break
+            if changed:
+                break
+
+
+def _merge(before: Node, node: Node) -> bool:
+    """Put the code of `before` in front of that of `node`. Registers: the inputs, then one for each instruction."""
+    inputs: list[Value] = []
+    for value in (*before.reads(), *(v for v in node.reads() if v is not before.output)):
+        if not any(value is known for known in inputs):
+            inputs.append(value)
+    length = len(before.attributes["code"]) + len(node.attributes["code"])
+    if len(inputs) > MOST_INPUTS or len(inputs) + length > 16:
+        return False
+
+    def place(value: Value | None) -> int:
+        return next(i for i, known in enumerate(inputs) if known is value)
+
+    code = []
+    first = [place(v) for v in before.inputs]
+    count = len(before.inputs)
+    for op, attributes, registers in before.attributes["code"]:
+        code.append((op, attributes, [first[r] if r < count else r - count + len(inputs) for r in registers]))
+    made = len(inputs) + len(code) - 1
+    second = [made if v is before.output else place(v) for v in node.inputs]
+    count, start = len(node.inputs), len(inputs) + len(code)
+    for op, attributes, registers in node.attributes["code"]:
+        code.append((op, attributes, [second[r] if r < count else r - count + start for r in registers]))
+    node.inputs, node.attributes = list(inputs), {"code": code}
+    return True
+
+
+PASSES = (fold_scales, fold_padding, lift_unary, fuse_activations, fuse_residuals, recognise)
