@@ -6,7 +6,8 @@ import argparse
 import ast
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,12 +85,20 @@ class Job:
     session: Session
     task: str
     prepare: vision.Preprocessing
-    labels: dict[int, str]
-    arguments: argparse.Namespace
+    labels: list[str]
+    options: dict[str, Any]
+    title: str
 
-    def name(self, index: int) -> str:
-        """A class's label, or that it has none."""
-        return self.labels.get(index, f"class {index}")
+    def names(self, known: range) -> dict[int, str]:
+        """The labels of the classes that the model knows; none where there are no labels.
+
+        Where its class 0 is the background, the labels may begin with that or leave it out.
+        """
+        if not self.labels:
+            return {}
+        if len(self.labels) not in (len(known), known.stop):
+            raise ValueError(f"labels: expected {len(known)}, as the model has so many classes; got {len(self.labels)}")
+        return dict(zip(reversed(known), reversed(self.labels), strict=False))
 
     def compute(self, tensor: Any) -> list[Any]:
         """The outputs for an input."""
@@ -104,28 +113,27 @@ class Job:
         outputs = self.compute(tensor)
         if len(outputs) != 1:
             raise ValueError(f"task: expected one output of a classifier, the model has {len(outputs)}")
-        self._check_labels(outputs[0].size)
-        guesses = vision.classify(outputs[0], self.arguments.top)
-        found = [{"class": g.index, "label": self.labels.get(g.index), "probability": g.probability} for g in guesses]
-        lines = [f"{g.probability:7.1%}  {g.index:4d}  {self.labels.get(g.index, '')}".rstrip() for g in guesses]
-        texts = [self.name(g.index) for g in guesses]
-        return Result({"classes": found}, lines, vision.draw_guesses(image, texts, [g.probability for g in guesses]))
+        names = self.names(range(outputs[0].size))
+        guesses = vision.classify(outputs[0], self.options["top"])
+        facts = [{"class": g.number, "label": names.get(g.number), "probability": g.probability} for g in guesses]
+        texts = [names.get(g.number, f"class {g.number}") for g in guesses]
+        lines = [f"{g.probability:6.1%}  {_numbered(g.number, names)}" for g in guesses]
+        picture = vision.draw_guesses(image, texts, [g.probability for g in guesses])
+        return Result({"classes": facts}, lines, picture)
 
     def _detect(self, image: Image) -> Result:
         tensor, frame = self.prepare(image)
-        options = self.arguments
-        found = vision.detect(
-            self.compute(tensor), frame, threshold=options.threshold, iou=options.iou, head=options.head
-        )
+        found = vision.detect(self.compute(tensor), frame, **self.options)
+        names, classes = self.names(found.known), found.classes.tolist()
         facts, lines, texts = [], [], []
-        for box, score, index in zip(found.boxes, found.scores, found.classes.tolist(), strict=True):
+        for box, score, index in zip(found.boxes, found.scores, classes, strict=True):
             edges = [round(float(edge), 1) for edge in box]
-            facts.append({"class": index, "label": self.labels.get(index), "score": float(score), "box": edges})
             left, top, right, bottom = (round(edge) for edge in edges)
-            lines.append(f"{score:7.1%}  {self.name(index)}  x {left} to {right}, y {top} to {bottom}")
-            texts.append(f"{self.name(index)} {score:.0%}")
-        lines = lines or [f"nothing found with a score of {options.threshold} or more"]
-        return Result({"found": facts}, lines, vision.draw_boxes(image, found.boxes, texts, found.classes.tolist()))
+            facts.append({"class": index, "label": names.get(index), "score": float(score), "box": edges})
+            lines.append(f"{score:6.1%}  {_numbered(index, names)}: x {left} to {right}, y {top} to {bottom}")
+            texts.append(f"{names.get(index, f'class {index}')} {score:.0%}")
+        lines = lines or [f"nothing found with a score of {self.options['threshold']:g} or more"]
+        return Result({"found": facts}, lines, vision.draw_boxes(image, found.boxes, texts, classes))
 
     def _transform(self, image: Image) -> Result:
         placed, frame = self.prepare.place(image)
@@ -135,9 +143,9 @@ class Job:
         if frame.picture_size != frame.input_size:
             how = {"crop": "its middle", "stretch": "all of it", "pad": "all of it with a border"}[self.prepare.fit]
             lines.append(f"the network saw {how} ({frame.picture_size[1]} x {frame.picture_size[0]}) in that size")
-        if self.arguments.compare:
-            plain = vision.resize_image(placed, (height, width), self.arguments.compare)
-            made = draw_side_by_side([plain, made], [self.arguments.compare, self.arguments.model.stem])
+        if self.options["compare"]:
+            plain = vision.resize_image(placed, (height, width), self.options["compare"])
+            made = draw_side_by_side([plain, made], [self.options["compare"], self.title])
         return Result({"width": width, "height": height}, lines, made)
 
     def _only_output(self, tensor: Any) -> Any:
@@ -146,9 +154,9 @@ class Job:
             raise ValueError(f"task: expected one picture as output, the model has {len(outputs)} outputs")
         return outputs[0]
 
-    def _check_labels(self, classes: int) -> None:
-        if self.labels and max(self.labels) >= classes:
-            raise ValueError(f"labels: expected at most {classes}, as the model has so many classes; got {max(self.labels) + 1}")
+
+def _numbered(index: int, names: Mapping[int, str]) -> str:
+    return f"{index} {names[index]}" if index in names else f"class {index}"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -159,11 +167,11 @@ def run(arguments: argparse.Namespace) -> int:
     set_threads(arguments.threads)
     job = _job(arguments)
     targets = _targets(arguments)
-    results = []
+    results: list[dict[str, Any]] = []
     for path, target in zip(arguments.images, targets, strict=True):
         image = vision.read_image(path)
-        if path == arguments.images[0] and (arguments.explain or arguments.profile):
-            _explain(job, image)
+        if not results and (arguments.explain or arguments.profile):
+            _explain(job, image, arguments)
         result = job(image)
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -183,31 +191,27 @@ def _job(arguments: argparse.Namespace) -> Job:
         names = ", ".join(info.name for info in session.inputs)
         raise ValueError(f"{arguments.model}: expected a model with one input, a picture; it has {names}")
     task = arguments.task or vision.guess_task([info.shape for info in session.outputs])
+    options = {}
     for name, (owner, default) in OF_TASK.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, default if owner == task else None)
-        elif owner != task:
+        value = getattr(arguments, name)
+        if owner == task:
+            options[name] = default if value is None else value
+        elif value is not None:
             raise ValueError(f"--{name} is for {owner}; the task is {task}")
+    if task == "transform" and arguments.labels:
+        raise ValueError(f"--labels is for classify and detect; the task is {task}")
     (info,) = session.inputs
     fit = arguments.fit or "crop"
     if arguments.fit is None and task == "detect":
         fit = "stretch" if len(session.outputs) == 2 else "pad"
-    prepare = vision.Preprocessing.for_input(
-        info.shape,
-        info.dtype,
-        metadata,
-        size=arguments.size,
-        order=arguments.order or ("luma" if task == "transform" and 1 in (info.shape[1], info.shape[-1]) else None),
-        scale=arguments.scale,
-        mean=arguments.mean,
-        std=arguments.std,
-        layout=arguments.layout,
-        fit=fit,
-    )
+    given = {name: getattr(arguments, name) for name in ("size", "order", "scale", "mean", "std", "layout")}
+    prepare = vision.Preprocessing.for_input(info.shape, info.dtype, metadata, **given, fit=fit)
+    if task == "transform" and arguments.order is None and prepare.order == "gray":
+        prepare = replace(prepare, order="luma")
     if prepare.size is None and task != "transform":
         raise ValueError("--size: the model takes pictures of any size; expected the one that it was trained with")
     labels = _read_labels(arguments.labels) if arguments.labels else _labels_of(metadata)
-    return Job(session, task, prepare, labels, arguments)
+    return Job(session, task, prepare, labels, options, arguments.model.stem)
 
 
 def _load(path: Path) -> tuple[Session, dict[str, str]]:
@@ -226,20 +230,23 @@ def _load(path: Path) -> tuple[Session, dict[str, str]]:
         raise ValueError(f"{path} is not an ONNX model that can be run: {reason}") from None
 
 
-def _read_labels(path: Path) -> dict[int, str]:
-    lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+def _read_labels(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"--labels: {path} is not a text file in UTF-8") from None
     if not lines:
         raise ValueError(f"--labels: {path} is empty; expected one name a line")
-    return {i: line.strip() for i, line in enumerate(lines)}
+    return [line.strip() for line in lines]
 
 
-def _labels_of(metadata: dict[str, str]) -> dict[int, str]:
-    """The labels that exporters of YOLO networks write into the model, as a Python dict."""
+def _labels_of(metadata: Mapping[str, str]) -> list[str]:
+    """The labels that exporters of YOLO networks write into a model: names by number, as Python shows a dict."""
     try:
-        found = ast.literal_eval(metadata.get("names", "{}"))
-    except (ValueError, SyntaxError):
-        return {}
-    return {int(i): str(name) for i, name in found.items()} if isinstance(found, dict) else {}
+        found = ast.literal_eval(metadata.get("names", ""))
+        return [str(found[i]) for i in range(len(found))]
+    except (ValueError, SyntaxError, TypeError, KeyError):
+        return []  # a remark of another kind
 
 
 def _targets(arguments: argparse.Namespace) -> list[Path | None]:
@@ -264,9 +271,8 @@ def _targets(arguments: argparse.Namespace) -> list[Path | None]:
     return list(targets)
 
 
-def _explain(job: Job, image: Image) -> None:
+def _explain(job: Job, image: Image, arguments: argparse.Namespace) -> None:
     """Measure the steps, print them, and write the trace."""
-    arguments = job.arguments
     report = job.session.profile({job.session.inputs[0].name: job.prepare(image)[0]})
     if arguments.explain:
         print(report, file=sys.stderr if arguments.json else sys.stdout)

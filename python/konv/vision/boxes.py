@@ -85,7 +85,7 @@ def nms(boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike | None = None, *
         raise ValueError("scores: expected numbers, got NaN")
     if not 0 <= iou <= 1:
         raise ValueError(f"iou: expected a number from 0 to 1, got {iou}")
-    left = np.argsort(-values, kind="stable")
+    left: NDArray[np.intp] = np.argsort(-values, kind="stable")
     kept = []
     while left.size:
         best, left = left[0], left[1:]
@@ -97,7 +97,7 @@ def nms(boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike | None = None, *
 
 def _boxes(given: ArrayLike, name: str) -> Array:
     boxes = np.asarray(given, np.float64)
-    if boxes.size == 0:
+    if boxes.shape == (0,):
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{name}: expected shape (n, 4), got {boxes.shape}")
@@ -108,7 +108,9 @@ def _boxes(given: ArrayLike, name: str) -> Array:
 
 def _iou(a: Array, b: Array) -> Array:
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
+    common: Array = np.clip(high - low, 0, None).prod(-1)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
     union = areas[0][:, None] + areas[1][None, :] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    ratio = np.zeros_like(common)
+    np.divide(common, union, out=ratio, where=union > 0)
+    return ratio

@@ -13,13 +13,13 @@ class Guess(NamedTuple):
 
     Attributes
     ----------
-    index : int
+    number : int
         The number of the class, from 0.
     probability : float
         From 0 to 1.
     """
 
-    index: int
+    number: int
     probability: float
 
 
@@ -48,7 +48,7 @@ def classify(scores: ArrayLike, top: int = 5) -> list[Guess]:
     --------
     >>> from konv import vision
     >>> vision.classify([[0.1, 0.7, 0.2]], top=2)
-    [Guess(index=1, probability=0.7), Guess(index=2, probability=0.2)]
+    [Guess(number=1, probability=0.7), Guess(number=2, probability=0.2)]
     """
     array = np.asarray(scores, np.float64)
     if top < 1:

@@ -35,11 +35,14 @@ class Detections(NamedTuple):
         (n,)
     classes : ndarray
         (n,): the numbers that the network has for its classes.
+    known : range
+        The numbers of all classes that it knows; from 1 where 0 is the background.
     """
 
     boxes: Array
     scores: Array
     classes: NDArray[np.intp]
+    known: range
 
 
 def detect(
@@ -87,13 +90,14 @@ def detect(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold: expected a number from 0 to 1, got {threshold}")
     boxes, scores, first = decode_boxes(outputs, frame.input_size, head)
+    known = range(first, first + scores.shape[1])
     likely = scores.max(1) >= threshold
     boxes, scores = frame.to_picture(boxes[likely].astype(np.float64)), scores[likely]
     seen = (boxes[:, 2:] > boxes[:, :2]).all(1)  # the others lie in the border around the picture
     boxes, scores = boxes[seen], scores[seen]
     classes, best = scores.argmax(1) + first, scores.max(1)
     kept = nms(boxes, best, classes, iou=iou)
-    return Detections(boxes[kept], best[kept], classes[kept])
+    return Detections(boxes[kept], best[kept], classes[kept], known)
 
 
 def decode_boxes(
@@ -159,11 +163,9 @@ def decode_boxes(
 
 def _one(output: Array, outputs: Sequence[Array]) -> Array:
     """An output without its batch of one."""
-    if output.ndim == 3 and output.shape[0] == 1:
-        return output[0]
-    if output.ndim == 2:
-        return output
-    raise ValueError(f"outputs: expected shapes (1, n, columns) for one picture, got {_shapes(outputs)}")
+    if output.ndim not in (2, 3) or output.shape[:-2] not in ((), (1,)):
+        raise ValueError(f"outputs: expected shapes (1, n, columns) for one picture, got {_shapes(outputs)}")
+    return output.reshape(output.shape[-2:])
 
 
 def _head(arrays: Sequence[Array], outputs: Sequence[Array]) -> str:
@@ -179,9 +181,7 @@ def _corners(arrays: Sequence[Array], outputs: Sequence[Array]) -> tuple[Array, 
     """Boxes and scores, in whichever order they came."""
     fours = [i for i, array in enumerate(arrays) if array.shape[1] == 4]
     if len(arrays) != 2 or len(fours) != 1 or len(arrays[0]) != len(arrays[1]):
-        raise ValueError(
-            f"outputs: expected boxes (1, n, 4) and scores (1, n, classes) of other than 4 classes, got {_shapes(outputs)}"
-        )
+        raise ValueError(f"outputs: expected boxes (1, n, 4) and scores (1, n, not 4 classes), got {_shapes(outputs)}")
     boxes, scores = arrays[fours[0]], arrays[1 - fours[0]]
     return np.concatenate([boxes[:, :2], np.maximum(boxes[:, :2], boxes[:, 2:])], 1), scores
 

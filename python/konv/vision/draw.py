@@ -63,8 +63,9 @@ def draw_boxes(image: Image, boxes: ArrayLike, texts: Sequence[str], classes: Se
         # A dark rim sets the line off from whatever lies behind it.
         pen.rectangle(_widened(box, 1), outline=PAPER, width=line + 2)
         pen.rectangle(box, outline=color, width=line)
-    for box, text, color in reversed(list(zip(scaled, texts, marks, strict=True))):
-        _write_label(pen, canvas.size, box, text, color, font)
+    taken: list[tuple[int, int, int, int]] = []
+    for box, text, color in zip(scaled, texts, marks, strict=True):
+        taken.append(_write_label(pen, canvas.size, box, text, color, font, taken))
     return np.asarray(canvas)
 
 
@@ -159,16 +160,30 @@ def _widened(box: Sequence[int], by: int) -> tuple[int, int, int, int]:
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
-def _write_label(pen: Any, canvas: tuple[int, int], box: Sequence[int], text: str, color: str, font: Any) -> None:
-    """Write a text above its box, or within it where there is no room."""
+def _write_label(
+    pen: Any,
+    canvas: tuple[int, int],
+    box: Sequence[int],
+    text: str,
+    color: str,
+    font: Any,
+    taken: Sequence[tuple[int, int, int, int]],
+) -> tuple[int, int, int, int]:
+    """Write a text above its box, below or within, the first of these where it hides no other; return where."""
     margin = max(2, round(font.size / 5))
     text = _shortened(text, font, canvas[0] - 2 * margin)
     width, height = round(font.getlength(text)) + 2 * margin, round(1.25 * font.size) + margin
-    left = min(max(0, box[0]), max(0, canvas[0] - width))
-    top = box[1] - height if box[1] >= height else box[1]
-    top = min(top, canvas[1] - height)
-    pen.rectangle((left, top, left + width, top + height), fill=color)
-    pen.text((left + margin, top + height / 2), text, _ink_on(color), font, anchor="lm")
+    left = min(max(0, box[0]), canvas[0] - width)
+    tops = [top for top in (box[1] - height, box[3], box[1], box[3] - height) if 0 <= top <= canvas[1] - height]
+    places = [(left, top, left + width, top + height) for top in (tops or [0])]
+    place = next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
+    pen.rectangle(place, fill=color)
+    pen.text((left + margin, place[1] + height / 2), text, _ink_on(color), font, anchor="lm")
+    return place
+
+
+def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _ink_on(color: str) -> str:

@@ -253,8 +253,8 @@ class Preprocessing:
         if tensor.ndim != 4 or tensor.shape[0] != 1:
             raise ValueError(f"tensor: expected one picture with four sizes, got shape {tensor.shape}")
         pixels = tensor[0].transpose(1, 2, 0) if self.layout == "NCHW" else tensor[0]
-        if pixels.shape[2] not in (1, self.channels):
-            raise ValueError(f"tensor: expected 1 or {self.channels} channels, got shape {tensor.shape}")
+        if pixels.shape[2] != self.channels:
+            raise ValueError(f"tensor: expected {self.channels} channels ({self.layout}), got shape {tensor.shape}")
         numbers = pixels * np.asarray(self.std, np.float32) + np.asarray(self.mean, np.float32)
         image = _cast(numbers / np.float32(self.scale), np.dtype(np.uint8))
         return image[:, :, ::-1] if self.order == "BGR" else image
@@ -285,7 +285,9 @@ def _size(sides: Sequence[int | str | None], given: tuple[int, int] | None) -> t
     if height is None and width is None:
         return None
     if height is None or width is None:
-        raise ValueError(f"size: the model takes {' x '.join(str(s or 'any') for s in fixed)}; expected height and width")
+        raise ValueError(
+            f"size: the model takes {' x '.join(str(s or 'any') for s in fixed)}; expected height and width"
+        )
     return height, width
 
 
