@@ -34,7 +34,7 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> Array:
     >>> vision.box_iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6]])
     array([[0.33333333, 0.        ]])
     """
-    return _iou(_boxes(a, "a"), _boxes(b, "b"))
+    return _iou(_boxes(a, "a").T, _boxes(b, "b").T)
 
 
 def nms(boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike | None = None, *, iou: float = 0.5) -> NDArray[np.intp]:
@@ -85,14 +85,16 @@ def nms(boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike | None = None, *
         raise ValueError("scores: expected numbers, got NaN")
     if not 0 <= iou <= 1:
         raise ValueError(f"iou: expected a number from 0 to 1, got {iou}")
-    left: NDArray[np.intp] = np.argsort(-values, kind="stable")
-    kept = []
-    while left.size:
-        best, left = left[0], left[1:]
-        kept.append(best)
-        overlap = _iou(found[best : best + 1], found[left])[0]
-        left = left[(overlap <= iou) | (labels[left] != labels[best])]
-    return np.array(kept, np.intp)
+    order: NDArray[np.intp] = np.argsort(-values, kind="stable")
+    kept = np.zeros(len(found), bool)
+    for label in np.unique(labels):
+        left = order[labels[order] == label]
+        rest = found.T[:, left]
+        while left.size:
+            kept[left[0]] = True
+            stay = _iou(rest[:, :1], rest[:, 1:])[0] <= iou
+            left, rest = left[1:][stay], rest[:, 1:][:, stay]
+    return order[kept[order]]
 
 
 def _boxes(given: ArrayLike, name: str) -> Array:
@@ -107,10 +109,12 @@ def _boxes(given: ArrayLike, name: str) -> Array:
 
 
 def _iou(a: Array, b: Array) -> Array:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common: Array = np.clip(high - low, 0, None).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
-    union = areas[0][:, None] + areas[1][None, :] - common
+    """Overlaps (n, m) of boxes (4, n) and (4, m): the edges side by side, as NumPy is quickest on them."""
+    left, top, right, bottom = a[:, :, None]
+    across = np.minimum(right, b[2]) - np.maximum(left, b[0])
+    down = np.minimum(bottom, b[3]) - np.maximum(top, b[1])
+    common: Array = np.maximum(across, 0) * np.maximum(down, 0)
+    union = (right - left) * (bottom - top) + (b[2] - b[0]) * (b[3] - b[1]) - common
     ratio = np.zeros_like(common)
     np.divide(common, union, out=ratio, where=union > 0)
     return ratio
