@@ -134,7 +134,7 @@ def test_tasks(shapes: list[tuple[Any, ...]], task: str) -> None:
 
 @pytest.mark.parametrize("shapes", [[], [(1, 21, 64, 64)], [(1, 10), (1, 10)], [(5,)], [(None,) * 4]])
 def test_outputs_that_do_not_say(shapes: list[tuple[Any, ...]]) -> None:
-    with pytest.raises(ValueError, match="task: the outputs .* do not say what the model does"):
+    with pytest.raises(ValueError, match=r"task: the outputs .* do not say what the model does"):
         guess_task(shapes)
 
 

@@ -97,7 +97,9 @@ class Job:
         if not self.labels:
             return {}
         if len(self.labels) not in (len(known), known.stop):
-            raise ValueError(f"labels: expected {len(known)}, as the model has so many classes; got {len(self.labels)}")
+            raise ValueError(
+                f"labels: expected {len(known)} names, as the model has so many classes; got {len(self.labels)}"
+            )
         return dict(zip(reversed(known), reversed(self.labels), strict=False))
 
     def compute(self, tensor: Any) -> list[Any]:
@@ -274,7 +276,9 @@ def _targets(arguments: argparse.Namespace) -> list[Path | None]:
 def _explain(job: Job, image: Image, arguments: argparse.Namespace) -> None:
     """Measure the steps, print them, and write the trace."""
     report = job.session.profile({job.session.inputs[0].name: job.prepare(image)[0]})
+    said = sys.stderr if arguments.json else sys.stdout
     if arguments.explain:
-        print(report, file=sys.stderr if arguments.json else sys.stdout)
+        print(report, file=said)
     if arguments.profile:
         report.write_trace(arguments.profile)
+        print(f"trace: {arguments.profile}, for chrome://tracing and ui.perfetto.dev", file=said)
