@@ -199,7 +199,7 @@ def test_compare_and_size(models: Path, images: Path, capsys: pytest.CaptureFixt
     assert main(["run", str(model), str(images / "darknet_dog.jpg"), "--size", "40,60", "--compare", "bicubic"]) == 0
     out = capsys.readouterr().out
     assert "60 x 40 to 180 x 120" in out
-    assert "the network saw its middle (768 x 576) in that size" in out
+    assert "768 x 576 made to fit (crop)" in out
     assert vision.read_image("darknet_dog_konv.png").shape[1] == 360
 
 

@@ -143,8 +143,7 @@ class Job:
         height, width = made.shape[:2]
         lines = [f"{placed.shape[1]} x {placed.shape[0]} to {width} x {height}"]
         if frame.picture_size != frame.input_size:
-            how = {"crop": "its middle", "stretch": "all of it", "pad": "all of it with a border"}[self.prepare.fit]
-            lines.append(f"the network saw {how} ({frame.picture_size[1]} x {frame.picture_size[0]}) in that size")
+            lines.append(f"{image.shape[1]} x {image.shape[0]} made to fit ({self.prepare.fit})")
         if self.options["compare"]:
             plain = vision.resize_image(placed, (height, width), self.options["compare"])
             made = draw_side_by_side([plain, made], [self.options["compare"], self.title])

@@ -13,7 +13,8 @@ from .images import Image, check_image, pillow, resize_image
 # Okabe and Ito's colours, which people who see few colours tell apart, without black.
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 PAPER, INK, BAR = "#1b1f24", "#f6f8fa", "#2f6f9f"
-SMALLEST = 320  # pixels of the shorter side: text on smaller pictures would hide them
+Place = tuple[int, int, int, int]
+SMALLEST, LARGEST = 320, 6000  # pixels of the shorter side, as text would hide smaller pictures, and of the longer
 
 
 def draw_boxes(image: Image, boxes: ArrayLike, texts: Sequence[str], classes: Sequence[int] | None = None) -> Image:
@@ -63,9 +64,12 @@ def draw_boxes(image: Image, boxes: ArrayLike, texts: Sequence[str], classes: Se
         # A dark rim sets the line off from whatever lies behind it.
         pen.rectangle(_widened(box, 1), outline=PAPER, width=line + 2)
         pen.rectangle(box, outline=color, width=line)
-    taken: list[tuple[int, int, int, int]] = []
-    for box, text, color in zip(scaled, texts, marks, strict=True):
-        taken.append(_write_label(pen, canvas.size, box, text, color, font, taken))
+    labels = [_Label(pen, text, font, image.shape[1]) for text in texts]
+    taken: list[Place] = []
+    for box, label in zip(scaled, labels, strict=True):
+        taken.append(label.place(box, canvas.size, taken))
+    for place, label, color in reversed(list(zip(taken, labels, marks, strict=True))):
+        label.write(place, color)
     return np.asarray(canvas)
 
 
@@ -137,8 +141,8 @@ def draw_side_by_side(images: Sequence[Image], titles: Sequence[str]) -> Image:
 def _enlarged(image: Image) -> tuple[Image, int]:
     check_image(image)
     height, width = image.shape[:2]
-    factor = -(-SMALLEST // min(height, width))
-    if factor == 1:
+    factor = min(-(-SMALLEST // min(height, width)), LARGEST // max(height, width))
+    if factor <= 1:
         return image, 1
     # The squares of tiny pictures are what one wants to see of them.
     return resize_image(image, (height * factor, width * factor), "nearest" if factor > 4 else "bicubic"), factor
@@ -160,26 +164,28 @@ def _widened(box: Sequence[int], by: int) -> tuple[int, int, int, int]:
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
-def _write_label(
-    pen: Any,
-    canvas: tuple[int, int],
-    box: Sequence[int],
-    text: str,
-    color: str,
-    font: Any,
-    taken: Sequence[tuple[int, int, int, int]],
-) -> tuple[int, int, int, int]:
-    """Write a text above its box, below or within, the first of these where it hides no other; return where."""
-    margin = max(2, round(font.size / 5))
-    text = _shortened(text, font, canvas[0] - 2 * margin)
-    width, height = round(font.getlength(text)) + 2 * margin, round(1.25 * font.size) + margin
-    left = min(max(0, box[0]), canvas[0] - width)
-    tops = [top for top in (box[1] - height, box[3], box[1], box[3] - height) if 0 <= top <= canvas[1] - height]
-    places = [(left, top, left + width, top + height) for top in (tops or [0])]
-    place = next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
-    pen.rectangle(place, fill=color)
-    pen.text((left + margin, place[1] + height / 2), text, _ink_on(color), font, anchor="lm")
-    return place
+class _Label:
+    """A text with some room around it."""
+
+    def __init__(self, pen: Any, text: str, font: Any, room: int) -> None:
+        self.pen, self.font, self.margin = pen, font, max(2, round(font.size / 5))
+        self.text = _shortened(text, font, room - 2 * self.margin)
+        self.width = round(font.getlength(self.text)) + 2 * self.margin
+        self.height = round(1.25 * font.size) + self.margin
+
+    def place(self, box: Sequence[int], canvas: tuple[int, int], taken: Sequence[Place]) -> Place:
+        """Above the box, below or within: the first of these where no other label is."""
+        left = min(max(0, box[0]), canvas[0] - self.width)
+        tops = (box[1] - self.height, box[3], box[1], box[3] - self.height)
+        places = [
+            (left, top, left + self.width, top + self.height) for top in tops if 0 <= top <= canvas[1] - self.height
+        ] or [(left, 0, left + self.width, self.height)]
+        return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+
+    def write(self, place: Place, color: str) -> None:
+        self.pen.rectangle(place, fill=color)
+        middle = place[1] + self.height / 2
+        self.pen.text((place[0] + self.margin, middle), self.text, _ink_on(color), self.font, anchor="lm")
 
 
 def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:

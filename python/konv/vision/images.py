@@ -153,7 +153,7 @@ def resize_image(
     Returns
     -------
     ndarray
-        (*size, 3), uint8.
+        (height, width, 3), uint8, of the new size.
 
     Raises
     ------
