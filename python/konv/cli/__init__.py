@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-COMMANDS = ("info", "demo", "train", "bench", "explain")
+COMMANDS = ("info", "demo", "train", "bench", "run", "explain")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
