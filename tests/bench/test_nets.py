@@ -159,6 +159,9 @@ def test_who_disagrees() -> None:
     assert set(disagreements({"konv": one, "a": other, "b": other}, lambda _: 1e-4)) == {"konv"}
     assert set(disagreements({"konv": one, "a": other}, lambda _: 1e-4)) == {"a"}
     assert set(disagreements({"konv": one, "a": one * np.nan}, lambda _: 1e-4)) == {"a"}
+    # Nor has one that agrees with right and wrong alike.
+    results = {"konv": one * 1.05, "medium": one * 1.02, "a": one, "b": one}
+    assert set(disagreements(results, lambda name: 0.1 if name == "medium" else 1e-4)) == {"konv"}
     assert disagreements({}, lambda _: 0.0) == {}
     plain, medium = allowed_differences([(64, 3, 3, 3), (64,), (10, 64)])
     assert plain == pytest.approx(16 * 2.0**-23 * 91**0.5)

@@ -242,14 +242,16 @@ def allowed_differences(weights: Sequence[tuple[int, ...]]) -> tuple[float, floa
 
 
 def disagreements(results: Mapping[str, Array], allowed: Callable[[str], float]) -> dict[str, float]:
-    """Return who differs by more than is allowed, and by how much, from the one with whom the most agree."""
+    """Return who differs by more than is allowed, and by how much, from the one with whom the most agree.
+
+    Who may differ by more has no say in who that is: it would agree with right and wrong alike.
+    """
 
     def agree(a: str, b: str) -> bool:
-        return largest_difference(results[a], results[b]) <= max(allowed(a), allowed(b))
+        return largest_difference(results[a], results[b]) <= min(allowed(a), allowed(b))
 
     if not results:
         return {}
     trusted = max(results, key=lambda name: sum(agree(name, other) for other in results))
-    return {
-        name: largest_difference(results[trusted], results[name]) for name in results if not agree(trusted, name)
-    }  # fmt: skip
+    apart = {name: largest_difference(results[trusted], value) for name, value in results.items()}
+    return {name: difference for name, difference in apart.items() if difference > allowed(name)}

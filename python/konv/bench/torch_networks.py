@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,17 +17,17 @@ from konv.bench.problem import Array
 class Named(nn.Module):  # type: ignore[misc]
     """Layers by the names that Keras gives them."""
 
+    bias = False  # of convolutions with a normalisation
+    epsilon = 1e-3
     mirrored = False
 
-    def __init__(self, epsilon: float = 1e-3) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleDict()
-        self.epsilon = epsilon
 
     def conv(self, name: str, norm: str, c: int, k: int, size: int, stride: int = 1, groups: int = 1) -> None:
-        """Add a convolution and its normalisation; it has a bias where the epsilon is that of ResNet."""
-        bias = self.epsilon < 1e-3
-        self.layers[name] = nn.Conv2d(c, k, size, stride, size // 2, groups=groups, bias=bias)
+        """Add a convolution and its normalisation."""
+        self.layers[name] = nn.Conv2d(c, k, size, stride, size // 2, groups=groups, bias=self.bias)
         self.layers[norm] = nn.BatchNorm2d(k, self.epsilon, momentum=0.01)
 
     def norm(self, x: Tensor, name: str, norm: str) -> Tensor:
@@ -40,8 +39,11 @@ class Named(nn.Module):  # type: ignore[misc]
 class ResNet50(Named):
     """ResNet-50 with its strides in the first convolution of a block, as published."""
 
+    bias = True
+    epsilon = 1.001e-5
+
     def __init__(self) -> None:
-        super().__init__(1.001e-5)
+        super().__init__()
         self.conv("conv1_conv", "conv1_bn", 3, 64, 7, 2)
         self.pool = nn.MaxPool2d(3, 2, 1)
         self.blocks: list[str] = []
@@ -132,11 +134,11 @@ def copy_weights(network: Named, weights: Mapping[str, Sequence[Array]]) -> None
                 targets += [module.running_mean, module.running_var]
             targets = [target for target in targets if target is not None]
             for target, array in zip(targets, weights[name], strict=True):
-                target.copy_(torch.from_numpy(np.ascontiguousarray(_turned(module, array, network.mirrored))))
+                target.copy_(torch.from_numpy(_turned(module, array, network.mirrored).copy()))
 
 
 def _turned(module: nn.Module, array: Array, mirrored: bool) -> Array:
-    """A weight in PyTorch's order of axes."""
+    """A weight with its axes in PyTorch's order."""
     if isinstance(module, nn.Conv2d) and array.ndim == 4:
         kernel = array[::-1, ::-1] if mirrored else array
         return kernel.transpose(2, 3, 0, 1) if module.groups > 1 else kernel.transpose(3, 2, 0, 1)
