@@ -220,7 +220,7 @@ def test_training_with_other_steps_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
 
 def steps_without_update(name: str, batch: int, weights: str, threads: int) -> Prepared:
     """The loss of the first step, for ever."""
-    loss = STEPS["konv"](name, batch, f"{weights}.npz", threads).run()
+    loss = STEPS["konv"](name, batch, weights, threads).run()
     return Prepared(lambda: loss)
 
 

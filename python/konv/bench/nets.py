@@ -183,7 +183,7 @@ def measure_training(row: NetworkRow, contenders: Sequence[str], rounds: int) ->
         How often each has its turn.
     """
     with ExitStack() as stack:
-        weights = str(Path(stack.enter_context(TemporaryDirectory()), "weights.npz"))
+        weights = stack.enter_context(TemporaryDirectory())
         workers: dict[str, Worker] = {}
         for name in contenders:
             worker = Worker(STEPS[name], row.network, row.batch, weights, threads=row.threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,17 +73,16 @@ TRAININGS = {
 
 
 def konv_steps(name: str, batch: int, weights: str, threads: int) -> Prepared:
-    """Make a step of konv's model; its initial weights are written to the file `weights`, by layer."""
+    """Make a step of konv's model; its initial weights are written into the folder `weights`, by layer."""
     training = TRAININGS[name]
     konv.set_num_threads(threads)
     nn.set_random_seed(0)
     model = training.make()
     model.compile(nn.SGD(RATE, momentum=MOMENTUM), "sparse_categorical_crossentropy")
     x, y = training.samples(batch)
-    arrays = {
-        f"{layer.name}/{i:03}": array for layer in model.layers for i, array in enumerate(layer.get_weights())
-    }  # fmt: skip
-    np.savez(weights, **arrays)
+    for layer in model.layers:  # one after another: copies of all would be memory that steps find and do not ask for
+        for i, array in enumerate(layer.get_weights()):
+            np.save(Path(weights, f"{layer.name}.{i}.npy"), array)
 
     def step() -> float:
         return float(model.fit(x, y, batch_size=batch, verbose=0, shuffle=False).history["loss"][0])
@@ -91,7 +91,7 @@ def konv_steps(name: str, batch: int, weights: str, threads: int) -> Prepared:
 
 
 def torch_steps(name: str, batch: int, weights: str, threads: int) -> Prepared:
-    """Make a step of PyTorch's network, channels last, with the weights in a file that `konv_steps` wrote."""
+    """Make a step of PyTorch's network, channels last, with the weights in a folder that `konv_steps` wrote."""
     import torch
 
     from konv.bench import torch_networks
@@ -100,9 +100,8 @@ def torch_steps(name: str, batch: int, weights: str, threads: int) -> Prepared:
     torch.set_num_threads(threads)
     network = getattr(torch_networks, training.theirs)()
     given: dict[str, list[Array]] = {}
-    with np.load(weights) as file:
-        for key in sorted(file.files):
-            given.setdefault(key.rpartition("/")[0], []).append(file[key])
+    for path in sorted(Path(weights).glob("*.npy")):
+        given.setdefault(path.name.rsplit(".", 2)[0], []).append(np.load(path, mmap_mode="r"))
     torch_networks.copy_weights(network, given)
     network = network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, fused=True)
