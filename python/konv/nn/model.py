@@ -1,159 +1,81 @@
-"""Models: training, evaluation and prediction over a graph."""
+"""Models: training, evaluation and prediction over a network's graph."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import losses, optimizers, weights_file
+from . import losses, optimizers, saving
 from . import metrics as metric_names
 from .callbacks import Callback
 from .data import Batches, as_input
 from .execution import Executor
 from .graph import Graph
 from .history import History
-from .layers import Layer
 from .layers.arguments import positive_int
-from .layers.base import assign_all, unique_name
 from .losses import Loss
 from .metrics import Metric
+from .network import Network
 from .optimizers import Optimizer
 from .progress import Progress
 from .random import generator
-from .summary import summary_text
+from .serialization import Config, CustomObjects, plain, revived
 from .training import Samples, split
-from .variable import Array, Shape, Variable
+from .variable import Array
 
 
-class Model(ABC):
-    """What trains and runs a graph of layers. Subclasses say how the layers make the graph."""
+class Model(Network):
+    """Layers between inputs and outputs, and what trains and runs them.
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name or unique_name(type(self).__name__)
+    Parameters
+    ----------
+    inputs : SymbolicTensor or list of them
+        `Input`s, or tensors that other layers make.
+    outputs : SymbolicTensor or list of them
+        What layers, called on the inputs, made of them.
+    name : str, optional
+        "functional", with a number, by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no symbolic tensor, an output depends on an `Input` that is not given, or two layers
+        have one name.
+
+    Notes
+    -----
+    A layer called several times has its weights once. A model may be called like a layer, in another model.
+
+    Examples
+    --------
+    A residual block:
+
+    >>> from konv import nn
+    >>> x = nn.Input((8, 8, 16))
+    >>> y = nn.Conv2D(16, 3, padding="same", activation="relu")(x)
+    >>> y = nn.Conv2D(16, 3, padding="same")(y)
+    >>> model = nn.Model(x, nn.ReLU()(nn.Add()([x, y])))
+    >>> model.output_shape, model.count_params()
+    ((None, 8, 8, 16), 4640)
+    """
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
         self.history: History | None = None
         self.stop_training = False
         self._metrics: list[str | Metric] = []
-        self._graph: Graph | None = None
         self._trainer: Executor | None = None
         # Executors own what they compute, so each call to the model has one to itself.
         self._idle: list[Executor] = []
+        super().__init__(inputs, outputs, name)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_trainer": None, "_idle": []}
-
-    # --- structure -------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def layers(self) -> list[Layer]:
-        """The layers, without the input."""
-
-    @abstractmethod
-    def graph_for(self, x: Array) -> Graph:
-        """Return the graph, built for samples like `x` if it was not built before."""
-
-    @property
-    def built(self) -> bool:
-        """Whether the input's shape is known and the weights exist."""
-        return self._graph is not None
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All variables, layer by layer."""
-        return [variable for layer in self.layers for variable in layer.weights]
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The variables that training changes."""
-        return [variable for variable in self.weights if variable.trainable]
-
-    @property
-    def input_shape(self) -> Shape:
-        """The input's shape, batch included."""
-        graph = self._built_graph()
-        return graph.values[graph.inputs[0]].shape
-
-    @property
-    def output_shape(self) -> Shape:
-        """The output's shape, batch included."""
-        graph = self._built_graph()
-        return graph.values[graph.outputs[0]].shape
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its position.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        if (name is None) == (index is None):
-            raise ValueError("give either name or index")
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"index must be below {len(self.layers)}, got {index}")
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"name must be one of {[x.name for x in self.layers]}, got {name!r}")
-
-    def count_params(self) -> int:
-        """Return the number of scalars in all weights."""
-        self._built_graph()
-        return sum(layer.count_params() for layer in self.layers)
-
-    def summary(self, line_length: int | None = None, *, print_fn: Callable[[str], object] = print) -> None:
-        """Print the layers with their output shapes and numbers of parameters.
-
-        Parameters
-        ----------
-        line_length : int, optional
-            Width of the table.
-        print_fn : callable
-            What to pass the text to.
-        """
-        print_fn(summary_text(self.name, self.layers, line_length))
-
-    # --- weights ---------------------------------------------------------------------------------
-
-    def get_weights(self) -> list[Array]:
-        """Return copies of all weights, layer by layer, in Keras's order and layout."""
-        return [variable.numpy() for variable in self.weights]
-
-    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Copy arrays, as `get_weights` returns them, into the weights.
-
-        Raises
-        ------
-        ValueError
-            If their number or a shape does not fit; nothing is changed then.
-        """
-        self._built_graph()
-        assign_all(f"model {self.name!r}", self.weights, weights)
-
-    def save_weights(self, filepath: str | Path) -> None:
-        """Write all weights to a NumPy .npz file; replaces the file only once it is complete."""
-        self._built_graph()
-        weights_file.save(Path(filepath), self.layers)
-
-    def load_weights(self, filepath: str | Path) -> None:
-        """Read weights that `save_weights` of a model with the same layers wrote.
-
-        Raises
-        ------
-        ValueError
-            If the file is not one, or its arrays do not fit; nothing is changed then.
-        """
-        self._built_graph()
-        weights_file.load(Path(filepath), self.layers)
 
     # --- training --------------------------------------------------------------------------------
 
@@ -180,6 +102,36 @@ class Model(ABC):
         self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
         self._metrics = chosen
         self._trainer = None
+
+    def save(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write structure, weights and compile settings to one file, which `load_model` reads.
+
+        Parameters
+        ----------
+        filepath : str or Path
+            Any name; the file replaces another only once it is complete.
+        overwrite : bool
+            Whether a file may be there.
+
+        Raises
+        ------
+        ImportError
+            If safetensors is not installed.
+        ValueError
+            If the model is not built, or holds what no file can, such as a function.
+        """
+        saving.save_model(self, Path(filepath), overwrite=overwrite)
+
+    def get_compile_config(self) -> Config:
+        """Return what `compile` was given as plain data, nothing where the model is not compiled."""
+        if self.optimizer is None or self.loss is None:
+            return {}
+        settings = {"optimizer": self.optimizer, "loss": self.loss, "metrics": self._metrics}
+        return {name: plain(value, name) for name, value in settings.items()}
+
+    def compile_from_config(self, config: Config, custom_objects: CustomObjects | None = None) -> None:
+        """Compile with what `get_compile_config` returned."""
+        self.compile(**revived(config, custom_objects))
 
     def fit(
         self,
@@ -359,16 +311,20 @@ class Model(ABC):
         progress.finish({})
         return outputs
 
-    def __call__(self, inputs: ArrayLike, training: bool = False) -> Array:
+    def call_on_arrays(self, inputs: Sequence[ArrayLike], training: bool = False) -> Any:
         """Return the outputs for one batch."""
-        samples = np.asarray(inputs)
-        graph = self.graph_for(samples)
-        value = graph.values[graph.inputs[0]]
-        batch = as_input(samples, value, "inputs").astype(value.dtype, copy=False)
+        graph = self.graph_for(np.asarray(inputs[0]))
+        values = [graph.values[number] for number in graph.inputs]
+        if len(inputs) != len(values):
+            raise ValueError(f"model {self.name!r} takes {len(values)} inputs, got {len(inputs)}")
+        batch = [
+            as_input(x, value, "inputs").astype(value.dtype, copy=False)
+            for x, value in zip(inputs, values, strict=True)
+        ]
         executor = self._borrow()
-        y = executor.forward(batch, training).copy()
+        outputs = [y.copy() for y in executor.run(batch, training=training)]
         self._idle.append(executor)
-        return y
+        return self._packed(outputs)
 
     def _test(self, samples: Samples, progress: Progress | None = None) -> dict[str, float]:
         executor = self._borrow()
@@ -384,14 +340,9 @@ class Model(ABC):
             return Executor(self._built_graph())
 
     def _set_graph(self, graph: Graph | None) -> None:
-        self._graph = graph
+        super()._set_graph(graph)
         self._trainer = None
         self._idle = []
-
-    def _built_graph(self) -> Graph:
-        if self._graph is None:
-            raise ValueError(f"model {self.name!r} is not built: start it with an Input, or pass it samples")
-        return self._graph
 
     def _compiled(self) -> tuple[Loss, Optimizer]:
         if self.loss is None or self.optimizer is None:

@@ -51,7 +51,7 @@ class Samples:
         if np.ndim(y) == 0 or len(np.asarray(y)) != len(samples):
             count = len(np.asarray(y)) if np.ndim(y) else "a number"
             raise ValueError(f"y must hold one target a sample, {len(samples)}, got {count}")
-        output = graph.output_shape(samples.shape)
+        output = tuple(size for size in graph.output_shapes([samples.shape])[0] if size is not None)
         self.batches = Batches(samples, batch_size, value.dtype)
         self.metrics = [metrics.get(metric, np.shape(y), output) for metric in wanted]
         self._loss = loss

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    from .regularizers import Regularizer
 
 Array = NDArray[Any]
 Shape = tuple[int | None, ...]
@@ -26,6 +29,11 @@ class Variable:
         Its name within the layer, such as ``"kernel"``.
     trainable : bool
         Whether training computes a gradient for it and updates it.
+    updated : bool
+        Whether a forward pass in training moves it, as it does the moving statistics of a
+        `BatchNormalization`; such a variable has no gradient.
+    regularizer : Regularizer, optional
+        The penalty that training adds to the loss.
 
     Examples
     --------
@@ -37,10 +45,20 @@ class Variable:
     ((2, 3), 6.0)
     """
 
-    def __init__(self, value: Array, name: str = "variable", trainable: bool = True) -> None:
+    def __init__(
+        self,
+        value: Array,
+        name: str = "variable",
+        trainable: bool = True,
+        *,
+        updated: bool = False,
+        regularizer: Regularizer | None = None,
+    ) -> None:
         self.value = value
         self.name = name
         self.trainable = trainable
+        self.updated = updated
+        self.regularizer = regularizer
         self._grad: Array | None = None
 
     @property
