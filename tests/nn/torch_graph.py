@@ -1,5 +1,7 @@
 """A graph of konv.nn run by PyTorch in float64: an independent reference for values and, by autograd, for gradients."""
 
+# ruff: noqa: ARG005 - the rows of a table share their signatures
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -141,12 +143,7 @@ def batch_normalization(node: Node, x, owned, moves):
 
 
 def relu(x, negative_slope, max_value, threshold):
-    below = negative_slope * (x - threshold)
-    return (
-        torch.where(x >= threshold, x, below).clamp(max=max_value)
-        if max_value < inf
-        else torch.where(x >= threshold, x, below)
-    )
+    return torch.where(x >= threshold, x.clamp(max=max_value), negative_slope * (x - threshold))
 
 
 KINDS: dict[str, Callable[..., Any]] = {
