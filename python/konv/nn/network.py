@@ -140,6 +140,11 @@ class Network(Layer):
                 return layer
         raise ValueError(f"name must be one of {[x.name for x in layers]}, got {name!r}")
 
+    def count_params(self) -> int:
+        """Return the number of scalars in all weights."""
+        self._known(self.inputs)
+        return super().count_params()
+
     def summary(
         self,
         line_length: int | None = None,

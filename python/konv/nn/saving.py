@@ -181,6 +181,8 @@ def _write(path: Path, arrays: Mapping[str, Array], metadata: dict[str, str], *,
     try:
         safetensors.numpy.save_file(dict(arrays), partial, metadata)
         partial.replace(path)
+    except safetensors.SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
     finally:
         partial.unlink(missing_ok=True)
 
