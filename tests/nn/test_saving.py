@@ -64,7 +64,7 @@ def test_a_stack_comes_back_compiled(tmp_path):
     )
     loss = nn.CategoricalCrossentropy(label_smoothing=0.1)
     model.compile(
-        nn.SGD(0.25, momentum=0.5, nesterov=True), loss, ["accuracy", nn.BinaryAccuracy("half", threshold=0.4)]
+        nn.SGD(0.25, momentum=0.5, nesterov=True), loss, metrics=["accuracy", nn.BinaryAccuracy("half", threshold=0.4)]
     )
     model.save(tmp_path / "m")
     again = nn.load_model(tmp_path / "m")

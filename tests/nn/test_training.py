@@ -227,13 +227,13 @@ def test_save_and_load_weights(tmp_path):
 
     wrong = nn.Sequential([nn.Input((3,)), nn.Dense(2)])
     before = wrong.get_weights()
-    with pytest.raises(ValueError, match="must hold weights of shapes"):
+    with pytest.raises(ValueError, match="weights of another model"):
         wrong.load_weights(path)
     path.write_bytes(b"not weights")
-    with pytest.raises(ValueError, match="weights is not a file of weights"):
+    with pytest.raises(ValueError, match=r"not a file of konv\.nn"):
         wrong.load_weights(path)
     np.savez(path.with_suffix(".npz"), np.array([{}], object))
-    with pytest.raises(ValueError, match="not a file of weights"):
+    with pytest.raises(ValueError, match=r"not a file of konv\.nn"):
         wrong.load_weights(path.with_suffix(".npz"))
     np.testing.assert_array_equal(wrong.get_weights()[0], before[0])
     with pytest.raises(FileNotFoundError):

@@ -154,7 +154,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "tanh": torch.tanh,
     "silu": F.silu,
     "gelu": lambda x, approximate: F.gelu(x, approximate="tanh" if approximate else "none"),
-    "hard_sigmoid": F.hardsigmoid,
+    "hard_sigmoid": lambda x: (x / 6 + 0.5).clamp(0, 1),  # the gradient of F.hardsigmoid is of single precision
     "hard_silu": F.hardswish,
     "elu": F.elu,
     "selu": F.selu,

@@ -244,7 +244,7 @@ def fuse_residuals(graph: Graph) -> bool:
 
 
 def fuse_batch_norm(graph: Graph) -> bool:
-    """Batch statistics' results take a residual and a relu on the way. Before differentiation: its gradient reads them."""
+    """Normalised results take a residual and a relu on the way: done before gradients, which read them, are added."""
 
     def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
         if node.op != "batch_norm" or np.isfinite(node.attributes["low"]):
