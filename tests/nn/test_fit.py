@@ -217,7 +217,7 @@ def test_training_in_float32_follows_float64(optimizer):
     """The same steps in both types stay close for a while: nothing is lost on the way."""
     rng = np.random.default_rng(4)
     x, y = rng.standard_normal((16, 12, 12, 3)), rng.integers(0, 5, 16)
-    found = []
+    found, start = [], None
     for dtype in ("float32", "float64"):
         nn.set_random_seed(2)
         model = nn.Sequential(
@@ -232,7 +232,7 @@ def test_training_in_float32_follows_float64(optimizer):
                 nn.Dense(5, activation="softmax"),
             ]
         )
-        if found:
+        if start is not None:
             model.set_weights(start)
         start = model.get_weights()
         model.compile(copy.deepcopy(optimizer), "sparse_categorical_crossentropy")
