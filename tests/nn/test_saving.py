@@ -274,3 +274,20 @@ def test_without_safetensors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(ImportError, match=r"konv\[save\]"):
         nn.Sequential([nn.Input((4,)), nn.Dense(1)]).save(tmp_path / "m")
+
+
+@pytest.mark.parametrize("optimizer", [nn.SGD(0.1, momentum=0.9), nn.Adam(0.01)])
+def test_training_goes_on_where_it_was(tmp_path, optimizer):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 2))
+    model = nn.Sequential([nn.Input((4,)), nn.Dense(5, "tanh"), nn.BatchNormalization(), nn.Dense(2)])
+    model.compile(optimizer, "mse")
+    model.fit(x, y, epochs=2, verbose=0)
+    model.save(tmp_path / "m")
+    again = nn.load_model(tmp_path / "m")
+    assert again.optimizer.iterations == 2
+    for one in (model, again):
+        one.fit(x, y, epochs=3, verbose=0, shuffle=False)
+    assert_same_weights(model, again)
+    again.load_weights(tmp_path / "m")
+    nn.load_model(tmp_path / "m", compile=False)
