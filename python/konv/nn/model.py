@@ -34,7 +34,7 @@ class Model(Network):
     Parameters
     ----------
     inputs : SymbolicTensor or list of them
-        `Input`s, or tensors that other layers make.
+        Each an `Input`, or what other layers make.
     outputs : SymbolicTensor or list of them
         What layers, called on the inputs, made of them.
     name : str, optional
