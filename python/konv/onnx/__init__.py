@@ -1,5 +1,10 @@
 """ONNX models on konv."""
 
-from .session import Session, TensorInfo, load
+try:
+    from .session import Session, TensorInfo, load
+except ModuleNotFoundError as error:
+    if error.name != "onnx":
+        raise
+    raise ImportError("konv.onnx reads models with onnx: pip install 'konv[onnx]'") from None
 
 __all__ = ["Session", "TensorInfo", "load"]
