@@ -234,12 +234,31 @@ def test_own_layers(tmp_path):
     assert_alike(model, again)
 
 
-def test_functions_have_no_place_in_a_file(tmp_path):
+def test_functions_without_names_have_no_place_in_a_file(tmp_path):
     model = nn.Sequential([nn.Input((4,)), nn.Dense(1, kernel_initializer=lambda shape, dtype: np.ones(shape, dtype))])
     with pytest.raises(ValueError, match="kernel_initializer of Dense cannot be written to a file"):
         model.save(tmp_path / "m")
     assert not list(tmp_path.iterdir())
     model.save_weights(tmp_path / "w")
+
+
+def halves(shape, dtype):
+    return np.full(shape, 0.5, dtype)
+
+
+def absolute(y_true, y_pred):
+    return nn.ops.abs(y_true - y_pred)
+
+
+def test_functions_are_called_by_their_names(tmp_path):
+    model = nn.Sequential([nn.Input((4,)), nn.Dense(1, kernel_initializer=halves)])
+    model.compile("sgd", absolute)
+    model.save(tmp_path / "m")
+    with pytest.raises(ValueError, match="the function 'halves' is needed: pass it in custom_objects"):
+        nn.load_model(tmp_path / "m")
+    again = nn.load_model(tmp_path / "m", custom_objects={"halves": halves, "absolute": absolute})
+    assert again.layers[0].kernel_initializer is halves
+    assert again.evaluate(np.ones((1, 4)), [[5.0]], verbose=0) == 3.0
 
 
 def test_a_file_that_is_there(tmp_path):

@@ -75,14 +75,20 @@ from .layers import (
     clear_session,
 )
 from .losses import (
+    BinaryCrossentropy,
     CategoricalCrossentropy,
+    FunctionLoss,
+    Hinge,
+    Huber,
+    KLDivergence,
     Loss,
+    MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
 from .metrics import BinaryAccuracy, CategoricalAccuracy, Metric, SparseCategoricalAccuracy
 from .model import Model
-from .optimizers import SGD, Adam, Optimizer
+from .optimizers import SGD, Adam, AdamW, Optimizer
 from .random import set_random_seed
 from .regularizers import L1, L1L2, L2, Regularizer
 from .saving import load_model, model_from_json
@@ -97,12 +103,14 @@ __all__ = [
     "SGD",
     "Activation",
     "Adam",
+    "AdamW",
     "Add",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
     "BinaryAccuracy",
+    "BinaryCrossentropy",
     "CSVLogger",
     "Callback",
     "CategoricalAccuracy",
@@ -120,6 +128,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Flatten",
+    "FunctionLoss",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -130,9 +139,12 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Hinge",
     "History",
+    "Huber",
     "Initializer",
     "Input",
+    "KLDivergence",
     "Layer",
     "LeakyReLU",
     "LearningRateScheduler",
@@ -142,6 +154,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
     "Model",

@@ -145,7 +145,7 @@ class Model(Network):
         ImportError
             If safetensors is not installed.
         ValueError
-            If the model is not built, or holds what no file can, such as a function.
+            If the model is not built, or holds what no file can, such as a function without a name.
         """
         saving.save_model(self, Path(filepath), overwrite=overwrite)
 

@@ -41,8 +41,8 @@ def model_from_json(json_string: str, custom_objects: CustomObjects | None = Non
     ----------
     json_string : str
         The structure.
-    custom_objects : mapping of str to type, optional
-        Classes that the structure names and that are not konv's.
+    custom_objects : mapping of str to type or function, optional
+        What the structure names that is not konv's.
 
     Raises
     ------
@@ -93,8 +93,8 @@ def load_model(filepath: str | Path, custom_objects: CustomObjects | None = None
     ----------
     filepath : str or Path
         The file.
-    custom_objects : mapping of str to type, optional
-        Classes of layers, losses and the like that the file names and that are not konv's.
+    custom_objects : mapping of str to type or function, optional
+        Layers, losses and the like that the file names and that are not konv's.
     compile : bool
         Whether to compile the model as it was, where it was.
 
@@ -108,7 +108,7 @@ def load_model(filepath: str | Path, custom_objects: CustomObjects | None = None
     ImportError
         If safetensors is not installed.
     ValueError
-        If the file is not whole or has been changed, is no model's, or names a class that is not known.
+        If the file is not whole or has been changed, is no model's, or names what is not known.
 
     Examples
     --------

@@ -321,8 +321,8 @@ class Layer(ABC):
         ----------
         config : dict
             The arguments.
-        custom_objects : mapping of str to type, optional
-            Classes that the config names and that are not konv's.
+        custom_objects : mapping of str to type or function, optional
+            What the config names that is not konv's.
         """
         return cls(**revived(config, custom_objects))
 
