@@ -170,7 +170,7 @@ class Layer(ABC):
             arrays.append(np.ascontiguousarray(x, self.dtype or (x.dtype if x.dtype.kind == "f" else np.float32)))
         numbers = [graph.add_input((None, *x.shape[1:]), float_dtype(x.dtype)) for x in arrays]
         graph.outputs = self.add_to(graph, numbers)
-        return self._packed([y.copy() for y in Executor(graph).run(arrays, training=training)])
+        return self._packed(Executor(graph).run(arrays, training=training))
 
     def _call_on_symbols(self, inputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
         graph = Graph()
