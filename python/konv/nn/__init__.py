@@ -15,7 +15,7 @@ backward (`konv.nn.execution`) through one table of operations (`konv.nn.ops`). 
 in `konv.nn.applications`.
 """
 
-from .callbacks import Callback, CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
+from .callbacks import Callback, CSVLogger, LearningRateScheduler
 from .history import History
 from .initializers import (
     Constant,
@@ -88,6 +88,7 @@ from .losses import (
 )
 from .metrics import BinaryAccuracy, CategoricalAccuracy, Metric, SparseCategoricalAccuracy
 from .model import Model
+from .monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .random import set_random_seed
 from .regularizers import L1, L1L2, L2, Regularizer
