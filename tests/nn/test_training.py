@@ -83,7 +83,7 @@ def test_a_final_softmax_or_logits_train_alike():
     ):
         nn.set_random_seed(3)
         model = nn.Sequential([nn.Input((8, 8, 1)), nn.Flatten(), nn.Dense(2, activation=activation)])
-        model.compile(nn.SGD(0.1), loss, ["accuracy"])
+        model.compile(nn.SGD(0.1), loss, metrics=["accuracy"])
         model.fit(x, y, verbose=0, seed=0)
         results.append((model.get_weights(), model.evaluate(x, y, verbose=0)))
     np.testing.assert_array_equal(results[0][0][0], results[1][0][0])

@@ -126,6 +126,7 @@ class Model(Network):
             for metric in [one] if isinstance(one, (str, Metric)) else one or []:
                 metric_names.check(metric)
         chosen_loss = _map(losses.get, loss)
+        _map(_check_weight, loss_weights)
         self.optimizer, self.loss = optimizers.get(optimizer), chosen_loss
         self._loss_weights, self._metrics = loss_weights, metrics or []
         self._steps = None
@@ -559,6 +560,11 @@ def _map(function: Callable[[Any], Any], given: Any) -> Any:
     if isinstance(given, (list, tuple)):
         return [_map(function, value) for value in given]
     return function(given)
+
+
+def _check_weight(weight: Any) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        raise TypeError(f"loss_weights must be numbers, got {weight!r}; metrics are passed by name")
 
 
 def _tell(callbacks: Sequence[Callback], event: str, *arguments: Any) -> None:
