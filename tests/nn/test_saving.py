@@ -63,9 +63,8 @@ def test_a_stack_comes_back_compiled(tmp_path):
         [nn.Input((5,), dtype="float64"), nn.Dense(3, "relu"), nn.Dropout(0.2), nn.Dense(2, "softmax")]
     )
     loss = nn.CategoricalCrossentropy(label_smoothing=0.1)
-    model.compile(
-        nn.SGD(0.25, momentum=0.5, nesterov=True), loss, ["accuracy", nn.BinaryAccuracy("half", threshold=0.4)]
-    )
+    metrics = ["accuracy", nn.BinaryAccuracy("half", threshold=0.4)]
+    model.compile(nn.SGD(0.25, momentum=0.5, nesterov=True), loss, metrics=metrics)
     model.save(tmp_path / "m")
     again = nn.load_model(tmp_path / "m")
     assert type(again) is nn.Sequential
