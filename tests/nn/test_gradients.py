@@ -15,6 +15,7 @@ from tests.nn import torch_graph
 from tests.nn.layers import LAYERS, graph_of
 
 
+
 def residual(dtype: str, *, first: bool = True) -> nn.Model:
     """A block whose sum is taken within the batch normalization, from either side."""
     x = nn.Input((8, 7, 6), dtype=dtype)
