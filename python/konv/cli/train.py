@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import nn
 from ..datasets import load_mnist
+from ..nn.saving import library
 from .arguments import positive_int, set_threads
 from .models import MODELS, digit_classifier
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=MODELS, default="cnn", help="about 92, 98 and 99 %% (default: cnn)")
     parser.add_argument("--epochs", type=positive_int, default=5)
     parser.add_argument("--batch-size", type=positive_int, default=64)
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the weights (.npz)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the weights (safetensors, extra konv[save])")
     parser.add_argument("--threads", type=positive_int, help="default: all cores")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     set_threads(arguments.threads)
     if arguments.save is not None and not arguments.save.absolute().parent.is_dir():
         raise ValueError(f"--save: {arguments.save.absolute().parent} is not a directory")
+    if arguments.save is not None:
+        library()  # whose absence is better known before the training
     data = load_mnist(arguments.data)
     x_train, x_test = (images.astype(np.float32) / 255 for images in (data.x_train, data.x_test))
     nn.set_random_seed(arguments.seed)

@@ -16,7 +16,7 @@ in `konv.nn.applications`.
 """
 
 from . import ops
-from .callbacks import Callback, CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
+from .callbacks import Callback, CSVLogger, LearningRateScheduler
 from .history import History
 from .initializers import (
     Constant,
@@ -78,6 +78,7 @@ from .layers import (
 from .losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    FunctionLoss,
     Hinge,
     Huber,
     KLDivergence,
@@ -88,6 +89,7 @@ from .losses import (
 )
 from .metrics import BinaryAccuracy, CategoricalAccuracy, Metric, SparseCategoricalAccuracy
 from .model import Model
+from .monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .random import set_random_seed
 from .regularizers import L1, L1L2, L2, Regularizer
@@ -128,6 +130,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Flatten",
+    "FunctionLoss",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",

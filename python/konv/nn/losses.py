@@ -265,7 +265,7 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """Mean of |y_true - y_pred|.
+    """Mean of the magnitude of y_true - y_pred.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Model(Network):
     Parameters
     ----------
     inputs : SymbolicTensor or list of them
-        `Input`s, or tensors that other layers make.
+        Each an `Input`, or what other layers make.
     outputs : SymbolicTensor or list of them
         What layers, called on the inputs, made of them.
     name : str, optional
@@ -146,7 +146,7 @@ class Model(Network):
         ImportError
             If safetensors is not installed.
         ValueError
-            If the model is not built, or holds what no file can, such as a function.
+            If the model is not built, or holds what no file can, such as a function without a name.
         """
         saving.save_model(self, Path(filepath), overwrite=overwrite)
 
