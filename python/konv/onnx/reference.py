@@ -1,4 +1,4 @@
-"""Single nodes, computed by ONNX's reference operators."""
+"""Single nodes, computed by ONNX's reference operators, or konv's where it has some."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from .._graph.ir import Array
+from .reference_ops import reference_ops
 
 
 def evaluate(node: onnx.NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[Array]:
@@ -35,7 +36,7 @@ def evaluate(node: onnx.NodeProto, opset: int, inputs: Sequence[Array | None]) -
     graph = helper.make_graph([single], "node", typed, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, opset)])
     feeds: dict[str, Any] = {name: array for name, array in zip(names, inputs, strict=True) if array is not None}
-    found = iter(ReferenceEvaluator(model).run(None, feeds))
+    found = iter(ReferenceEvaluator(model, new_ops=reference_ops()).run(None, feeds))
     return [np.asarray(next(found)) if name else np.empty(0) for name in outputs]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from .._graph.ir import Array, Value
 from .importer import Context, Known, UnsupportedError, translates
 from .resize import resize_tables
+from .windows import Windows, transposed_windows_of, windows_of
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -26,36 +26,9 @@ def float_value(context: Context, i: int = 0) -> Value:
 # --- convolution -------------------------------------------------------------------------------------
 
 
-def _windows(context: Context, size: Sequence[int], kernel: Sequence[int]) -> dict[str, Any]:
-    """Strides, dilations and pads of windows over an image of this size."""
-    axes = len(kernel)
-    strides = tuple(context.get("strides") or [1] * axes)
-    dilations = tuple(context.get("dilations") or [1] * axes)
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    automatic = context.get("auto_pad", "NOTSET")
-    if automatic in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [max((ceil(n / s) - 1) * s + k - n, 0) for n, s, k in zip(size, strides, spans, strict=True)]
-        halves = [(total // 2, total - total // 2) for total in totals]
-        pads = tuple(half if automatic == "SAME_UPPER" else half[::-1] for half in halves)
-    else:
-        given = context.get("pads") or [0] * (2 * axes)
-        if automatic == "VALID":
-            given = [0] * (2 * axes)
-        pads = tuple(zip(given[:axes], given[axes:], strict=True))
-    return {"strides": strides, "dilations": dilations, "pads": pads}
-
-
-def _out_size(
-    size: Sequence[int], kernel: Sequence[int], w: dict[str, Any], *, round_up: bool = False
-) -> tuple[int, ...]:
-    result = []
-    for n, k, s, d, (before, after) in zip(size, kernel, w["strides"], w["dilations"], w["pads"], strict=True):
-        room = n + before + after - (k - 1) * d - 1
-        count = (-(-room // s) if round_up else room // s) + 1
-        if round_up and (count - 1) * s >= n + before:  # the last window would start in the padding behind
-            count -= 1
-        result.append(count)
-    return tuple(result)
+def _sides(w: Windows) -> dict[str, Any]:
+    """As nodes of the graph have them."""
+    return {"strides": w.strides, "dilations": w.dilations, "pads": w.pads}
 
 
 @translates("Conv")
@@ -64,15 +37,12 @@ def conv(context: Context) -> list[Known]:
     bias = context.constant(2)
     if weight is None or (context[2] is not None and bias is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
-    kernel, groups = weight.shape[2:], context.get("group", 1)
-    windows = _windows(context, x.shape[2:], kernel)
-    if min(map(min, windows["pads"])) < 0:
-        raise UnsupportedError
-    out = _out_size(x.shape[2:], kernel, windows)
+    windows = windows_of(context.attributes, x.shape[2:], weight.shape[2:])
+    out, groups = windows.within(x.shape[2:]), context.get("group", 1)
     inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
     if bias is not None:
         inputs.append(np.ascontiguousarray(bias, x.dtype))
-    return [context.add("conv", inputs, (x.shape[0], weight.shape[0], *out), groups=groups, **windows)]
+    return [context.add("conv", inputs, (x.shape[0], weight.shape[0], *out), groups=groups, **_sides(windows))]
 
 
 @translates("ConvTranspose")
@@ -81,35 +51,13 @@ def conv_transpose(context: Context) -> list[Known]:
     bias = context.constant(2)
     if weight is None or (context[2] is not None and bias is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
-    kernel, groups, axes = weight.shape[2:], context.get("group", 1), x.rank - 2
-    strides = tuple(context.get("strides") or [1] * axes)
-    dilations = tuple(context.get("dilations") or [1] * axes)
-    more = context.get("output_padding") or [0] * axes
-    wanted = context.get("output_shape")
-    automatic = context.get("auto_pad", "NOTSET")
-    full = [
-        (n - 1) * s + (k - 1) * d + 1 + o
-        for n, s, k, d, o in zip(x.shape[2:], strides, kernel, dilations, more, strict=True)
-    ]
-    if wanted is None and automatic in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
-    if wanted is not None:
-        totals = [f - n for f, n in zip(full, wanted[-axes:], strict=True)]
-        low = [t // 2 if automatic != "SAME_LOWER" else t - t // 2 for t in totals]
-        pads = tuple((a, t - a) for a, t in zip(low, totals, strict=True))
-    else:
-        given = context.get("pads") or [0] * (2 * axes)
-        pads = tuple(zip(given[:axes], given[axes:], strict=True))
-    if min(map(min, pads)) < 0:
-        raise UnsupportedError
-    out = [f - before - after for f, (before, after) in zip(full, pads, strict=True)]
+    windows, out = transposed_windows_of(context.attributes, x.shape[2:], weight.shape[2:])
+    groups = context.get("group", 1)
     inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
     if bias is not None:
         inputs.append(np.ascontiguousarray(bias, x.dtype))
     shape = (x.shape[0], weight.shape[1] * groups, *out)
-    return [
-        context.add("conv_transpose", inputs, shape, groups=groups, strides=strides, dilations=dilations, pads=pads)
-    ]
+    return [context.add("conv_transpose", inputs, shape, groups=groups, **_sides(windows))]
 
 
 # --- dense -------------------------------------------------------------------------------------------
@@ -165,13 +113,12 @@ def pool(context: Context) -> list[Known]:
     x, op = float_value(context), context.node.op_type
     if not 3 <= x.rank <= 5 or len(context.node.output) > 1:
         raise UnsupportedError
-    kernel = tuple(context.get("kernel_shape"))
-    windows = _windows(context, x.shape[2:], kernel)
+    windows = windows_of(context.attributes, x.shape[2:], context.get("kernel_shape"))
     round_up = bool(context.get("ceil_mode", 0)) and context.get("auto_pad", "NOTSET") == "NOTSET"
-    out = _out_size(x.shape[2:], kernel, windows, round_up=round_up)
+    out = windows.within(x.shape[2:], round_up=round_up)
     if op == "AveragePool" and round_up and context.get("count_include_pad", 0):
         raise UnsupportedError
-    more: dict[str, Any] = {"kernel": kernel, **windows}
+    more: dict[str, Any] = {"kernel": windows.kernel, **_sides(windows)}
     if op == "AveragePool":
         more["count_padding"] = bool(context.get("count_include_pad", 0))
     if op == "LpPool":
