@@ -187,9 +187,16 @@ class Lowering:
             storage.buffer = program.add_external(storage.bytes)
         for storage, array in self.constants:
             storage.buffer = program.add_constant(array)
-        for _, emit, _ in self.steps:
-            emit(program)
+        for node, emit, _ in self.steps:
+            _emit(node, emit, program)
         return program, [node for node, _, _ in self.steps]
+
+
+def _emit(node: Node, emit: Emit, program: Any) -> None:
+    try:
+        emit(program)
+    except ValueError as error:
+        raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
 
 
 # --- one function for each operation ----------------------------------------------------------------

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .checks import UnsupportedError
+
 if TYPE_CHECKING:
     from .._graph.ir import Array
     from .importer import Context
@@ -16,8 +18,6 @@ Table = tuple["Array", "Array"]
 
 def resize_tables(context: Context, shape: tuple[int, ...]) -> list[tuple[int, Table]]:
     """For each axis that changes: indices and weights, (size, taps); no weights where each element is a copy."""
-    from .importer import UnsupportedError
-
     rank = len(shape)
     upsample = context.node.op_type == "Upsample"
     roi = scales = sizes = None

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.inliner
 from onnx import helper, numpy_helper
 
 from .. import config, get_num_threads
@@ -20,8 +19,9 @@ from .._graph.compiled import Compiled
 from .._graph.ir import Array, Value
 from .._graph.lower import Weights
 from . import translations  # noqa: F401  (fills the table)
-from .importer import Importer, Known, Network, NumpyCall, ValueNeededError
-from .reference import missing_operators
+from .checks import Known, ValueNeededError
+from .importer import Importer, Network, NumpyCall
+from .loading import read_model
 from .report import Report
 
 __all__ = ["Session", "TensorInfo", "load"]
@@ -39,13 +39,18 @@ class TensorInfo:
 
 
 class Session:
-    """An ONNX model that runs; made by `load`. Any number of threads may call `run` at once."""
+    """An ONNX model that runs; made by `load`. Any number of threads may call `run` at once.
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    Attributes
+    ----------
+    inputs, outputs : list of TensorInfo
+    """
+
+    def __init__(self, model: onnx.ModelProto, max_memory: int | None = None) -> None:
+        self._constants = {t.name: _array(t) for t in model.graph.initializer}
         self.inputs = [_info(v) for v in model.graph.input if v.name not in self._constants]
         self.outputs = [_info(v) for v in model.graph.output]
-        self._importer = Importer(model, self._constants)
+        self._importer = Importer(model, self._constants, max_memory)
         self._weights = Weights()
         self._parts: OrderedDict[Any, _Part] = OrderedDict()
         self._by_value: set[tuple[int, str]] = set()  # small inputs that sizes depend on, of which part
@@ -81,7 +86,7 @@ class Session:
             if part.rest is None:
                 return [made[info.name] for info in self.outputs]
             start = part.rest
-            arrays = made | self._importer.compute(start, {**self._constants, **made})
+            arrays = made | self._importer.compute(start, self._constants | made)
             start += 1
 
     def explain(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Report:
@@ -168,6 +173,29 @@ class _Part:
             else:
                 inputs, outputs = list(part.inputs), list(part.outputs)
                 self._steps.append((Compiled(part, weights, threads), [*inputs], outputs))
+        self._dead = self._find_dead()
+        network.allowance.check_bytes(network.allowance.used + self._most_bytes(), "the arrays of a run")
+
+    def _find_dead(self) -> list[list[Value]]:
+        """What nobody reads after each step."""
+        kept = {*self._network.inputs, *(v for v in self._network.outputs if isinstance(v, Value))}
+        dead: list[list[Value]] = []
+        for _, inputs, outputs in reversed(self._steps):
+            last = [v for v in (*inputs, *outputs) if isinstance(v, Value) and v not in kept]
+            dead.append(list(dict.fromkeys(last)))
+            kept.update(last)
+        return dead[::-1]
+
+    def _most_bytes(self) -> int:
+        """Of arrays that exist at the same time, those between the steps of programs included."""
+        live = most = sum(v.size * v.dtype.itemsize for v in self._network.inputs)
+        arenas = 0
+        for (step, _, outputs), dead in zip(self._steps, self._dead, strict=True):
+            arenas += step.arena_bytes if isinstance(step, Compiled) else 0  # they stay for the next run
+            live += sum(v.size * v.dtype.itemsize for v in outputs)
+            most = max(most, live)
+            live -= sum(v.size * v.dtype.itemsize for v in dead)
+        return most + arenas
 
     def describe(self, report: Report) -> None:
         """Add the steps to a report."""
@@ -181,13 +209,15 @@ class _Part:
         """The arrays that are read later, by name."""
         network = self._network
         arrays: dict[Value, Array] = {value: given[value.name] for value in network.inputs}
-        for step, inputs, outputs in self._steps:
+        for (step, inputs, outputs), dead in zip(self._steps, self._dead, strict=True):
             read = [arrays[v] if isinstance(v, Value) else v for v in inputs]
             if report is not None:
                 made = _timed(step, read, report)
             else:
                 made = step(read) if isinstance(step, NumpyCall) else step.run(read)  # type: ignore[arg-type]
-            arrays.update(zip(outputs, made, strict=False))
+            arrays.update(zip(outputs, made, strict=True))
+            for value in dead:
+                del arrays[value]
         return {
             name: (arrays[v].copy() if v in network.inputs else arrays[v]) if isinstance(v, Value) else v.copy()
             for name, v in network.known.items()
@@ -207,25 +237,74 @@ def _timed(step: Compiled | NumpyCall, read: list[Any], report: Report) -> list[
 
 def _info(value: onnx.ValueInfoProto) -> TensorInfo:
     tensor = value.type.tensor_type
-    shape = tuple(
-        d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
-        for d in tensor.shape.dim
-    )  # fmt: skip
-    return TensorInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
+    if any(isinstance(n, int) and n < 0 for n in shape):
+        raise ValueError(f"model: {value.name!r} has the shape {shape}")
+    try:
+        return TensorInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except KeyError as error:
+        raise ValueError(f"model: {value.name!r} has an unknown type, {tensor.elem_type}") from error
 
 
-def load(model: str | PathLike[str] | bytes | onnx.ModelProto) -> Session:
-    """Read an ONNX model."""
-    if isinstance(model, onnx.ModelProto):
-        proto = model
-    elif isinstance(model, bytes):
-        proto = onnx.load_model_from_string(model)
-    else:
-        proto = onnx.load(model)
-    onnx.checker.check_model(proto)
-    if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
-    missing = missing_operators(proto)
-    if missing:
-        raise ValueError(f"model: it has operators that konv does not run: {', '.join(missing)}")
-    return Session(proto)
+def _array(tensor: onnx.TensorProto) -> Array:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # of many kinds: sizes, types, encodings
+        raise ValueError(f"model: initializer {tensor.name!r}: {error}") from error
+
+
+def load(model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: int | None = None) -> Session:
+    """Read an ONNX model, to run it on konv.
+
+    Models of opset 7 and later run, with fixed sizes or open ones: for each set of input shapes a program is made when
+    it is first met. Convolutions, poolings, normalisations, activations, arithmetic, resizing and what moves arrays
+    about run on konv's kernels, with scales, activations and sums fused into convolutions; other operators run in
+    NumPy. Nodes whose inputs are known are computed once.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+        A path also finds tensors that lie in files beside the model.
+    max_memory : int, optional
+        The bytes that arrays of a run may take together, and constants that are computed. By default this grows with
+        the model and its inputs, so that a small file cannot take all memory.
+
+    Returns
+    -------
+    Session
+
+    Raises
+    ------
+    ValueError
+        The model is damaged or not valid, or has operators that konv does not run; the message names them.
+    TypeError
+        `model` is none of the above.
+    OSError
+        There is no such file.
+
+    Notes
+    -----
+    Not run are control flow (If, Loop, Scan), sequences, strings and operators outside ONNX's own domain. Initializers
+    are constants, also where the file lists them among the inputs.
+
+    Examples
+    --------
+    >>> import numpy as np, konv.onnx
+    >>> from onnx import parser
+    >>> model = parser.parse_model('''
+    ...     <ir_version: 8, opset_import: ["": 17]>
+    ...     edges (float[N, 1, H, W] x) => (float[N, 1, H, W] y)
+    ...     <float[1, 1, 1, 2] w = {-1, 1}> {
+    ...         steps = Conv <auto_pad = "SAME_UPPER"> (x, w)
+    ...         y = Relu (steps)
+    ...     }
+    ... ''')
+    >>> session = konv.onnx.load(model)
+    >>> session.inputs[0].name, session.inputs[0].shape
+    ('x', ('N', 1, 'H', 'W'))
+    >>> session.run({"x": np.array([[[[1, 4, 9, 0]]]], np.float32)})[0]
+    array([[[[3., 5., 0., 0.]]]], dtype=float32)
+    """
+    if max_memory is not None and max_memory < 1:
+        raise ValueError(f"max_memory: expected a positive number of bytes, got {max_memory}")
+    return Session(read_model(model), max_memory)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._graph.ir import Array, Value
-from .importer import Context, Known, UnsupportedError, translates
+from .checks import Known, UnsupportedError
+from .importer import Context, translates
 from .resize import resize_tables
 from .windows import Windows, transposed_windows_of, windows_of
 
@@ -167,7 +168,8 @@ def _channels(vector: Array, rank: int) -> Array:
 def batch_normalization(context: Context) -> list[Known]:
     x = float_value(context)
     known = [context.constant(i) for i in range(1, 5)]
-    if any(k is None for k in known) or context.get("training_mode", 0) or x.rank < 2:
+    training = context.get("training_mode", 0) or len(context.node.output) > 1
+    if any(k is None for k in known) or training or x.rank < 2:
         raise UnsupportedError
     scale, shift, mean, variance = (np.asarray(k, np.float64) for k in known)
     factor = scale / np.sqrt(variance + context.get("epsilon", 1e-5))
