@@ -7,7 +7,8 @@ joins is written into its result at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ class Lowering:
         self._place_backwards()
         for number, node in enumerate(graph.nodes):
             self.number = number
-            OPS[node.op](self, node)
+            with _naming(node):
+                OPS[node.op](self, node)
         self._finish_outputs()
 
     # --- locations -------------------------------------------------------------------------------
@@ -188,13 +190,16 @@ class Lowering:
         for storage, array in self.constants:
             storage.buffer = program.add_constant(array)
         for node, emit, _ in self.steps:
-            _emit(node, emit, program)
+            with _naming(node):
+                emit(program)
         return program, [node for node, _, _ in self.steps]
 
 
-def _emit(node: Node, emit: Emit, program: Any) -> None:
+@contextmanager
+def _naming(node: Node) -> Iterator[None]:
+    """Let errors say which node they are of."""
     try:
-        emit(program)
+        yield
     except ValueError as error:
         raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
 

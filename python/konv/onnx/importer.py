@@ -112,6 +112,12 @@ class Context:
     def __getitem__(self, i: int) -> Known | None:
         return self.inputs[i] if i < len(self.inputs) else None
 
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis counted from the front."""
+        if not -rank <= axis < rank:
+            raise ValueError(f"axis: expected one from {-rank} to {rank - 1}, got {axis}")
+        return int(axis) % rank
+
     def constant(self, i: int) -> Array | None:
         """Input i if it is known."""
         found = self[i]

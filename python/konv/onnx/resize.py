@@ -34,7 +34,7 @@ def resize_tables(context: Context, shape: tuple[int, ...]) -> list[tuple[int, T
         scales = None
     if (scales is None) == (sizes is None):
         raise UnsupportedError
-    axes = [int(a) % rank for a in context.get("axes") or range(rank)]
+    axes = [context.axis(a, rank) for a in context.get("axes") or range(rank)]
     out, factor = list(shape), [1.0] * rank
     if sizes is not None:
         policy = context.get("keep_aspect_ratio_policy", "stretch")

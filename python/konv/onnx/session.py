@@ -174,7 +174,7 @@ class _Part:
                 inputs, outputs = list(part.inputs), list(part.outputs)
                 self._steps.append((Compiled(part, weights, threads), [*inputs], outputs))
         self._dead = self._find_dead()
-        network.allowance.check_bytes(network.allowance.used + self._most_bytes(), "the arrays of a run")
+        network.allowance.check_bytes(network.allowance.used + self._most_bytes(), "model: the arrays of a run")
 
     def _find_dead(self) -> list[list[Value]]:
         """What nobody reads after each step."""

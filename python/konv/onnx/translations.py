@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ def conv(context: Context) -> list[Known]:
         raise UnsupportedError
     windows = windows_of(context.attributes, x.shape[2:], weight.shape[2:])
     out, groups = windows.within(x.shape[2:]), context.get("group", 1)
+    if groups < 1 or weight.shape[0] % groups or weight.shape[1] * groups != x.shape[1]:
+        raise ValueError(f"W: shape {weight.shape} with group {groups} does not fit an input of shape {x.shape}")
     inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
     if bias is not None:
         inputs.append(np.ascontiguousarray(bias, x.dtype))
@@ -54,6 +57,8 @@ def conv_transpose(context: Context) -> list[Known]:
         raise UnsupportedError
     windows, out = transposed_windows_of(context.attributes, x.shape[2:], weight.shape[2:])
     groups = context.get("group", 1)
+    if groups < 1 or x.shape[1] % groups or weight.shape[0] != x.shape[1]:
+        raise ValueError(f"W: shape {weight.shape} with group {groups} does not fit an input of shape {x.shape}")
     inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
     if bias is not None:
         inputs.append(np.ascontiguousarray(bias, x.dtype))
@@ -151,7 +156,7 @@ def reduce_mean(context: Context) -> list[Known]:
     axes = context.constant(1) if context.opset >= 18 else context.get("axes")
     if axes is None or (context.opset >= 18 and context[1] is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
-    if sorted(int(a) % x.rank for a in np.ravel(axes)) != list(range(2, x.rank)):
+    if sorted(context.axis(a, x.rank) for a in np.ravel(axes)) != list(range(2, x.rank)):
         raise UnsupportedError
     y = _global_pool(context, x, "avg_pool")
     return [y if context.get("keepdims", 1) else context.add("reshape", [y], y.shape[:2])]
@@ -318,9 +323,9 @@ def several(context: Context) -> list[Known]:
 def softmax(context: Context) -> list[Known]:
     x = float_value(context)
     if context.opset >= 13:
-        return [context.add("softmax", [x], x.shape, axis=context.get("axis", -1) % x.rank)]
-    axis = context.get("axis", 1) % x.rank
-    rows = context.add("reshape", [x], (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+        return [context.add("softmax", [x], x.shape, axis=context.axis(context.get("axis", -1), x.rank))]
+    axis = context.axis(context.get("axis", 1), x.rank)
+    rows = context.add("reshape", [x], (prod(x.shape[:axis]), prod(x.shape[axis:])))
     return [context.add("reshape", [context.add("softmax", [rows], rows.shape, axis=1)], x.shape)]
 
 
@@ -364,6 +369,8 @@ UNMOVED = ("float16", "uint16", "uint32", "uint64")
 
 
 def _reshaped(context: Context, x: Value, shape: Sequence[int]) -> list[Known]:
+    if prod(shape) != x.size:
+        raise ValueError(f"expected as many elements as in shape {x.shape}, got shape {tuple(shape)}")
     if len(shape) > 8:
         raise UnsupportedError
     return [context.add("reshape", [x], shape)]
@@ -379,7 +386,7 @@ def reshape(context: Context) -> list[Known]:
     if not context.get("allowzero", 0):
         sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
     if -1 in sizes:
-        sizes[sizes.index(-1)] = x.size // max(1, -int(np.prod(sizes)))
+        sizes[sizes.index(-1)] = x.size // max(1, -prod(sizes))
     return _reshaped(context, x, sizes)
 
 
@@ -387,8 +394,8 @@ def reshape(context: Context) -> list[Known]:
 def flatten(context: Context) -> list[Known]:
     x = _seen(context)
     axis = context.get("axis", 1)
-    axis = axis % x.rank if axis != x.rank else axis
-    return _reshaped(context, x, (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+    axis = axis if axis == x.rank else context.axis(axis, x.rank)
+    return _reshaped(context, x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
 def _axes(context: Context) -> list[int] | None:
@@ -406,7 +413,7 @@ def _axes(context: Context) -> list[int] | None:
 @translates("Squeeze")
 def squeeze(context: Context) -> list[Known]:
     x, axes = _seen(context), _axes(context)
-    gone = {i for i, n in enumerate(x.shape) if n == 1} if axes is None else {a % x.rank for a in axes}
+    gone = {i for i, n in enumerate(x.shape) if n == 1} if axes is None else {context.axis(a, x.rank) for a in axes}
     return _reshaped(context, x, [n for i, n in enumerate(x.shape) if i not in gone])
 
 
@@ -415,7 +422,7 @@ def unsqueeze(context: Context) -> list[Known]:
     x, axes = _seen(context), _axes(context)
     assert axes is not None
     rank = x.rank + len(axes)
-    new, sizes = {a % rank for a in axes}, iter(x.shape)
+    new, sizes = {context.axis(a, rank) for a in axes}, iter(x.shape)
     return _reshaped(context, x, [1 if i in new else next(sizes) for i in range(rank)])
 
 
@@ -443,7 +450,7 @@ def slice_(context: Context) -> list[Known]:
     slices = [(0, 1)] * x.rank
     sizes = list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        a = int(axis) % x.rank
+        a = context.axis(axis, x.rank)
         covered = range(x.shape[a])[slice(int(start), int(end), int(step))]
         slices[a], sizes[a] = (covered.start, int(step)), len(covered)
     if 0 in sizes:
@@ -454,7 +461,7 @@ def slice_(context: Context) -> list[Known]:
 @translates("Split")
 def split(context: Context) -> list[Known]:
     x = _seen(context)
-    axis, count = context.get("axis", 0) % x.rank, len(context.node.output)
+    axis, count = context.axis(context.get("axis", 0), x.rank), len(context.node.output)
     sizes = context.get("split") if context.opset < 13 else context.constant(1)
     if context.opset >= 13 and sizes is None and context[1] is not None:
         raise UnsupportedError
@@ -478,7 +485,7 @@ def concat(context: Context) -> list[Known]:
     rank, dtype = len(known[0].shape), known[0].dtype
     if rank > 8 or any(v.dtype != dtype for v in known) or dtype.name in UNMOVED:
         raise UnsupportedError
-    axis = context.get("axis") % rank
+    axis = context.axis(context.get("axis"), rank)
     parts = [v for v in known if v.shape[axis]]
     total = sum(v.shape[axis] for v in parts)
     shape = [*known[0].shape[:axis], total, *known[0].shape[axis + 1 :]]
@@ -503,7 +510,7 @@ def pad(context: Context) -> list[Known]:
         given = context.constant(3)
         if given is None:
             raise UnsupportedError
-        axes = [int(a) % x.rank for a in given]  # type: ignore[assignment]
+        axes = [context.axis(a, x.rank) for a in given]  # type: ignore[assignment]
     for i, axis in enumerate(axes):
         full[axis], full[x.rank + axis] = int(pads[i]), int(pads[i + len(axes)])
     pairs = tuple(zip(full[: x.rank], full[x.rank :], strict=True))
