@@ -107,6 +107,7 @@ def infer(node: onnx.NodeProto, opset: int, given: Sequence[Known | None], allow
         types[name] = helper.make_tensor_type_proto(element, known.shape)
         if not isinstance(known, Value) and known.size <= SMALL:
             data[name] = numpy_helper.from_array(np.asarray(known, order="C"), name)
+    _refuse(node, given)
     schema = onnx.defs.get_schema(node.op_type, opset, "")
     opsets = [helper.make_opsetid("", opset)]
     found = infer_node_outputs(schema, node, types, data, opset_imports=opsets)
@@ -119,6 +120,23 @@ def infer(node: onnx.NodeProto, opset: int, given: Sequence[Known | None], allow
     if node.op_type in BOUNDS_ALONE:
         return [Inferred(None, result.dtype) for result in results]
     return results
+
+
+def _refuse(node: onnx.NodeProto, given: Sequence[Known | None]) -> None:
+    """Raise ValueError for attributes at which ONNX's inference reads beyond its arrays."""
+    ranks = [len(known.shape) for known in given if known is not None]
+    if node.op_type == "Split":
+        count = _attribute(node, "num_outputs", len(node.output))
+        if count != len(node.output):
+            raise ValueError(f"num_outputs: expected {len(node.output)}, the number of results, got {count}")
+    if node.op_type == "GatherND":
+        axes = _attribute(node, "batch_dims", 0)
+        if not 0 <= axes < min(ranks):
+            raise ValueError(f"batch_dims: expected less than {min(ranks)}, got {axes}")
+    if node.op_type in ("LayerNormalization", "RMSNormalization"):
+        axis = _attribute(node, "axis", -1)
+        if not -ranks[0] <= axis < ranks[0]:
+            raise ValueError(f"axis: expected one from {-ranks[0]} to {ranks[0] - 1}, got {axis}")
 
 
 BOUNDS_ALONE = ("STFT",)  # what ONNX infers is larger than what it computes
