@@ -17,8 +17,15 @@ def modules() -> list[str]:
     return ["konv", *(m.name for m in found if not m.name.endswith(("__main__", "_core")))]
 
 
+# Packages whose examples need an extra.
+NEEDED = {"konv.onnx": "onnx", "konv.vision": "PIL"}
+
+
 @pytest.mark.parametrize("name", modules())
 def test_examples(name: str) -> None:
+    for package, library in NEEDED.items():
+        if name.startswith(package):
+            pytest.importorskip(library)
     module: ModuleType = importlib.import_module(name)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     assert doctest.testmod(module, optionflags=flags).failed == 0

@@ -1,7 +1,7 @@
 // The extension module konv._core: registrations only.
+#include "bindings/activation_gradient.h"
 #include "bindings/conv.h"
 #include "bindings/conv_int.h"
-#include "bindings/elementwise.h"
 #include "bindings/fold.h"
 #include "bindings/plan.h"
 #include "bindings/pool.h"
@@ -20,7 +20,7 @@ PYBIND11_MODULE(_core, m) {
   konv::process_config(), konv::threading_backend();  // a wrong environment variable fails here, at import
   // Calls that may take less than a microsecond are plain C functions.
   for (PyMethodDef* methods :
-       {konv::conv_methods, konv::conv_gradient_methods, konv::conv_int_methods, konv::elementwise_methods,
+       {konv::conv_methods, konv::conv_gradient_methods, konv::conv_int_methods, konv::activation_gradient_methods,
         konv::fold_methods, konv::plan_methods, konv::pool_methods, konv::pool_gradient_methods})
     if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
   if (!konv::register_plan(m.ptr())) throw py::error_already_set();

@@ -11,63 +11,56 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/program.h"
+
 #include "bindings/args.h"
 #include "bindings/register.h"
 #include "core/config.h"
 #include "graph/conv_step.h"
-#include "graph/expression.h"
-#include "graph/program.h"
 #include "graph/steps.h"
 
 namespace konv {
 
 namespace py = pybind11;
 
-namespace {
-
-using Sizes = std::vector<int64_t>;
-// (buffer, offset in bytes, dtype, shape, strides in elements)
-using Place = std::tuple<int, int64_t, std::string, Sizes, Sizes>;
-
+Operand ProgramObject::operand(const Place& place, int rank) const {
+  const auto& [buffer, offset, dtype, shape, strides] = place;
+  if (buffer < 0 || buffer >= program.buffers()) throw std::invalid_argument("operand: no such buffer");
+  if (shape.size() > kMaxRank || shape.size() != strides.size() || (rank >= 0 && int(shape.size()) != rank))
+    throw std::invalid_argument("operand: wrong number of axes");
+  Operand o;
+  o.buffer = buffer, o.offset = offset, o.dtype = dtype_named(dtype), o.rank = int(shape.size());
+  int64_t low = offset, high = offset;
+  const int64_t item = dtype_size(o.dtype);
+  for (size_t i = 0; i < shape.size(); i++) {
+    if (shape[i] < 0) throw std::invalid_argument("operand: negative size");
+    o.shape[i] = shape[i], o.strides[i] = strides[i];
+    (strides[i] < 0 ? low : high) += std::max<int64_t>(0, shape[i] - 1) * strides[i] * item;
+  }
+  if (o.elements() > 0 && (low < 0 || high + item > bytes[size_t(buffer)]))
+    throw std::invalid_argument("operand: beyond its buffer");
+  return o;
+}
 DType dtype_named(const std::string& name) {
   for (int i = 0; i < kDTypes; i++)
     if (name == dtype_text(DType(i))) return DType(i);
   throw std::invalid_argument("dtype: unknown name '" + name + "'");
 }
 
-// The bytes of a buffer; -1 where they are only known when it runs.
-struct ProgramObject {
-  explicit ProgramObject(int64_t arena_bytes) : program(arena_bytes), bytes{arena_bytes} {}
-  Program program;
-  std::vector<int64_t> bytes;
-
-  Operand operand(const Place& place, int rank = -1) const {
-    const auto& [buffer, offset, dtype, shape, strides] = place;
-    if (buffer < 0 || buffer >= program.buffers()) throw std::invalid_argument("operand: no such buffer");
-    if (shape.size() > kMaxRank || shape.size() != strides.size() || (rank >= 0 && int(shape.size()) != rank))
-      throw std::invalid_argument("operand: wrong number of axes");
-    Operand o;
-    o.buffer = buffer, o.offset = offset, o.dtype = dtype_named(dtype), o.rank = int(shape.size());
-    int64_t low = offset, high = offset;
-    const int64_t item = dtype_size(o.dtype);
-    for (size_t i = 0; i < shape.size(); i++) {
-      if (shape[i] < 0) throw std::invalid_argument("operand: negative size");
-      o.shape[i] = shape[i], o.strides[i] = strides[i];
-      (strides[i] < 0 ? low : high) += std::max<int64_t>(0, shape[i] - 1) * strides[i] * item;
-    }
-    if (o.elements() > 0 && (low < 0 || high + item > bytes[size_t(buffer)]))
-      throw std::invalid_argument("operand: beyond its buffer");
-    return o;
-  }
-  Operand optional(const std::optional<Place>& place, int rank = -1) const {
-    return place ? operand(*place, rank) : Operand{};
-  }
-};
-
 void same_shape(const Operand& a, const Operand& b) {
   if (a.rank != b.rank || !std::equal(a.shape, a.shape + a.rank, b.shape))
     throw std::invalid_argument("operands: different shapes");
 }
+
+Activation activation_named(const std::string& name) {
+  static constexpr const char* kNames[] = {"none", "relu", "relu6", "leaky_relu", "sigmoid",
+                                           "tanh", "silu", "gelu",  "gelu_tanh",  "hardswish"};
+  for (int i = 0; i < 10; i++)
+    if (name == kNames[i]) return Activation(i);
+  throw std::invalid_argument("activation: unknown name '" + name + "'");
+}
+
+namespace {
 
 template <size_t N>
 void copy_sizes(const Sizes& from, int64_t (&to)[N]) {
@@ -75,22 +68,7 @@ void copy_sizes(const Sizes& from, int64_t (&to)[N]) {
   std::copy(from.begin(), from.end(), to);
 }
 
-Activation activation_named(const std::string& name) {
-  static constexpr const char* kNames[] = {"none",    "relu", "relu6", "leaky_relu", "sigmoid",
-                                           "tanh",    "silu", "gelu",  "gelu_tanh",  "hardswish"};
-  for (int i = 0; i < 10; i++)
-    if (name == kNames[i]) return Activation(i);
-  throw std::invalid_argument("activation: unknown name '" + name + "'");
-}
-
-// What a convolution is beside its operands.
-struct ConvOptions {
-  Sizes stride, dilation, pad;
-  int64_t groups;
-  std::string activation;
-  double parameter;
-  int64_t threads;
-};
+}  // namespace
 
 ConvProblem problem_of(const ConvOptions& o, Direction direction, DType dtype) {
   ConvProblem p{};
@@ -104,7 +82,6 @@ ConvProblem problem_of(const ConvOptions& o, Direction direction, DType dtype) {
   return p;
 }
 
-// `x` and `y` are the problem's, whatever the direction; `w` tells the weights' shape and strides.
 void set_sides(ConvProblem& p, const Operand& x, const Operand& w, const Operand& y) {
   p.n = x.shape[0], p.c = x.shape[1], p.k = y.shape[1];
   std::copy_n(x.shape + 2, 3, p.in), std::copy_n(y.shape + 2, 3, p.out), std::copy_n(w.shape + 2, 3, p.kernel);
@@ -117,6 +94,26 @@ void set_sides(ConvProblem& p, const Operand& x, const Operand& w, const Operand
              p.out[i] > 0;
   if (!fits || !inside) throw std::invalid_argument("conv: operands do not fit one another");
 }
+
+PoolProblem pool_problem(const PoolOptions& o, const Operand& x, const Operand& y) {
+  PoolProblem p{};
+  p.dtype = x.dtype, p.isa = config().isa, p.threads = o.threads;
+  p.keep_denormals = config().keep_denormals, p.max_workspace = std::min(config().max_workspace, int64_t(1) << 48);
+  p.n = x.shape[0], p.c = x.shape[1];
+  std::copy_n(x.shape + 2, 3, p.in), std::copy_n(y.shape + 2, 3, p.out);
+  copy_sizes(o.kernel, p.kernel), copy_sizes(o.stride, p.stride), copy_sizes(o.dilation, p.dilation);
+  copy_sizes(o.pad, p.pad), copy_sizes(o.pad_after, p.pad_after);
+  p.count_padding = o.count_padding, p.divisor = o.power != 0 ? 1 : 0, p.power = o.power;
+  std::copy_n(x.strides, 5, p.xs), std::copy_n(y.strides, 5, p.ys);
+  if (x.dtype != y.dtype || y.shape[0] != p.n || y.shape[1] != p.c)
+    throw std::invalid_argument("pool: operands do not fit one another");
+  for (int i = 0; i < 3; i++)
+    if (p.in[i] < 1 || p.out[i] < 1 || p.kernel[i] < 1 || p.stride[i] < 1 || p.dilation[i] < 1 || p.pad[i] < 0)
+      throw std::invalid_argument("pool: sizes out of range");
+  return p;
+}
+
+namespace {
 
 class NodeWeightsObject {
  public:
@@ -182,28 +179,8 @@ void add_conv(ProgramObject& program, const Place& input, const NodeWeightsObjec
   program.program.add(conv_step(a, weights.weights().get()));
 }
 
-PoolProblem pool_problem(const Operand& x, const Operand& y, const Sizes& kernel, const Sizes& stride,
-                         const Sizes& dilation, const Sizes& pad, const Sizes& pad_after, bool count_padding,
-                         double divisor, double power, int64_t threads) {
-  PoolProblem p{};
-  p.dtype = x.dtype, p.isa = config().isa, p.threads = threads;
-  p.keep_denormals = config().keep_denormals, p.max_workspace = std::min(config().max_workspace, int64_t(1) << 48);
-  p.n = x.shape[0], p.c = x.shape[1];
-  std::copy_n(x.shape + 2, 3, p.in), std::copy_n(y.shape + 2, 3, p.out);
-  copy_sizes(kernel, p.kernel), copy_sizes(stride, p.stride), copy_sizes(dilation, p.dilation);
-  copy_sizes(pad, p.pad), copy_sizes(pad_after, p.pad_after);
-  p.count_padding = count_padding, p.divisor = divisor, p.power = power;
-  std::copy_n(x.strides, 5, p.xs), std::copy_n(y.strides, 5, p.ys);
-  if (x.dtype != y.dtype || y.shape[0] != p.n || y.shape[1] != p.c)
-    throw std::invalid_argument("pool: operands do not fit one another");
-  for (int i = 0; i < 3; i++)
-    if (p.in[i] < 1 || p.out[i] < 1 || p.kernel[i] < 1 || p.stride[i] < 1 || p.dilation[i] < 1 || p.pad[i] < 0)
-      throw std::invalid_argument("pool: sizes out of range");
-  return p;
-}
-
-// (kind, name of the operation, a, b, out, p, q)
-using InstructionTuple = std::tuple<std::string, std::string, int, int, int, double, double>;
+// (kind, name of the operation, a, b, out, p, q, r)
+using InstructionTuple = std::tuple<std::string, std::string, int, int, int, double, double, double>;
 
 int index_of(const std::string& name, const std::vector<std::string>& names) {
   const auto at = std::find(names.begin(), names.end(), name);
@@ -212,21 +189,38 @@ int index_of(const std::string& name, const std::vector<std::string>& names) {
 }
 
 Instruction instruction_of(const InstructionTuple& t, int registers) {
-  static const std::vector<std::string> unary = {"negate", "absolute", "square_root", "reciprocal", "exponential",
-                                                 "floor",  "ceil",     "round",       "sign",       "affine",
-                                                 "clip"};
+  static const std::vector<std::string> unary = {"negate",      "absolute", "square_root", "reciprocal",
+                                                 "exponential", "floor",    "ceil",        "round",
+                                                 "sign",        "affine",   "clip"};
   static const std::vector<std::string> binary = {"add",     "subtract", "multiply", "divide",
                                                   "minimum", "maximum",  "leaky"};
-  const auto& [kind, name, a, b, out, p, q] = t;
-  for (int r : {a, b})
-    if (r < 0 || r >= registers) throw std::invalid_argument("expression: no such register");
+  const auto& [kind, name, a, b, out, p, q, r] = t;
+  for (int read : {a, b})
+    if (read < 0 || read >= registers) throw std::invalid_argument("expression: no such register");
   if (out < 0 || out >= kMaxRegisters) throw std::invalid_argument("expression: too many registers");
-  Instruction i{Instruction::Kind::unary, 0, a, b, out, p, q};
+  Instruction i{Instruction::Kind::unary, 0, a, b, out, p, q, r};
   if (kind == "unary") i.op = index_of(name, unary);
   if (kind == "binary") i.kind = Instruction::Kind::binary, i.op = index_of(name, binary);
   if (kind == "activation") i.kind = Instruction::Kind::activation, i.op = int(activation_named(name));
+  if (kind == "gradient") i.kind = Instruction::Kind::gradient, i.op = int(activation_named(name));
+  if (kind == "clipped") i.kind = Instruction::Kind::clipped;
+  if (kind == "clipped_gradient") i.kind = Instruction::Kind::clipped_gradient;
   if (kind == "function") i.kind = Instruction::Kind::function, i.op = index_of(name, function_names());
   return i;
+}
+
+int64_t contiguous_bytes(const py::buffer_info& i) {
+  int64_t bytes = i.itemsize;
+  for (py::ssize_t a = i.ndim; a-- > 0; bytes *= i.shape[size_t(a)])
+    if (i.shape[size_t(a)] > 1 && i.strides[size_t(a)] != bytes) throw std::invalid_argument("array: not contiguous");
+  return bytes;
+}
+
+// An array that the program reads and writes where it lies.
+int add_bound(ProgramObject& p, const py::buffer& data) {
+  const py::buffer_info i = data.request(true);
+  p.bytes.push_back(contiguous_bytes(i));
+  return p.program.add_bound(static_cast<char*>(i.ptr));
 }
 
 // Addresses of arrays that each run is given: exactly as large as declared, checked by the caller.
@@ -250,13 +244,13 @@ py::list run(ProgramObject& p, const std::vector<std::tuple<uintptr_t, int64_t>>
 }  // namespace
 
 void register_program(py::module_& m) {
-  py::class_<ConvOptions>(m, "ConvOptions")
-      .def(py::init<Sizes, Sizes, Sizes, int64_t, std::string, double, int64_t>());
+  py::class_<ConvOptions>(m, "ConvOptions").def(py::init<Sizes, Sizes, Sizes, int64_t, std::string, double, int64_t>());
   py::class_<NodeWeightsObject>(m, "NodeWeights")
       .def(py::init<const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&>())
       .def_property_readonly("bytes", &NodeWeightsObject::bytes);
-  py::class_<ProgramObject>(m, "Program")
-      .def(py::init<int64_t>())
+  py::class_<PoolOptions>(m, "PoolOptions").def(py::init<Sizes, Sizes, Sizes, Sizes, Sizes, bool, double, int64_t>());
+  py::class_<ProgramObject> program(m, "Program");
+  program.def(py::init<int64_t>())
       .def_property_readonly("arena_bytes", [](const ProgramObject& p) { return p.program.arena_bytes(); })
       .def("add_external",
            [](ProgramObject& p, int64_t bytes) {
@@ -266,31 +260,27 @@ void register_program(py::module_& m) {
       .def("add_constant",
            [](ProgramObject& p, const py::buffer& data) {
              const py::buffer_info i = data.request();
-             int64_t bytes = i.itemsize;
-             for (py::ssize_t a = i.ndim; a-- > 0; bytes *= i.shape[size_t(a)])
-               if (i.shape[size_t(a)] > 1 && i.strides[size_t(a)] != bytes)
-                 throw std::invalid_argument("constant: not contiguous");
+             const int64_t bytes = contiguous_bytes(i);
              AlignedBuffer memory(std::max<int64_t>(bytes, 64));
              std::memcpy(memory.data(), i.ptr, size_t(bytes));
              p.bytes.push_back(bytes);
              return p.program.add_constant(std::move(memory));
            })
+      .def("add_bound", &add_bound, py::keep_alive<1, 2>())
       .def("conv", &add_conv)
       .def("pool",
            [](ProgramObject& p, const std::string& kind, const Place& input, const Place& output,
-              const std::optional<Place>& indices, const Sizes& kernel, const Sizes& stride, const Sizes& dilation,
-              const Sizes& pad, const Sizes& pad_after, bool count_padding, double power, int64_t threads) {
+              const std::optional<Place>& indices, const PoolOptions& options) {
              const Operand x = p.operand(input, 5), y = p.operand(output, 5), at = p.optional(indices, 5);
-             PoolProblem q = pool_problem(x, y, kernel, stride, dilation, pad, pad_after, count_padding,
-                                          power != 0 ? 1 : 0, power, threads);
+             PoolProblem q = pool_problem(options, x, y);
              if (indices) {
                if (at.dtype != DType::i64) throw std::invalid_argument("indices: int64");
                same_shape(at, y);
                std::copy_n(at.strides, 5, q.indices_s);
              }
-             const PoolStepKind k = kind == "max" ? PoolStepKind::max
-                                    : power != 0  ? PoolStepKind::power
-                                                  : PoolStepKind::average;
+             const PoolStepKind k = kind == "max"        ? PoolStepKind::max
+                                    : options.power != 0 ? PoolStepKind::power
+                                                         : PoolStepKind::average;
              p.program.add(pool_step(k, q, x, y, at));
            })
       .def("elementwise",
@@ -317,10 +307,8 @@ void register_program(py::module_& m) {
              if (x.dtype != y.dtype) throw std::invalid_argument("copy: dtypes differ");
              p.program.add(copy_step(x, y, threads));
            })
-      .def("fill",
-           [](ProgramObject& p, const Place& output, double value) {
-             p.program.add(fill_step(p.operand(output), value));
-           })
+      .def("fill", [](ProgramObject& p, const Place& output,
+                      double value) { p.program.add(fill_step(p.operand(output), value)); })
       .def("softmax",
            [](ProgramObject& p, const Place& input, const Place& output, int64_t threads) {
              const Operand x = p.operand(input), y = p.operand(output);
@@ -349,6 +337,7 @@ void register_program(py::module_& m) {
         }
         return all;
       });
+  add_training_steps(program);
 }
 
 }  // namespace konv

@@ -13,10 +13,16 @@ namespace konv {
 
 namespace {
 
-constexpr int64_t kBlock = 1024;     // elements of a register
-constexpr int64_t kTask = 1 << 14;   // elements of a task
+constexpr int64_t kBlock = 1024;    // elements of a register
+constexpr int64_t kTask = 1 << 14;  // elements of a task
 
 double elu(double x, double alpha) { return x > 0 ? x : alpha * std::expm1(x); }
+double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
+double mish_slope(double x) {
+  const double t = std::tanh(softplus(x)), s = 1 / (1 + std::exp(-x));
+  return t + x * s * (1 - t * t);
+}
+double softsign_slope(double x) { return 1 / ((1 + std::fabs(x)) * (1 + std::fabs(x))); }
 struct Function {
   const char* name;
   double (*f)(double x, double y, double p, double q);
@@ -28,9 +34,16 @@ constexpr Function kFunctions[] = {
     {"elu", [](double x, double, double alpha, double) { return elu(x, alpha); }},
     {"selu", [](double x, double, double alpha, double gamma) { return gamma * elu(x, alpha); }},
     {"celu", [](double x, double, double alpha, double) { return x > 0 ? x : alpha * std::expm1(x / alpha); }},
-    {"softplus", [](double x, double, double, double) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+    {"softplus", [](double x, double, double, double) { return softplus(x); }},
     {"softsign", [](double x, double, double, double) { return x / (1 + std::fabs(x)); }},
-    {"mish", [](double x, double, double, double) { return x * std::tanh(x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x))); }},
+    {"mish", [](double x, double, double, double) { return x * std::tanh(softplus(x)); }},
+    // Their derivatives
+    {"elu_slope", [](double x, double, double alpha, double) { return x > 0 ? 1 : alpha * std::exp(x); }},
+    {"selu_slope",
+     [](double x, double, double alpha, double gamma) { return gamma * (x > 0 ? 1 : alpha * std::exp(x)); }},
+    {"softplus_slope", [](double x, double, double, double) { return 1 / (1 + std::exp(-x)); }},
+    {"softsign_slope", [](double x, double, double, double) { return softsign_slope(x); }},
+    {"mish_slope", [](double x, double, double, double) { return mish_slope(x); }},
 };
 
 // Axes of the loops, outermost first, with the strides of the output and of each input; the last two are within blocks.
@@ -148,8 +161,11 @@ class ExpressionStep final : public Step {
     const size_t last = loops_.size.size() - 1;
     const int64_t row = loops_.stride[i][last - 1], col = loops_.stride[i][last];
     switch (forms_[i]) {
-      case Form::run: return src;
-      case Form::scalar: std::fill_n(memory, rows * cols, *src); return memory;
+      case Form::run:
+        return src;
+      case Form::scalar:
+        std::fill_n(memory, rows * cols, *src);
+        return memory;
       case Form::repeated:
         // The same for all blocks of a task while outer axes do not move it, and all columns fit a block.
         if (filled && steady(i)) return memory;
@@ -188,12 +204,21 @@ class ExpressionStep final : public Step {
   void evaluate(const Instruction& i, const T* const* reg, T* out, int64_t n) const {
     const T* a = reg[i.a];
     switch (i.kind) {
-      case Instruction::Kind::unary: return kernel_.unary_run({UnaryOp(i.op), a, out, n, T(i.p), T(i.q)});
-      case Instruction::Kind::binary: return kernel_.binary_run({BinaryOp(i.op), a, reg[i.b], out, n});
+      case Instruction::Kind::unary:
+        return kernel_.unary_run({UnaryOp(i.op), a, out, n, T(i.p), T(i.q)});
+      case Instruction::Kind::binary:
+        return kernel_.binary_run({BinaryOp(i.op), a, reg[i.b], out, n});
       case Instruction::Kind::activation:
         return kernel_.finish_rows({a, n, 1, n, out, nullptr, n, Activation(i.op), T(i.p)});
       case Instruction::Kind::function:
         for (int64_t k = 0; k < n; k++) out[k] = T(kFunctions[i.op].f(double(a[k]), double(reg[i.b][k]), i.p, i.q));
+        return;
+      case Instruction::Kind::gradient:
+        return kernel_.activation_grad({a, reg[i.b], out, n, Activation(i.op), T(i.p)});
+      case Instruction::Kind::clipped:
+        return kernel_.clipped_relu(a, out, n, T(i.p), T(i.q), T(i.r));
+      case Instruction::Kind::clipped_gradient:
+        return kernel_.clipped_relu_grad(a, reg[i.b], out, n, T(i.p), T(i.q), T(i.r));
     }
   }
 
@@ -220,8 +245,7 @@ const std::vector<std::string>& function_names() {
 }
 
 std::unique_ptr<Step> expression_step(const std::vector<Operand>& inputs, const Operand& output,
-                                      const std::vector<Instruction>& instructions, int64_t threads,
-                                      std::string text) {
+                                      const std::vector<Instruction>& instructions, int64_t threads, std::string text) {
   if (output.elements() < 2 * kTask) threads = 1;
   if (output.dtype == DType::f64)
     return std::make_unique<ExpressionStep<double>>(inputs, output, instructions, threads, std::move(text));

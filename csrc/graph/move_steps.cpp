@@ -47,7 +47,8 @@ class CopyStep final : public Step {
     for (size_t i = 0; i <= last; i++)
       if (axes_[i].src == 1) other = i;
     turns_ = other != last && axes_[last].dst == 1 && (item_ == 4 || item_ == 8);
-    if (turns_) std::rotate(axes_.begin() + std::ptrdiff_t(other), axes_.begin() + std::ptrdiff_t(other) + 1, axes_.end() - 1);
+    if (turns_)
+      std::rotate(axes_.begin() + std::ptrdiff_t(other), axes_.begin() + std::ptrdiff_t(other) + 1, axes_.end() - 1);
     if (axes_.size() == 1) axes_.insert(axes_.begin(), {1, 0, 0});
     outer_ = 1;
     for (size_t i = 0; i + 2 < axes_.size(); i++) outer_ *= axes_[i].size;
@@ -120,9 +121,12 @@ class FillStep final : public Step {
     };
     if (output_.elements() == 0) return;
     switch (dtype_size(output_.dtype)) {
-      case 8: return output_.dtype == DType::f64 ? fill(value_) : fill(int64_t(value_));
-      case 4: return output_.dtype == DType::f32 ? fill(float(value_)) : fill(int32_t(value_));
-      default: return fill(int8_t(value_));
+      case 8:
+        return output_.dtype == DType::f64 ? fill(value_) : fill(int64_t(value_));
+      case 4:
+        return output_.dtype == DType::f32 ? fill(float(value_)) : fill(int32_t(value_));
+      default:
+        return fill(int8_t(value_));
     }
   }
   StepInfo info() const override { return {"fill", "", 0}; }

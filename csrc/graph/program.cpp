@@ -6,15 +6,15 @@ namespace konv {
 
 int Program::add_constant(AlignedBuffer memory) {
   constants_.push_back(std::move(memory));
-  external_.push_back(false);
+  return add_bound(constants_.back().data());
+}
+
+int Program::add_bound(char* memory) {
+  memory_.push_back(memory);
   return buffers() - 1;
 }
 
-int Program::add_external() {
-  constants_.emplace_back();
-  external_.push_back(true);
-  return buffers() - 1;
-}
+int Program::add_external() { return add_bound(nullptr); }
 
 AlignedBuffer Program::borrow() const {
   {
@@ -35,8 +35,9 @@ void Program::give_back(AlignedBuffer arena) const {
 
 void Program::run(char* const* external, int64_t* times) const {
   AlignedBuffer arena = borrow();
-  std::vector<char*> buffers(constants_.size());
-  for (size_t i = 1; i < buffers.size(); i++) buffers[i] = external_[i] ? *external++ : constants_[i].data();
+  std::vector<char*> buffers = memory_;
+  for (size_t i = 1; i < buffers.size(); i++)
+    if (!buffers[i]) buffers[i] = *external++;
   buffers[kArena] = arena.data();
   for (const auto& step : steps_) {
     if (times) *times++ = now_ns();

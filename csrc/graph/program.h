@@ -1,8 +1,8 @@
 // A network whose shapes are known: steps that run one after another on planned memory.
 //
-// What makes a program of a graph is Python's business (konv.graph): which steps, which order of memory, what lies where
-// in the arena. A program never changes once it runs, so any number of threads may run it at once: each run borrows an
-// arena of its own. Constants (packed weights among them) are shared.
+// What makes a program of a graph is Python's business (konv.graph): which steps, which order of memory, what lies
+// where in the arena. A program never changes once it runs, so any number of threads may run it at once: each run
+// borrows an arena of its own. Constants (packed weights among them) are shared.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -20,7 +20,7 @@ constexpr int kMaxRank = 8;
 
 // An array in one of a program's buffers. Strides count elements; those of axes of one element mean nothing.
 struct Operand {
-  int buffer = -1;  // -1: none
+  int buffer = -1;     // -1: none
   int64_t offset = 0;  // bytes
   DType dtype = DType::f32;
   int rank = 0;
@@ -61,10 +61,11 @@ inline int64_t now_ns() {
 class Program {
  public:
   static constexpr int kArena = 0;
-  explicit Program(int64_t arena_bytes) : arena_bytes_(arena_bytes), constants_(1) {}
+  explicit Program(int64_t arena_bytes) : arena_bytes_(arena_bytes) {}
 
   // Number of a buffer that the program keeps, or that each run is given, in the order of these calls.
   int add_constant(AlignedBuffer memory);
+  int add_bound(char* memory);  // the caller's, who keeps it as long as the program
   int add_external();
   void add(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
 
@@ -73,16 +74,16 @@ class Program {
 
   const std::vector<std::unique_ptr<Step>>& steps() const { return steps_; }
   int64_t arena_bytes() const { return arena_bytes_; }
-  int buffers() const { return int(constants_.size()); }
-  bool is_external(int buffer) const { return external_[size_t(buffer)]; }
+  int buffers() const { return int(memory_.size()); }
+  bool is_external(int buffer) const { return buffer != kArena && !memory_[size_t(buffer)]; }
 
  private:
   AlignedBuffer borrow() const;
   void give_back(AlignedBuffer arena) const;
 
   int64_t arena_bytes_;
-  std::vector<AlignedBuffer> constants_;  // by buffer: empty for the arena and for externals
-  std::vector<bool> external_{false};
+  std::vector<AlignedBuffer> constants_;
+  std::vector<char*> memory_{nullptr};  // by buffer: null for the arena and for externals
   std::vector<std::unique_ptr<Step>> steps_;
   mutable std::mutex mutex_;
   mutable std::vector<AlignedBuffer> idle_;

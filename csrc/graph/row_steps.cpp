@@ -64,8 +64,7 @@ class ResampleStep final : public Step {
         src += at * input_.strides[i], dst += at * output_.strides[i];
       }
       const int64_t count = inner_ < 0 ? 1 : output_.shape[inner_];
-      for (int64_t o = 0; o < output_.shape[r_.axis]; o++)
-        sum(src, dst + o * output_.strides[r_.axis], o, count);
+      for (int64_t o = 0; o < output_.shape[r_.axis]; o++) sum(src, dst + o * output_.strides[r_.axis], o, count);
     });
   }
   StepInfo info() const override { return {"resample", "", 2.0 * double(output_.elements() * r_.taps)}; }

@@ -69,11 +69,6 @@ KONV_INLINE void map(const T* x, const T* y, T* out, int64_t n, F f) {
 }
 
 template <class T>
-static void relu_grad(const T* y, const T* grad, T* out, int64_t n) {
-  map<T>(y, grad, out, n, [](Vec<T> y, Vec<T> g) { return y <= Vec<T>{} ? Vec<T>{} : g; });
-}
-
-template <class T>
 static void clipped_relu(const T* x, T* out, int64_t n, T slope, T max, T threshold) {
   const Vec<T> a = splat<T>(slope), top = splat<T>(max), t = splat<T>(threshold);
   map<T>(x, out, n, [=](Vec<T> x) {
@@ -91,18 +86,6 @@ static void clipped_relu_grad(const T* x, const T* grad, T* out, int64_t n, T sl
   });
 }
 
-template <class T>
-static void sigmoid(const T* x, T* out, int64_t n) {
-  const Vec<T> one = splat<T>(1);
-  map<T>(x, out, n, [=](Vec<T> x) { return one / (one + exp<T>(-x)); });
-}
-
-template <class T>
-static void sigmoid_grad(const T* y, const T* grad, T* out, int64_t n) {
-  const Vec<T> one = splat<T>(1);
-  map<T>(y, grad, out, n, [=](Vec<T> y, Vec<T> g) { return g * (y * (one - y)); });
-}
-
 // Near zero the rational function of Cephes' tanh.c, elsewhere 1 - 2 / (exp(2|x|) + 1) with the sign of x.
 template <class T>
 KONV_INLINE Vec<T> tanh(Vec<T> x) {
@@ -118,17 +101,6 @@ KONV_INLINE Vec<T> tanh(Vec<T> x) {
   const Vec<T> signed_far = x < Vec<T>{} ? -far : far;
   return size < border ? near : signed_far;
 }
-template <class T>
-static void tanh(const T* x, T* out, int64_t n) {
-  map<T>(x, out, n, [](Vec<T> x) { return tanh<T>(x); });
-}
-
-template <class T>
-static void tanh_grad(const T* y, const T* grad, T* out, int64_t n) {
-  const Vec<T> one = splat<T>(1);
-  map<T>(y, grad, out, n, [=](Vec<T> y, Vec<T> g) { return g * (one - y * y); });
-}
-
 // out[i] = exp(x[i] - max(x)); returns the sum of the row, and its maximum through `top`.
 template <class T>
 KONV_INLINE T exp_row(const T* x, T* out, int64_t n, T* top) {

@@ -4,6 +4,7 @@
 #include "simd/vec.h"
 
 #include "kernels/activation_gradient.inl.h"
+#include "kernels/batch_norm.inl.h"
 #include "kernels/blocks.inl.h"
 #include "kernels/convert.inl.h"
 #include "kernels/depthwise.inl.h"

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/batch_norm.h"
 #include "kernels/blocks.h"
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"

@@ -11,7 +11,7 @@ ARGUMENTS = {
     "no filters": (lambda: nn.Conv2D(0, 3), ValueError, "filters must be positive, got 0"),
     "half a filter": (lambda: nn.Conv2D(1.5, 3), TypeError, "filters must be an integer, got 1.5"),
     "bool": (lambda: nn.Conv2D(True, 3), TypeError, "filters must be an integer"),
-    "kernel of three": (lambda: nn.Conv2D(1, (3, 3, 3)), ValueError, "kernel_size must be an integer or a pair"),
+    "kernel of three": (lambda: nn.Conv2D(1, (3, 3, 3)), ValueError, "kernel_size must be an integer or 2 of them"),
     "kernel zero": (lambda: nn.Conv2D(1, (3, 0)), ValueError, "kernel_size must be positive, got 0"),
     "kernel text": (lambda: nn.Conv2D(1, "33"), TypeError, "kernel_size must be"),
     "strides": (lambda: nn.Conv2D(1, 3, strides=-1), ValueError, "strides must be positive, got -1"),
@@ -26,6 +26,40 @@ ARGUMENTS = {
     "activation": (lambda: nn.Dense(1, "swosh"), ValueError, "activation must be one of .*'swosh'"),
     "activation function": (lambda: nn.Dense(1, np.tanh), TypeError, "activation must be one of"),
     "initializer": (lambda: nn.Dense(1, kernel_initializer="luck"), ValueError, "initializer must be one of .*'luck'"),
+    "initializer list": (lambda: nn.Dense(1, kernel_initializer=[]), ValueError, r"initializer must be one of .*\[\]"),
+    "regularizer": (
+        lambda: nn.Dense(1, kernel_regularizer="l3"),
+        ValueError,
+        "kernel_regularizer must be one of .*'l3'",
+    ),
+    "regularizer number": (lambda: nn.Conv2D(1, 1, bias_regularizer=0.1), TypeError, "bias_regularizer must be a name"),
+    "penalty": (lambda: nn.L2(-1), ValueError, "l2 must be finite and not negative, got -1"),
+    "penalty text": (lambda: nn.L1L2(l1="a"), TypeError, "l1 must be a number, got 'a'"),
+    "causal image": (lambda: nn.Conv2D(1, 3, padding="causal"), ValueError, "padding must be one of .*'causal'"),
+    "output padding": (
+        lambda: nn.Conv2DTranspose(1, 3, strides=2, output_padding=2),
+        ValueError,
+        r"output_padding must be below strides=\(2, 2\), got 2",
+    ),
+    "output padding below zero": (
+        lambda: nn.Conv2DTranspose(1, 3, output_padding=-1),
+        ValueError,
+        "output_padding must not be negative, got -1",
+    ),
+    "multiplier": (lambda: nn.DepthwiseConv2D(3, depth_multiplier=0), ValueError, "depth_multiplier must be positive"),
+    "momentum": (lambda: nn.BatchNormalization(momentum=2), ValueError, r"momentum must be within \[0, 1\], got 2"),
+    "epsilon": (lambda: nn.BatchNormalization(epsilon=-1), ValueError, "epsilon must not be negative, got -1"),
+    "two open sizes": (lambda: nn.Reshape((-1, -1)), ValueError, "target_shape must have at most one -1"),
+    "shape number": (lambda: nn.Reshape(3), TypeError, "target_shape must be a tuple without the batch, got 3"),
+    "zero padding": (lambda: nn.ZeroPadding2D((1, 2, 3)), ValueError, "padding must be an integer, a pair"),
+    "zero padding text": (lambda: nn.ZeroPadding2D("1"), TypeError, "padding must be an integer, a pair"),
+    "zero padding below": (lambda: nn.ZeroPadding2D(((0, -1), (0, 0))), ValueError, "padding must not be negative"),
+    "interpolation": (lambda: nn.UpSampling2D(2, interpolation="cubic"), ValueError, "interpolation must be one of"),
+    "axis": (lambda: nn.Concatenate(axis=1.0), TypeError, "axis must be an integer, got 1.0"),
+    "scale": (lambda: nn.Rescaling("1"), TypeError, "scale must be a number, got '1'"),
+    "variance": (lambda: nn.VarianceScaling(0.0), ValueError, "scale must be positive, got 0.0"),
+    "variance mode": (lambda: nn.VarianceScaling(1.0, "fan"), ValueError, "mode must be one of .*'fan'"),
+    "unknown argument": (lambda: nn.Dense(1, kernel_constraint="unit"), TypeError, "kernel_constraint"),
     "units": (lambda: nn.Dense(-3), ValueError, "units must be positive, got -3"),
     "pool": (lambda: nn.MaxPooling2D(0), ValueError, "pool_size must be positive, got 0"),
     "rate": (lambda: nn.Dropout(1.5), ValueError, r"rate must be within \[0, 1\], got 1.5"),
@@ -50,9 +84,19 @@ MODELS = {
     "rank": ([nn.Input((28, 28)), nn.Conv2D(1, 3)], ValueError, "expects an input of 4 dimensions"),
     "too small": ([nn.Input((2, 9, 1)), nn.Conv2D(1, 3)], ValueError, "a window of 3 does not fit into 2 pixels"),
     "pool too small": ([nn.Input((1, 9, 1)), nn.MaxPooling2D()], ValueError, "a window of 2 does not fit"),
-    "open features": ([nn.Input((None, 3)), nn.Flatten(), nn.Dense(1)], ValueError, "known number of features"),
+    "open features": ([nn.Input((None, 3)), nn.Flatten(), nn.Dense(1)], ValueError, "known number of channels"),
     "groups": ([nn.Input((9, 9, 3)), nn.Conv2D(4, 3, groups=2)], ValueError, "multiple of groups=2"),
     "softmax axis": ([nn.Input((9, 9, 3)), nn.Softmax(1)], ValueError, "axis of layer .* must be the last one, got 1"),
+    "normalised axis": (
+        [nn.Input((9, 9, 3)), nn.BatchNormalization(axis=1)],
+        ValueError,
+        "must be the last one, got 1",
+    ),
+    "elements": ([nn.Input((9, 3)), nn.Reshape((5, 5))], ValueError, r"has 27 elements, which do not make \(5, 5\)"),
+    "one to add": ([nn.Input((9,)), nn.Add()], ValueError, "takes a list of two inputs or more, got 1"),
+    "transposed rank": ([nn.Input((9, 3)), nn.Conv2DTranspose(1, 3)], ValueError, "expects an input of 4 dimensions"),
+    "depthwise rank": ([nn.Input((9, 3)), nn.DepthwiseConv2D(3)], ValueError, "expects an input of 4 dimensions"),
+    "global rank": ([nn.Input((9, 3)), nn.GlobalMaxPooling2D()], ValueError, "expects an input of 4 dimensions"),
     "dtypes": ([nn.Input((3,)), nn.Dense(1, dtype="float64")], ValueError, "computes in float64, .* is float32"),
     "same name": ([nn.Dense(1, name="a"), nn.Dense(1, name="a")], ValueError, "names must differ, 'a'"),
     "late input": ([nn.Dense(1), nn.Input((3,))], ValueError, "Input must come first"),
@@ -138,11 +182,6 @@ def test_a_layer_built_for_another_size():
     convolution(np.zeros((1, 4, 4, 2), np.float32))
     with pytest.raises(ValueError, match=r"conv2d.*: expected 2 input channels, got 3"):
         convolution(np.zeros((1, 4, 4, 3), np.float32))
-
-
-def test_layers_on_symbols():
-    with pytest.raises(TypeError, match="must be an array, got an Input"):
-        nn.Dense(1)(nn.Input((3,)))
 
 
 def test_variable_keeps_its_shape():

@@ -13,12 +13,16 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(eq=False)
 class Value:
-    """An array that one node, or the caller, makes and others read; or a constant."""
+    """An array that one node, or the caller, makes and others read; or a constant, or a variable.
+
+    A variable is an array of the caller's (`bound`, in C order) that is read, and perhaps changed, where it lies.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     name: str = ""
     constant: Array | None = None
+    bound: Array | None = None
 
     @property
     def rank(self) -> int:
@@ -31,7 +35,10 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
-    """One operation. What it does is its row in `konv._graph.lower`; attributes are numbers, strings and tuples."""
+    """One operation. What it does is its row in `konv._graph.lower`; attributes are numbers, strings and tuples.
+
+    A node without outputs changes variables.
+    """
 
     op: str
     inputs: list[Value | None]
@@ -66,10 +73,22 @@ class Graph:
         **attributes: Any,
     ) -> Value:
         """Append a node with one output; returns that."""
+        return self.add_many(op, inputs, [shape], name, dtype, **attributes)[0]
+
+    def add_many(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        shapes: Sequence[Iterable[int]],
+        name: str = "",
+        dtype: np.dtype[Any] | None = None,
+        **attributes: Any,
+    ) -> list[Value]:
+        """Append a node with an output of each shape; returns those."""
         first = next(value for value in inputs if value is not None)
-        output = Value(tuple(int(n) for n in shape), first.dtype if dtype is None else dtype, name)
-        self.nodes.append(Node(op, list(inputs), [output], attributes, name or op))
-        return output
+        outputs = [Value(tuple(int(n) for n in s), first.dtype if dtype is None else dtype, name) for s in shapes]
+        self.nodes.append(Node(op, list(inputs), outputs, attributes, name or op))
+        return outputs
 
     def consumers(self) -> dict[Value, list[Node]]:
         """The nodes that read each value, once for each time that they do."""
@@ -87,6 +106,10 @@ class Graph:
         for node in self.nodes:
             node.inputs = [new if value is old else value for value in node.inputs]
         self.outputs = [new if value is old else value for value in self.outputs]
+
+
+def variable(array: Array, name: str = "") -> Value:
+    return Value(array.shape, array.dtype, name, bound=array)
 
 
 def constant(array: Array, name: str = "") -> Value:

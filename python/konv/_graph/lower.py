@@ -16,11 +16,15 @@ import numpy as np
 from .. import _core
 from .ir import Array, Graph, Node, Value
 from .memory import Location, Storage, plan_arena, strides_of
+from .passes import VIEWS
 
 Emit = Callable[[Any], None]  # of the compiled program
-VIEWS = ("reshape", "transpose", "slice")
+UPDATES = ("sgd", "adam")  # of a variable by a gradient, which has to lie in C order
 # Nodes whose result may lie wherever it is wanted.
-ANYWHERE = ("conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat")
+ANYWHERE = (
+    "conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat",
+    "conv_weight", "batch_norm", "max_pool_gradient", "avg_pool_gradient", "sum", "embed",
+)  # fmt: skip
 
 
 class Weights:
@@ -44,6 +48,7 @@ class Lowering:
         self.graph, self.weights, self.threads = graph, weights, threads
         self.storages: list[Storage] = []
         self.constants: list[tuple[Storage, Array]] = []
+        self.bound: list[tuple[Storage, Array]] = []
         self.locations: dict[Value, Location] = {}
         self.steps: list[tuple[Node, Emit, list[Storage]]] = []
         self._last_use = self._find_last_uses()
@@ -98,7 +103,11 @@ class Lowering:
         """Let what a concatenation joins, or an output is a transposed view of, be written where it ends."""
         makers = self.graph.makers()
         for node in reversed(self.graph.nodes):
-            if node.op == "concat":
+            if node.op in UPDATES:
+                grad = node.inputs[1]
+                if grad is not None and self._can_lie_anywhere(grad, makers):
+                    self.put(grad, self.fresh(grad, range(grad.rank)))
+            elif node.op == "concat":
                 whole = self.locations.get(node.output) or self.put(node.output, self.fresh(node.output))
                 axis, start = node.attributes["axis"], 0
                 for value in node.reads():
@@ -144,12 +153,15 @@ class Lowering:
         return self.put(value, location)
 
     def at(self, value: Value) -> Location:
-        """Where an input lies; constants get memory of their own."""
+        """Where an input lies; constants get memory of their own, variables have it."""
         if value not in self.locations:
-            assert value.constant is not None, value.name
-            array = np.asarray(value.constant, order="C")
-            storage = self._new_storage(value.size, value.dtype, "constant")
-            self.constants.append((storage, array))
+            if value.bound is not None:
+                storage = self._new_storage(value.size, value.dtype, "bound")
+                self.bound.append((storage, value.bound))
+            else:
+                assert value.constant is not None, value.name
+                storage = self._new_storage(value.size, value.dtype, "constant")
+                self.constants.append((storage, np.asarray(value.constant, order="C")))
             self.put(value, Location(storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype))
         return self.locations[value]
 
@@ -189,6 +201,8 @@ class Lowering:
             storage.buffer = program.add_external(storage.bytes)
         for storage, array in self.constants:
             storage.buffer = program.add_constant(array)
+        for storage, array in self.bound:
+            storage.buffer = program.add_bound(array)
         for node, emit, _ in self.steps:
             with _naming(node):
                 emit(program)
@@ -225,10 +239,7 @@ def _conv(lowering: Lowering, node: Node) -> None:
     x, weight, bias, residual = (*node.inputs, None, None)[:4]
     assert x is not None
     assert weight is not None
-    assert weight.constant is not None
     transposed = node.op == "conv_transpose"
-    array = weight.constant.reshape(*weight.shape[:2], *[1] * (5 - weight.rank), *weight.shape[2:])
-    packed = lowering.weights.of(_kept(weight, array), None if bias is None else bias.constant, a["groups"], transposed)
     source = _volume(lowering.at(x))
     added = None if residual is None else lowering.at(residual)
     apart = added is not None and added.storage is not source.storage
@@ -237,17 +248,34 @@ def _conv(lowering: Lowering, node: Node) -> None:
         lowering.copy(node, added, target)
         added = target
     out, more = _volume(target), None if added is None else _volume(added)
+    options = conv_options(lowering, a)
+    if weight.constant is not None and (bias is None or bias.constant is not None):
+        array = weight.constant.reshape(*weight.shape[:2], *[1] * (5 - weight.rank), *weight.shape[2:])
+        vector = None if bias is None else bias.constant
+        packed = lowering.weights.of(_kept(weight, array), vector, a["groups"], transposed)
+
+        def emit(p: Any) -> None:
+            place = None if more is None else more.place()
+            p.conv(source.place(), packed, out.place(), place, transposed, options)
+
+        lowering.step(node, emit, source, target, added)
+        return
+    kernel, vector_at = _volume(lowering.at(weight)), None if bias is None else lowering.contiguous(node, bias)
+    direction = "input_gradient" if transposed else "forward"
+
+    def emit_variable(p: Any) -> None:
+        places = [None if at is None else at.place() for at in (source, kernel, vector_at, out, more)]
+        p.variable_conv(direction, *places, options)
+
+    lowering.step(node, emit_variable, source, kernel, vector_at, target, added)
+
+
+def conv_options(lowering: Lowering, a: dict[str, Any]) -> Any:
     kind, parameter = a.get("activation") or ("none", 0.0)
-    options = _core.ConvOptions(
+    return _core.ConvOptions(
         _three(a["strides"], 1), _three(a["dilations"], 1), _three([before for before, _ in a["pads"]], 0),
         a["groups"], kind, parameter, lowering.threads,
     )  # fmt: skip
-
-    def emit(p: Any) -> None:
-        place = None if more is None else more.place()
-        p.conv(source.place(), packed, out.place(), place, transposed, options)
-
-    lowering.step(node, emit, source, target, added)
 
 
 def _kept(weight: Value, array: Array) -> Array:
@@ -259,22 +287,27 @@ def _kept(weight: Value, array: Array) -> Array:
 
 
 def _pool(lowering: Lowering, node: Node) -> None:
-    a = node.attributes
     source = _volume(lowering.at(node.inputs[0]))  # type: ignore[arg-type]
     indices = None
     if len(node.outputs) > 1:
         indices = lowering.put(node.outputs[1], lowering.fresh(node.outputs[1]))
     target = lowering.result(node)
     out, index = _volume(target), None if indices is None else _volume(indices)
-    sizes = [_three(a["kernel"], 1), _three(a["strides"], 1), _three(a.get("dilations", [1] * len(a["kernel"])), 1)]
-    pads = [_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1)]
-    kind, counts, power = node.op.removesuffix("_pool"), a.get("count_padding", False), float(a.get("power", 0))
+    kind, options = node.op.removesuffix("_pool"), pool_options(lowering, node.attributes)
 
     def emit(p: Any) -> None:
-        place = None if index is None else index.place()
-        p.pool(kind, source.place(), out.place(), place, *sizes, *pads, counts, power, lowering.threads)
+        p.pool(kind, source.place(), out.place(), None if index is None else index.place(), options)
 
     lowering.step(node, emit, source, target, indices)
+
+
+def pool_options(lowering: Lowering, a: dict[str, Any]) -> Any:
+    dilations = a.get("dilations", [1] * len(a["kernel"]))
+    pads = [_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1)]
+    return _core.PoolOptions(
+        _three(a["kernel"], 1), _three(a["strides"], 1), _three(dilations, 1), *pads,
+        a.get("count_padding", False), float(a.get("power", 0)), lowering.threads,
+    )  # fmt: skip
 
 
 def _expression(lowering: Lowering, node: Node) -> None:
@@ -293,8 +326,8 @@ def _expression(lowering: Lowering, node: Node) -> None:
         taken = {place for r, place in assigned.items() if reads.get(r, -1) >= number}
         free = next(i for i in range(count, 16) if i not in taken)
         a, b = assigned[registers[0]], assigned[registers[-1]]
-        kind, name, p, q = _instruction(op, attributes)
-        code.append((kind, name, a, b, free, p, q))
+        kind, name, *parameters = _instruction(op, attributes)
+        code.append((kind, name, a, b, free, *parameters))
         assigned[count + number] = free
     text = " ".join(attributes["kind"] for _, attributes, _ in node.attributes["code"])
     repeated = [_repeated(place, shape) for place in places]
@@ -305,18 +338,27 @@ def _expression(lowering: Lowering, node: Node) -> None:
     lowering.step(node, emit, target, *places)
 
 
-FUNCTIONS = ("log", "pow", "erf", "elu", "selu", "celu", "softplus", "softsign", "mish")
+FUNCTIONS = (
+    "log", "pow", "erf", "elu", "selu", "celu", "softplus", "softsign", "mish",
+    "elu_slope", "selu_slope", "softplus_slope", "softsign_slope", "mish_slope",
+)  # fmt: skip
 ARITHMETIC = (
     "negate", "absolute", "square_root", "reciprocal", "exponential", "floor", "ceil", "round", "sign", "affine",
     "clip", "add", "subtract", "multiply", "divide", "minimum", "maximum", "leaky",
 )  # fmt: skip
 
 
-def _instruction(op: str, attributes: dict[str, Any]) -> tuple[str, str, float, float]:
-    name, p, q = attributes["kind"], float(attributes.get("p", 0.0)), float(attributes.get("q", 0.0))
+def _instruction(op: str, attributes: dict[str, Any]) -> tuple[str, str, float, float, float]:
+    """(kind, name, p, q, r) of an element-wise node; one marked as a gradient is its activation's derivative."""
+    name = attributes["kind"]
+    p, q, r = (float(attributes.get(key, 0.0)) for key in "pqr")
+    if name == "clipped":
+        return "clipped_gradient" if attributes.get("gradient") else name, name, p, q, r
+    if attributes.get("gradient"):
+        return "gradient", name, p, q, r
     if name in FUNCTIONS:
-        return "function", name, p, q
-    return (op if name in ARITHMETIC else "activation"), name, p, q
+        return "function", name, p, q, r
+    return (op if name in ARITHMETIC else "activation"), name, p, q, r
 
 
 def _repeated(location: Location, shape: tuple[int, ...]) -> Location:

@@ -14,6 +14,7 @@ from .ir import Array, Graph, Node, Value, constant
 
 # Activations that convolutions take, by their names in expressions.
 FUSED = ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "hardswish")
+VIEWS = ("reshape", "transpose", "slice")  # look at memory in another way, where strides can say so
 CONVOLUTIONS = ("conv", "conv_transpose")
 MOST_INPUTS = 8  # of an expression
 
@@ -25,13 +26,40 @@ def simplify(graph: Graph) -> None:
         remove_unused(graph)
     fuse_expressions(graph)
     remove_unused(graph)
+    place_updates(graph)
+
+
+def place_updates(graph: Graph) -> None:
+    """Put nodes that change a variable behind the last one that reads it or makes what they need, and no later.
+
+    So few gradients live at a time.
+    """
+    updates = [node for node in graph.nodes if not node.outputs]
+    if not updates:
+        return
+    nodes = [node for node in graph.nodes if node.outputs]
+    place = {id(node): i for i, node in enumerate(nodes)}
+    last: dict[Value, int] = {}
+    for i in range(len(nodes) - 1, -1, -1):
+        until = max([i, *(last.get(v, i) for v in nodes[i].outputs)]) if nodes[i].op in VIEWS else i
+        for value in nodes[i].reads():
+            last[value] = max(last.get(value, -1), until)
+    makers = {value: place[id(node)] for node in nodes for value in node.outputs}
+    behind: dict[int, list[Node]] = {}
+    for node in updates:
+        changed, *others = node.reads()
+        at = max([last.get(changed, -1), *(makers.get(value, -1) for value in others)])
+        behind.setdefault(at, []).append(node)
+    graph.nodes = list(behind.get(-1, []))
+    for i, node in enumerate(nodes):
+        graph.nodes += [node, *behind.get(i, [])]
 
 
 def remove_unused(graph: Graph) -> None:
     wanted = set(graph.outputs)
     kept = []
     for node in reversed(graph.nodes):
-        if wanted.intersection(node.outputs):
+        if not node.outputs or wanted.intersection(node.outputs):
             wanted.update(node.reads())
             kept.append(node)
     graph.nodes = kept[::-1]
@@ -136,7 +164,7 @@ def lift_unary(graph: Graph) -> bool:
         if node.op not in ("reshape", "transpose"):
             return False
         after = _only_reader(graph, consumers, node.output)
-        if after is None or after.op != "unary":
+        if after is None or after.op != "unary" or after.output.shape != node.output.shape:
             return False
         (x,) = node.reads()
         between = Value(x.shape, x.dtype, after.name)
@@ -215,6 +243,33 @@ def fuse_residuals(graph: Graph) -> bool:
     return _each_node(graph, change)
 
 
+def fuse_batch_norm(graph: Graph) -> bool:
+    """Batch statistics' results take a residual and a relu on the way. Before differentiation: its gradient reads them."""
+
+    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
+        if node.op != "batch_norm" or np.isfinite(node.attributes["low"]):
+            return False
+        after = _only_reader(graph, consumers, node.output)
+        if after is None:
+            return False
+        if _is(after, "unary", "relu") or _is(after, "unary", "relu6"):
+            high = 6.0 if after.attributes["kind"] == "relu6" else np.inf
+            node.attributes = node.attributes | {"low": 0.0, "high": high}
+        elif _is(after, "binary", "add") and node.inputs[3] is None:
+            other = after.inputs[1 if after.inputs[0] is node.output else 0]
+            if other is None or other is node.output or other.shape != node.output.shape:
+                return False
+            node.inputs[3] = other
+        else:
+            return False
+        node.outputs[0] = after.output
+        graph.nodes.remove(node)
+        graph.nodes[graph.nodes.index(after)] = node
+        return True
+
+    return _each_node(graph, change)
+
+
 def _take_place(graph: Graph, node: Node, after: Node) -> None:
     """`node` makes what `after` made, and runs where that ran."""
     node.outputs = after.outputs
@@ -274,6 +329,12 @@ def _merge(before: Node, node: Node) -> bool:
         code.append((op, attributes, [second[r] if r < count else r - count + start for r in registers]))
     node.inputs, node.attributes = list(inputs), {"code": code}
     return True
+
+
+def prepare_training(graph: Graph) -> None:
+    """What has to be joined before gradients are added."""
+    while sum(step(graph) for step in (fold_padding, lift_unary, recognise, fuse_batch_norm)):
+        remove_unused(graph)
 
 
 PASSES = (fold_scales, fold_padding, lift_unary, fuse_activations, fuse_residuals, recognise)

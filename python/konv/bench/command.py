@@ -28,6 +28,7 @@ each contender its turn; the figures are medians over the rounds. Exit status: 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `konv bench`."""
+    parser.description = DESCRIPTION
     parser.add_argument("suites", nargs="*", metavar="SUITE", help="names, all, or files of layers (default: layers)")
     parser.add_argument("--list", action="store_true", help="list the suites and the contenders, and stop")
     parser.add_argument("--contenders", metavar="A,B,...", help="default: everyone who is installed")
@@ -169,6 +170,6 @@ def _measure(arguments: argparse.Namespace) -> Report:
 
 def main(argv: list[str] | None = None) -> int:
     """Run `python -m konv.bench`."""
-    parser = argparse.ArgumentParser(prog="konv bench", description=DESCRIPTION)
-    add_arguments(parser)
-    return run(parser.parse_args(argv))
+    from konv.cli import main as run_command
+
+    return run_command(["bench", *(sys.argv[1:] if argv is None else argv)])

@@ -13,7 +13,7 @@ from konv.bench.problem import Array, Prepared, Problem, chain
 from konv.explain import Explanation
 
 # konv's own contenders; the others are its peers.
-OURS = ("konv", "plan")
+OURS = ("konv", "plan", "konv_medium")
 
 
 def channels_last(x: Array) -> Array:

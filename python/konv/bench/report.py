@@ -11,7 +11,7 @@ from typing import Any
 
 from konv.bench.engine import OURS
 from konv.bench.layers import Layer
-from konv.bench.timing import Row, Timing
+from konv.bench.timing import Compared, Row, Timing
 
 FORMAT = "konv bench 1"
 
@@ -85,20 +85,18 @@ class Report:
             raise ValueError(f"{path}: expected a file that konv bench --json wrote") from None
 
 
-def _row_as_dict(row: Row) -> dict[str, Any]:
+def figures_as_dict(row: Compared) -> dict[str, Any]:
+    """Return what every kind of row has, times in microseconds."""
     times = {
         name: {"median": t.median * 1e6, "low": t.low * 1e6, "high": t.high * 1e6, "rounds": t.rounds}
         for name, t in row.timings.items()
     }
-    return {
-        "layer": asdict(row.layer),
-        "direction": row.direction,
-        "gflop": row.layer.flops / 1e9,
-        "us": times,
-        "wrong": row.wrong,
-        "failed": row.failed,
-        "chosen": row.chosen,
-    }
+    return {"us": times, "wrong": row.wrong, "failed": row.failed}
+
+
+def _row_as_dict(row: Row) -> dict[str, Any]:
+    about = {"layer": asdict(row.layer), "direction": row.direction, "gflop": row.layer.flops / 1e9}
+    return {**about, **figures_as_dict(row), "chosen": row.chosen}
 
 
 def _row_from_dict(data: dict[str, Any]) -> Row:

@@ -44,8 +44,33 @@ class Timing:
         return (self.high - self.low) / 2 / self.median
 
 
+class Compared:
+    """What the figures of one problem say about konv and its peers; subclasses are dataclasses of these fields."""
+
+    timings: dict[str, Timing]
+    wrong: dict[str, float]
+    failed: dict[str, str]
+
+    def ratio(self, contender: str, ours: str = "konv") -> float | None:
+        """How many times faster konv is than `contender`."""
+        if ours not in self.timings or contender not in self.timings:
+            return None
+        return self.timings[contender].median / self.timings[ours].median
+
+    @property
+    def best_peer(self) -> str | None:
+        """The fastest of the peers whose result is right."""
+        peers = [name for name in self.timings if name not in OURS and name not in self.wrong]
+        return min(peers, key=lambda name: self.timings[name].median, default=None)
+
+    def against_best(self, ours: str = "konv") -> float | None:
+        """How many times faster konv is than the fastest peer."""
+        best = self.best_peer
+        return None if best is None else self.ratio(best, ours)
+
+
 @dataclass
-class Row:
+class Row(Compared):
     """The figures of one layer in one direction.
 
     Attributes
@@ -68,23 +93,6 @@ class Row:
     failed: dict[str, str] = field(default_factory=dict)
     chosen: str = ""
 
-    def ratio(self, contender: str, ours: str = "konv") -> float | None:
-        """How many times faster konv is than `contender`."""
-        if ours not in self.timings or contender not in self.timings:
-            return None
-        return self.timings[contender].median / self.timings[ours].median
-
-    @property
-    def best_peer(self) -> str | None:
-        """The fastest of the peers whose result is right."""
-        peers = [name for name in self.timings if name not in OURS and name not in self.wrong]
-        return min(peers, key=lambda name: self.timings[name].median, default=None)
-
-    def against_best(self, ours: str = "konv") -> float | None:
-        """How many times faster konv is than the fastest peer."""
-        best = self.best_peer
-        return None if best is None else self.ratio(best, ours)
-
     def gflops(self, contender: str = "konv") -> float:
         """10^9 FLOPs of the direct convolution a second."""
         return self.layer.flops / self.timings[contender].median / 1e9
@@ -95,9 +103,8 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(math.log(value) for value in values) / len(values))
 
 
-def _turn(run: Callable[[], Any], seconds: float, first: float) -> float:
-    """The best of a few calls in a row, or the one call of a run that takes long."""
-    time.sleep(PAUSE)
+def turn(run: Callable[[], Any], seconds: float, first: float) -> float:
+    """Time the best of a few calls in a row, or the one call of a run that takes long, as its `first` call says."""
     if first < 10 * seconds:
         run()
     best, end, calls = math.inf, time.perf_counter() + seconds, 0
@@ -109,8 +116,8 @@ def _turn(run: Callable[[], Any], seconds: float, first: float) -> float:
     return best
 
 
-def _difference(ours: Array, theirs: Array) -> float:
-    """The largest difference of two results, relative to the largest value."""
+def largest_difference(ours: Array, theirs: Array) -> float:
+    """Return the largest difference, relative to the largest value; infinite for NaN or another shape."""
     if ours.shape != theirs.shape:
         return math.inf
     largest = float(np.abs(ours).max(initial=0.0)) or 1.0
@@ -177,12 +184,13 @@ def measure(problem: Problem, field_of: Sequence[Contender], rounds: int = 5, se
         entrants.append(entrant)
         if expected is None:
             expected = value
-        elif (difference := _difference(expected, value)) > allowed_difference(problem):
+        elif (difference := largest_difference(expected, value)) > allowed_difference(problem):
             row.wrong[entrant.name] = difference
     longest = max(SLOW_SECONDS, SLOW_RATIO * entrants[0].first)
     for _ in range(rounds):
         for entrant in entrants:
             if entrant.first < longest:
-                entrant.turns.append(_turn(entrant.prepared.run, seconds, entrant.first))
+                time.sleep(PAUSE)
+                entrant.turns.append(turn(entrant.prepared.run, seconds, entrant.first))
     row.timings = {entrant.name: Timing.of(entrant.turns or [entrant.first]) for entrant in entrants}
     return row

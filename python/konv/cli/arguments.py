@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from fractions import Fraction
 from typing import Literal
 
 import konv
@@ -17,6 +18,19 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a number above zero, got {text}")
     return value
+
+
+def number(text: str) -> float:
+    """Read a number, which may be a fraction such as 1/255."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"expected a number or a fraction, got {text!r}") from None
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read numbers with commas between."""
+    return tuple(number(part) for part in text.split(","))
 
 
 def _integers(text: str) -> tuple[int, ...]:

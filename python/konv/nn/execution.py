@@ -1,81 +1,95 @@
-"""The executor: runs a graph forward and backward, one node after another.
+"""The executor: compiles a model's graph for the sizes it meets, and runs it.
 
-Every node keeps the storage of its results between runs, so that a training step after the first
-allocates next to nothing. Results therefore belong to the executor and live until its next run.
+A compiled program runs all nodes without returning to Python. What predicts has the weights packed, and is compiled
+anew once a variable has changed; what trains reads the variables where they lie.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import config, get_num_threads
+from .._graph import ir
+from .._graph.compiled import Compiled
+from .._graph.gradients import Differentiation
+from .._graph.lower import Weights
+from .._graph.passes import prepare_training
+from .emit import Emission
 from .graph import Graph, Node
-from .ops import OPS
+from .random import generator
 from .variable import Array
 
+MOST_PROGRAMS = 8  # of different sizes, kept at a time
 
-class Call:
-    """One node's execution: what its forward leaves for its backward, and storage to write into.
 
-    Attributes
-    ----------
-    inputs, output : list of ndarray, ndarray
-        The arrays of the latest forward.
-    training : bool
-        Whether a backward will follow the forward.
-    wanted : list of bool
-        Which inputs' gradients the backward is to return.
-    saved : Any
-        What else a backward needs: the places of maxima, the seed of a dropout mask.
-    runs : int
-        The number of training forwards so far.
-    undoes_relu, relu_undone : bool
-        A maximum is positive exactly where the relu before it passed it on, so a max pooling may
-        take that relu's derivative on its own, smaller, gradient: the one does, the other need not.
-    """
+def settings() -> tuple[Any, ...]:
+    """What programs depend on beside their graph."""
+    return get_num_threads(), config.isa, config.precision, config.max_workspace, config.autotune
 
-    def __init__(self, node: Node, graph: Graph) -> None:
-        self.node = node
-        self.attributes = node.attributes
-        self.variables = [graph.variables[i] for i in node.variables]
-        self.inputs: list[Array] = []
-        self.output: Array = np.empty(0)
-        self.training = False
-        self.wanted: list[bool] = []
-        self.saved: Any = None
-        self.runs = 0
-        self.undoes_relu = False
-        self.relu_undone = False
-        self._storage: dict[str, Array] = {}
-        self._input_shapes: list[tuple[int, ...]] = []
-        self._output_shape: tuple[int, ...] = ()
 
-    def output_buffer(self) -> Array:
-        """Return an array for the output that the current inputs lead to."""
-        shapes = [x.shape for x in self.inputs]
-        if shapes != self._input_shapes:
-            owned = [v.shape for v in self.variables]
-            shape = OPS[self.node.op].infer(self.attributes, shapes, owned)
-            self._output_shape = tuple(size for size in shape if size is not None)
-            self._input_shapes = shapes
-        return self.buffer("output", self._output_shape, self.inputs[0].dtype)
+class Seeds:
+    """Numbers from which dropouts draw: of layers with a seed the same ones in every run of a process."""
 
-    def buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Return an array with undefined contents; the same storage for each `name`."""
-        storage = self._storage.get(name)
-        if storage is None or storage.shape[1:] != shape[1:] or len(storage) < shape[0]:
-            storage = self._storage[name] = np.empty(shape, dtype)
-        return storage[: shape[0]]
+    def __init__(self) -> None:
+        self._runs: dict[str, int] = {}
+
+    def draw(self, dropouts: Sequence[Node]) -> Array:
+        """Return one number for each node."""
+        seeds = np.empty(len(dropouts), np.int64)
+        for i, node in enumerate(dropouts):
+            seed = node.attributes["seed"]
+            run = self._runs[node.name] = self._runs.get(node.name, -1) + 1
+            rng = generator() if seed is None else generator((seed, run))
+            seeds[i] = rng.integers(2**63)
+        return seeds
+
+
+class Programs:
+    """Compiled programs by the sizes they are for; the ones used last are kept."""
+
+    def __init__(self) -> None:
+        self._programs: OrderedDict[Any, Any] = OrderedDict()
+
+    def get(self, key: Any, make: Any) -> Any:
+        if key not in self._programs:
+            self._programs[key] = make()
+            if len(self._programs) > MOST_PROGRAMS:
+                self._programs.popitem(last=False)
+        self._programs.move_to_end(key)
+        return self._programs[key]
+
+    def clear(self) -> None:
+        self._programs.clear()
+
+
+class Forward:
+    """A model's graph in the compiler's form, with as many seeds as it has dropouts."""
+
+    def __init__(self, model: Graph, shapes: Sequence[tuple[int, ...]], *, training: bool, bound: bool) -> None:
+        dtype = model.values[model.inputs[0]].dtype
+        self.graph = ir.Graph()
+        self.inputs = [ir.Value(shape, dtype, "input") for shape in shapes]
+        self.seeds = ir.Value((sum(node.op == "dropout" for node in model.nodes),), np.dtype(np.int64), "seeds")
+        self.emission = Emission(self.graph, training, bound, dtype, self.seeds)
+        self.values = self.emission.run(model, self.inputs)
+        self.graph.inputs = [*self.inputs, self.seeds] if self.emission.dropouts else list(self.inputs)
+
+    def outputs(self, model: Graph) -> list[ir.Value]:
+        return [self.emission.channels_last(self.values[number]) for number in model.outputs]
 
 
 class Executor:
-    """Runs one graph; one thread at a time.
+    """Runs one graph; any number of threads may call it at once.
 
     Parameters
     ----------
     graph : Graph
-        With one input and one output. Its variables are read, and their gradients written.
+        Its variables are read, and in training those that are `updated` are moved.
 
     Examples
     --------
@@ -83,80 +97,89 @@ class Executor:
     >>> from konv.nn.execution import Executor
     >>> from konv.nn.graph import Graph
     >>> graph = Graph()
-    >>> graph.outputs = [graph.add_node("tanh", [graph.add_input((None, 2), np.float64)])]
-    >>> executor = Executor(graph)
-    >>> executor.forward(np.zeros((1, 2)))
-    array([[0., 0.]])
+    >>> x = graph.add_input((None, 2), np.float64)
+    >>> graph.outputs = [graph.add_node("activation", [x], {"kind": "tanh"})]
+    >>> Executor(graph).run([np.zeros((1, 2))])
+    [array([[0., 0.]])]
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._calls = [Call(node, graph) for node in graph.nodes]
-        self._values: list[Array] = [np.empty(0)] * len(graph.values)
-        self._differentiable = self._find_differentiable()
-        self._move_relu_behind_pooling()
+        self._programs = Programs()
+        self._seeds = Seeds()
+        self._weights = Weights()
+        self._versions: list[int] = []
+        self._lock = threading.Lock()
 
-    def forward(self, x: Array, training: bool = False) -> Array:
-        """Run every node; returns the output, which the next run overwrites."""
-        values = self._values
-        values[self.graph.inputs[0]] = x
-        for call in self._calls:
-            node = call.node
-            call.inputs = [values[i] for i in node.inputs]
-            call.training = training
-            call.output = values[node.output] = OPS[node.op].forward(call)
-            call.runs += training
-        return values[self.graph.outputs[0]]
+    def run(self, inputs: Sequence[Array], training: bool = False) -> list[Array]:
+        """Return the outputs for arrays of the inputs' shapes and dtype."""
+        if any(0 in x.shape for x in inputs):
+            return self._nothing(inputs)
+        compiled, dropouts = self._compiled([x.shape for x in inputs], training)
+        seeds = [self._seeds.draw(dropouts)] if dropouts else []
+        outputs = compiled.run([*inputs, *seeds])
+        if training:
+            for variable in self.graph.variables:
+                if variable.updated:
+                    variable.changed()
+        return outputs
 
-    def value(self, number: int) -> Array:
-        """Return what a value was in the latest forward."""
-        return self._values[number]
-
-    def backward(self, number: int, grad: Array, *, input_grad: bool = False) -> Array | None:
-        """Fill the gradients of the trainable variables, after a forward with training=True.
+    def gradients(
+        self, inputs: Sequence[Array], grad_outputs: Sequence[Array], *, training: bool = True
+    ) -> tuple[list[Array | None], list[Array | None]]:
+        """Return the gradients of the inputs, and of the variables in their order.
 
         Parameters
         ----------
-        number : int
-            The value from which to go back; nodes behind it are passed over.
-        grad : ndarray
-            The gradient of the loss with respect to that value; it is overwritten.
-        input_grad : bool
-            Whether to return the gradient with respect to the graph's input too.
+        inputs : sequence of ndarray
+            As for `run`.
+        grad_outputs : sequence of ndarray
+            Like the outputs.
+        training : bool
+            Whether batch statistics count; moving ones stay as they are.
+
+        Returns
+        -------
+        (list, list)
+            None stands where nothing depends on an array, and for variables that are not trainable.
         """
-        source = self.graph.inputs[0]
-        wanted = self._differentiable | {source} if input_grad else self._differentiable
-        grads = {number: grad}
-        for call in reversed(self._calls):
-            node = call.node
-            arriving = grads.pop(node.output, None)
-            if arriving is None or not (input_grad or node.output in wanted):
-                continue
-            call.wanted = [input_grad or i in wanted for i in node.inputs]
-            leaving = OPS[node.op].backward(call, arriving)
-            for i, g in zip(node.inputs, leaving, strict=True):
-                if g is not None:
-                    grads[i] = np.add(grads[i], g, out=g) if i in grads else g
-        return grads.get(source)
+        forward = Forward(self.graph, [x.shape for x in inputs], training=training, bound=True)
+        graph = forward.graph
+        outputs = forward.outputs(self.graph)
+        graph.outputs = list(outputs)
+        prepare_training(graph)
+        for node in graph.nodes:
+            if node.op == "batch_norm":
+                node.inputs[4:] = [None, None]
+        arriving = [ir.Value(y.shape, y.dtype, "grad") for y in outputs]
+        variables = [v for v in self.graph.variables if v.trainable]
+        wanted = [*forward.inputs, *(forward.emission.variable(v) for v in variables)]
+        found = Differentiation(graph, wanted).of(dict(zip(outputs, arriving, strict=True)))
+        graph.inputs += arriving
+        graph.outputs = [value for value in found if value is not None]
+        seeds = [self._seeds.draw(forward.emission.dropouts)] if forward.emission.dropouts else []
+        arrays = iter(Compiled(graph, Weights(), get_num_threads()).run([*inputs, *seeds, *grad_outputs]))
+        every = [None if value is None else next(arrays) for value in found]
+        of_variables = dict(zip(variables, every[len(inputs) :], strict=True))
+        return every[: len(inputs)], [of_variables.get(v) for v in self.graph.variables]
 
-    def _find_differentiable(self) -> set[int]:
-        """Return the values that depend on a trainable variable."""
-        found: set[int] = set()
-        for call in self._calls:
-            owns = any(variable.trainable for variable in call.variables)
-            if owns or found.intersection(call.node.inputs):
-                found.add(call.node.output)
-        return found
+    def _compiled(self, shapes: Sequence[tuple[int, ...]], training: bool) -> tuple[Compiled, list[Node]]:
+        with self._lock:
+            versions = [v.version for v in self.graph.variables]
+            if versions != self._versions and not training:
+                self._programs.clear()
+                self._weights, self._versions = Weights(), versions
 
-    def _move_relu_behind_pooling(self) -> None:
-        maker = {call.node.output: call for call in self._calls}
-        for call in self._calls:
-            before = maker.get(call.node.inputs[0])
-            if (
-                call.node.op == "max_pool2d"
-                and before is not None
-                and before.attributes.get("activation") == "relu"
-                and len(self.graph.consumers(before.node.output)) == 1
-                and before.node.output not in self.graph.outputs
-            ):
-                call.undoes_relu = before.relu_undone = True
+            def make() -> tuple[Compiled, list[Node]]:
+                forward = Forward(self.graph, shapes, training=training, bound=training)
+                forward.graph.outputs = forward.outputs(self.graph)
+                return Compiled(forward.graph, self._weights, get_num_threads()), forward.emission.dropouts
+
+            made: tuple[Compiled, list[Node]] = self._programs.get((tuple(shapes), training, settings()), make)
+            return made
+
+    def _nothing(self, inputs: Sequence[Array]) -> list[Array]:
+        """Outputs without elements."""
+        shapes = self.graph.output_shapes([x.shape for x in inputs])
+        dtype = self.graph.values[self.graph.inputs[0]].dtype
+        return [np.empty([n for n in shape if n is not None], dtype) for shape in shapes]

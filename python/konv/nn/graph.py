@@ -4,7 +4,7 @@ A graph is plain data. Values are the edges (a shape and a dtype), nodes are ope
 variables are the arrays a node owns. All refer to each other by position, nodes stand in the order
 in which they run, and attributes are numbers, strings and tuples; so a graph can be written to a
 file, built by another front end, or run by another executor, without any of them knowing layers.
-What an operation does is said once, in the table of `konv.nn.ops`.
+What an operation makes of shapes is said in the table of `konv.nn.shapes`; activations are operations of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .ops import OPS
+from .shapes import INFER
 from .variable import Attributes, Shape, Variable
 
 
@@ -54,7 +54,7 @@ class Graph:
     >>> graph = Graph()
     >>> x = graph.add_input((None, 8, 8, 1), np.float32)
     >>> window = {"kernel_size": (2, 2), "stride": (2, 2), "padding": "valid"}
-    >>> y = graph.add_node("max_pool2d", [x], window)
+    >>> y = graph.add_node("max_pool", [x], window)
     >>> graph.values[y].shape
     (None, 4, 4, 1)
     """
@@ -80,6 +80,8 @@ class Graph:
     ) -> int:
         """Add an operation behind those already there; returns the number of its output.
 
+        A variable that another operation owns too is held once.
+
         Raises
         ------
         ValueError
@@ -88,13 +90,11 @@ class Graph:
         attributes = dict(attributes or {})
         shapes = [self.values[i].shape for i in inputs]
         try:
-            shape = OPS[op].infer(attributes, shapes, [v.shape for v in variables])
+            shape = INFER[op](attributes, shapes, [v.shape for v in variables])
         except ValueError as error:
             raise ValueError(f"{name or op}: {error}") from None
         output = self._add_value(shape, self.values[inputs[0]].dtype)
-        first = len(self.variables)
-        self.variables.extend(variables)
-        owned = tuple(range(first, len(self.variables)))
+        owned = tuple(self._number_of(variable) for variable in variables)
         self.nodes.append(Node(op, tuple(inputs), output, owned, attributes, name or op))
         return output
 
@@ -102,15 +102,20 @@ class Graph:
         """Return the nodes that read a value."""
         return [node for node in self.nodes if value in node.inputs]
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the (one) output for an input whose sizes are all known."""
+    def output_shapes(self, input_shapes: Sequence[Shape]) -> list[Shape]:
+        """Return the shapes of the outputs for inputs of these shapes."""
         shapes = [value.shape for value in self.values]
-        shapes[self.inputs[0]] = input_shape
+        for number, shape in zip(self.inputs, input_shapes, strict=True):
+            shapes[number] = tuple(shape)
         for node in self.nodes:
             owned = [self.variables[i].shape for i in node.variables]
-            found = OPS[node.op].infer(node.attributes, [shapes[i] for i in node.inputs], owned)
-            shapes[node.output] = found
-        return tuple(size for size in shapes[self.outputs[0]] if size is not None)
+            shapes[node.output] = INFER[node.op](node.attributes, [shapes[i] for i in node.inputs], owned)
+        return [shapes[number] for number in self.outputs]
+
+    def _number_of(self, variable: Variable) -> int:
+        if variable not in self.variables:  # compared by identity
+            self.variables.append(variable)
+        return self.variables.index(variable)
 
     def _add_value(self, shape: Shape, dtype: DTypeLike) -> int:
         self.values.append(Value(tuple(shape), np.dtype(dtype)))

@@ -1,210 +1,200 @@
-"""Models: training, evaluation and prediction over a graph."""
+"""Models: training, evaluation and prediction over a network's graph."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import losses, optimizers, weights_file
+from . import losses, optimizers, saving
 from . import metrics as metric_names
 from .callbacks import Callback
-from .data import Batches, as_input
+from .data import (
+    ArraySource,
+    Checked,
+    IterableSource,
+    Names,
+    Source,
+    as_input,
+    is_iterable_of_batches,
+    parts,
+    split,
+)
 from .execution import Executor
+from .figures import Figures
 from .graph import Graph
 from .history import History
-from .layers import Layer
 from .layers.arguments import positive_int
-from .layers.base import assign_all, unique_name
-from .losses import Loss
 from .metrics import Metric
+from .network import Network
 from .optimizers import Optimizer
 from .progress import Progress
 from .random import generator
-from .summary import summary_text
-from .training import Samples, split
-from .variable import Array, Shape, Variable
+from .serialization import Config, CustomObjects, plain, revived
+from .training import Batch, Objective, Steps
+from .variable import Array
 
 
-class Model(ABC):
-    """What trains and runs a graph of layers. Subclasses say how the layers make the graph."""
+class Model(Network):
+    """Layers between inputs and outputs, and what trains and runs them.
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name or unique_name(type(self).__name__)
+    Parameters
+    ----------
+    inputs : SymbolicTensor or list of them
+        `Input`s, or tensors that other layers make.
+    outputs : SymbolicTensor or list of them
+        What layers, called on the inputs, made of them.
+    name : str, optional
+        "functional", with a number, by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no symbolic tensor, an output depends on an `Input` that is not given, or two layers
+        have one name.
+
+    Notes
+    -----
+    A layer called several times has its weights once. A model may be called like a layer, in another model.
+
+    Examples
+    --------
+    A residual block:
+
+    >>> from konv import nn
+    >>> x = nn.Input((8, 8, 16))
+    >>> y = nn.Conv2D(16, 3, padding="same", activation="relu")(x)
+    >>> y = nn.Conv2D(16, 3, padding="same")(y)
+    >>> model = nn.Model(x, nn.ReLU()(nn.Add()([x, y])))
+    >>> model.output_shape, model.count_params()
+    ((None, 8, 8, 16), 4640)
+    """
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
         self.optimizer: Optimizer | None = None
-        self.loss: Loss | None = None
+        self.loss: Any = None
         self.history: History | None = None
         self.stop_training = False
-        self._metrics: list[str | Metric] = []
-        self._graph: Graph | None = None
-        self._trainer: Executor | None = None
-        # Executors own what they compute, so each call to the model has one to itself.
-        self._idle: list[Executor] = []
+        self._loss_weights: Any = None
+        self._metrics: Any = []
+        self._executor: Executor | None = None
+        self._steps: tuple[Steps, Steps] | None = None  # that train, and that evaluate
+        super().__init__(inputs, outputs, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_trainer": None, "_idle": []}
-
-    # --- structure -------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def layers(self) -> list[Layer]:
-        """The layers, without the input."""
-
-    @abstractmethod
-    def graph_for(self, x: Array) -> Graph:
-        """Return the graph, built for samples like `x` if it was not built before."""
-
-    @property
-    def built(self) -> bool:
-        """Whether the input's shape is known and the weights exist."""
-        return self._graph is not None
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All variables, layer by layer."""
-        return [variable for layer in self.layers for variable in layer.weights]
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The variables that training changes."""
-        return [variable for variable in self.weights if variable.trainable]
-
-    @property
-    def input_shape(self) -> Shape:
-        """The input's shape, batch included."""
-        graph = self._built_graph()
-        return graph.values[graph.inputs[0]].shape
-
-    @property
-    def output_shape(self) -> Shape:
-        """The output's shape, batch included."""
-        graph = self._built_graph()
-        return graph.values[graph.outputs[0]].shape
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its position.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        if (name is None) == (index is None):
-            raise ValueError("give either name or index")
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"index must be below {len(self.layers)}, got {index}")
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"name must be one of {[x.name for x in self.layers]}, got {name!r}")
-
-    def count_params(self) -> int:
-        """Return the number of scalars in all weights."""
-        self._built_graph()
-        return sum(layer.count_params() for layer in self.layers)
-
-    def summary(self, line_length: int | None = None, *, print_fn: Callable[[str], object] = print) -> None:
-        """Print the layers with their output shapes and numbers of parameters.
-
-        Parameters
-        ----------
-        line_length : int, optional
-            Width of the table.
-        print_fn : callable
-            What to pass the text to.
-        """
-        print_fn(summary_text(self.name, self.layers, line_length))
-
-    # --- weights ---------------------------------------------------------------------------------
-
-    def get_weights(self) -> list[Array]:
-        """Return copies of all weights, layer by layer, in Keras's order and layout."""
-        return [variable.numpy() for variable in self.weights]
-
-    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Copy arrays, as `get_weights` returns them, into the weights.
-
-        Raises
-        ------
-        ValueError
-            If their number or a shape does not fit; nothing is changed then.
-        """
-        self._built_graph()
-        assign_all(f"model {self.name!r}", self.weights, weights)
-
-    def save_weights(self, filepath: str | Path) -> None:
-        """Write all weights to a NumPy .npz file; replaces the file only once it is complete."""
-        self._built_graph()
-        weights_file.save(Path(filepath), self.layers)
-
-    def load_weights(self, filepath: str | Path) -> None:
-        """Read weights that `save_weights` of a model with the same layers wrote.
-
-        Raises
-        ------
-        ValueError
-            If the file is not one, or its arrays do not fit; nothing is changed then.
-        """
-        self._built_graph()
-        weights_file.load(Path(filepath), self.layers)
+        return self.__dict__ | {"_executor": None, "_steps": None}
 
     # --- training --------------------------------------------------------------------------------
 
     def compile(
         self,
         optimizer: str | Optimizer,
-        loss: str | Loss,
-        metrics: Sequence[str | Metric] | None = None,
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
     ) -> None:
         """Say how to train.
 
         Parameters
         ----------
-        optimizer : {"adam", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "sgd"} or Optimizer
             A name stands for the defaults.
-        loss : str or Loss
-            "sparse_categorical_crossentropy", "categorical_crossentropy" or "mse".
-        metrics : sequence of str or Metric, optional
-            What to report beside the loss, such as "accuracy".
+        loss : str, Loss or callable, or a list or dict of them
+            By name, such as "sparse_categorical_crossentropy"; an object; or ``function(y_true, y_pred)`` written with
+            `konv.nn.ops`. Several outputs take a list in their order or a dict by their names, where None leaves an
+            output out; one loss alone serves all outputs.
+        loss_weights : float, or a list or dict of them, optional
+            What each output's loss is multiplied by; 1 by default.
+        metrics : list of str or Metric, optional
+            What to report beside the loss, such as "accuracy"; for several outputs a list of lists, or a dict by names.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is none of these.
         """
         if isinstance(metrics, (str, Metric)):
             raise TypeError(f"metrics must be a list, got {metrics!r}")
-        chosen = [metric_names.check(metric) for metric in metrics or []]
-        self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
-        self._metrics = chosen
-        self._trainer = None
+        nested = isinstance(metrics, (list, tuple)) and any(isinstance(m, (list, tuple)) for m in metrics)
+        lists = metrics.values() if isinstance(metrics, Mapping) else metrics if nested else [metrics or []]
+        for one in lists:
+            for metric in [one] if isinstance(one, (str, Metric)) else one or []:
+                metric_names.check(metric)
+        chosen_loss = _map(losses.get, loss)
+        self.optimizer, self.loss = optimizers.get(optimizer), chosen_loss
+        self._loss_weights, self._metrics = loss_weights, metrics or []
+        self._steps = None
+
+    def save(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write structure, weights and compile settings to one file, which `load_model` reads.
+
+        Parameters
+        ----------
+        filepath : str or Path
+            Any name; the file replaces another only once it is complete.
+        overwrite : bool
+            Whether a file may be there.
+
+        Raises
+        ------
+        ImportError
+            If safetensors is not installed.
+        ValueError
+            If the model is not built, or holds what no file can, such as a function.
+        """
+        saving.save_model(self, Path(filepath), overwrite=overwrite)
+
+    def get_compile_config(self) -> Config:
+        """Return what `compile` was given as plain data, nothing where the model is not compiled."""
+        if self.optimizer is None or self.loss is None:
+            return {}
+        settings = {
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "loss_weights": self._loss_weights,
+            "metrics": self._metrics,
+        }
+        return {name: plain(value, name) for name, value in settings.items()}
+
+    def compile_from_config(self, config: Config, custom_objects: CustomObjects | None = None) -> None:
+        """Compile with what `get_compile_config` returned."""
+        self.compile(**revived(config, custom_objects))
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Any,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
-        *,
         callbacks: Sequence[Callback] = (),
         validation_split: float = 0.0,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+        *,
         seed: int | None = None,
     ) -> History:
         """Train.
 
         Parameters
         ----------
-        x : array_like
-            Samples of the model's input shape, batch first; any real dtype.
-        y : array_like
-            Targets, as the loss takes them.
+        x : array_like, list or dict of them, or iterable
+            Samples of the model's input shape, batch first, of any real dtype; for several inputs a list or a dict by
+            their names. Or batches: a generator, or anything that yields ``(x, y)`` or ``(x, y, sample_weight)``.
+        y : array_like, or list or dict of them, optional
+            Targets, as the loss takes them; left out where x yields batches.
         batch_size : int, optional
             Samples a step; 32 by default.
         epochs : int
@@ -212,84 +202,100 @@ class Model(ABC):
         verbose : {"auto", 0, 1, 2}
             Silent (0), a progress bar (1, "auto") or a line an epoch (2).
         callbacks : sequence of Callback
-            Called around each epoch.
+            Called around epochs and steps.
         validation_split : float
             The share of samples, from the end, to validate with instead.
-        validation_data : (x, y), optional
+        validation_data : (x, y), (x, y, sample_weight) or iterable, optional
             What to evaluate after each epoch.
         shuffle : bool
-            Whether to draw a new order each epoch.
+            Whether to draw a new order of samples each epoch.
+        class_weight : dict of int to float, optional
+            Weights of samples by their class, 1 for those not named; of a model with one output.
+        sample_weight : array_like, or list or dict of them, optional
+            A weight for each sample, or each pixel of each.
         initial_epoch : int
             Where to go on counting.
+        steps_per_epoch : int, optional
+            Steps an epoch; by default all samples, or until x has no more. A generator goes on where it was.
+        validation_steps : int, optional
+            Steps of a validation.
         validation_batch_size : int, optional
             By default `batch_size`.
+        validation_freq : int
+            Validate after each so many epochs.
         seed : int, optional
             Makes the orders repeatable by themselves; else `set_random_seed` does.
 
         Returns
         -------
         History
-            Its `history` holds a list for each figure: "accuracy", "loss", "val_loss", ...
+            Its `history` holds a list for each figure: "accuracy", "loss", "val_accuracy", "val_loss", ...
 
         Raises
         ------
         TypeError, ValueError
             If the model is not compiled or an argument does not fit; nothing is trained then.
 
+        Notes
+        -----
+        A step runs forward, backward and through the optimizer in one compiled program for its batch's size; a second
+        size, such as that of a smaller last batch, has one of its own.
+
         Examples
         --------
         >>> import numpy as np
         >>> from konv import nn
         >>> model = nn.Sequential([nn.Input((2,)), nn.Dense(2, activation="softmax")])
-        >>> model.compile(nn.Adam(0.1), "sparse_categorical_crossentropy", ["accuracy"])
+        >>> model.compile(nn.Adam(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
         >>> x = np.array([[0.0, 1.0], [1.0, 0.0]] * 50)
         >>> history = model.fit(x, [0, 1] * 50, epochs=20, verbose=0, seed=1)
         >>> history.history["accuracy"][-1]
         1.0
         """
-        loss, optimizer = self._compiled()
+        self._compiled()
         positive_int(epochs, "epochs")
+        positive_int(validation_freq, "validation_freq")
         if validation_split and validation_data is None:
-            x, y, validation_data = split(x, y, validation_split)
-        graph = self.graph_for(np.asarray(x))
-        size = _batch_size(batch_size)
-        samples = Samples(graph, x, y, size, loss, self._metrics)
+            if is_iterable_of_batches(x):
+                raise ValueError("validation_split needs arrays: pass validation_data beside an iterable")
+            (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+        rng = generator(seed) if shuffle else None
+        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch, class_weight, rng)
         validation = None
         if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise TypeError("validation_data must be a pair (x, y)")
-            size = _batch_size(validation_batch_size or batch_size)
-            validation = Samples(graph, *validation_data, size, loss, self._metrics)
-        if self._trainer is None:
-            self._trainer = Executor(graph)
-        rng = generator(seed) if shuffle else None
-        steps = len(samples.batches)
-        self.history = History({"verbose": verbose, "epochs": epochs, "steps": steps})
+            size = validation_batch_size or batch_size
+            validation = self._source(*_validation(validation_data), size, validation_steps)
+        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        self.history = History({"verbose": verbose, "epochs": epochs, "steps": source.steps})
         self.stop_training = False
         for callback in callbacks:
-            callback.model = self
+            callback.set_model(self)
+            callback.set_params(self.history.params)
+        _tell(callbacks, "on_train_begin", {})
+        logs: dict[str, float] = {}
         for epoch in range(initial_epoch, epochs):
-            for callback in callbacks:
-                callback.on_epoch_begin(epoch, {})
-            progress = Progress(steps, verbose, title=f"Epoch {epoch + 1}/{epochs}")
-            figures = samples.train(self._trainer, optimizer, rng, progress)
-            if validation is not None:
-                found = self._test(validation)
-                figures |= {f"val_{name}": value for name, value in found.items()}
-            progress.finish(figures)
-            self.history.append(epoch, figures)
-            for callback in callbacks:
-                callback.on_epoch_end(epoch, figures)
+            _tell(callbacks, "on_epoch_begin", epoch, {})
+            progress = Progress(source.steps, verbose, title=f"Epoch {epoch + 1}/{epochs}")
+            steps, logs = self._pass(source, figures, progress, callbacks, "train")
+            if validation is not None and (epoch + 1) % validation_freq == 0:
+                logs |= {f"val_{name}": value for name, value in self._validate(validation, callbacks).items()}
+            progress.finish(logs, steps)
+            self.history.append(epoch, logs)
+            _tell(callbacks, "on_epoch_end", epoch, logs)
             if self.stop_training:
                 break
+        _tell(callbacks, "on_train_end", logs)
         return self.history
 
     def evaluate(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: Any,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] = (),
         *,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
@@ -297,106 +303,287 @@ class Model(ABC):
 
         Parameters
         ----------
-        x, y : array_like
-            Samples and targets, as for `fit`.
-        batch_size : int, optional
-            Samples at a time; 32 by default.
+        x, y, batch_size, sample_weight
+            As for `fit`.
         verbose : {"auto", 0, 1, 2}
             As for `fit`.
+        steps : int, optional
+            Batches to take; all of them by default.
+        callbacks : sequence of Callback
+            Called around the evaluation and its batches.
         return_dict : bool
             Whether to return {name: figure}.
 
         Returns
         -------
         float, list of float, or dict
-            The loss; with metrics, [loss, metric, ...].
+            The loss; with metrics, or several outputs, [loss, figure, ...].
         """
-        loss, _ = self._compiled()
-        graph = self.graph_for(np.asarray(x))
-        samples = Samples(graph, x, y, _batch_size(batch_size), loss, self._metrics)
-        progress = Progress(len(samples.batches), verbose)
-        figures = self._test(samples, progress)
-        progress.finish(figures)
+        self._compiled()
+        source = self._source(x, y, sample_weight, batch_size, steps)
+        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        progress = Progress(source.steps, verbose)
+        for callback in callbacks:
+            callback.set_model(self)
+        _tell(callbacks, "on_test_begin", {})
+        taken, logs = self._pass(source, figures, progress, callbacks, "test")
+        _tell(callbacks, "on_test_end", logs)
+        progress.finish(logs, taken)
         if return_dict:
-            return figures
-        values = [figures["loss"], *(figures[metric.name] for metric in samples.metrics)]
+            return logs
+        values = figures.as_list()
         return values if len(values) > 1 else values[0]
 
-    def predict(self, x: ArrayLike, batch_size: int | None = None, verbose: str | int = "auto") -> Array:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Any:
         """Return the outputs for samples, computed batch by batch.
 
         Parameters
         ----------
-        x : array_like
-            Samples of the model's input shape, batch first.
+        x : array_like, list or dict of them, or iterable
+            Samples of the model's input shape, batch first; or an iterable of batches of them.
         batch_size : int, optional
             Samples at a time; 32 by default.
         verbose : {"auto", 0, 1, 2}
             As for `fit`.
+        steps : int, optional
+            Batches to take; all of them by default.
+        callbacks : sequence of Callback
+            Called around the prediction and its batches.
 
         Returns
         -------
-        ndarray
-            (samples, ...), of the model's dtype.
+        ndarray, or list of them
+            (samples, ...), of the model's dtype; a list where the model was made with a list of outputs.
         """
-        samples = np.asarray(x)
-        graph = self.graph_for(samples)
-        value = graph.values[graph.inputs[0]]
-        batches = Batches(as_input(samples, value), _batch_size(batch_size), value.dtype)
-        progress = Progress(len(batches), verbose)
-        executor = self._borrow()
-        outputs: Array | None = None
-        for step, (which, batch) in enumerate(batches.in_order(), 1):
-            y = executor.forward(batch)
-            if outputs is None:
-                outputs = np.empty((len(batches.samples), *y.shape[1:]), y.dtype)
-            outputs[which] = y
+        batches, count = self._batches_of_inputs(x, batch_size, steps)
+        progress = Progress(count, verbose)
+        for callback in callbacks:
+            callback.set_model(self)
+        _tell(callbacks, "on_predict_begin", {})
+        found: list[list[Array]] = []
+        for step, batch in enumerate(batches):
+            _tell(callbacks, "on_predict_batch_begin", step, {})
+            found.append(self._the_executor().run(batch))
+            _tell(callbacks, "on_predict_batch_end", step, {})
             if progress.is_due():
-                progress.update(step, {})
-        if outputs is None:
-            outputs = executor.forward(batches.samples.astype(value.dtype)).copy()
-        self._idle.append(executor)
-        progress.finish({})
-        return outputs
+                progress.update(step + 1, {})
+        _tell(callbacks, "on_predict_end", {})
+        progress.finish({}, len(found))
+        if not found:
+            raise ValueError("x must yield at least one batch")
+        return self._packed([one[0] if len(one) == 1 else np.concatenate(one) for one in zip(*found, strict=True)])
 
-    def __call__(self, inputs: ArrayLike, training: bool = False) -> Array:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        *,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Take one step of training on one batch; returns its figures as `evaluate` does."""
+        return self._on_batch(x, y, sample_weight, class_weight, "train", return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Evaluate one batch; returns its figures as `evaluate` does."""
+        return self._on_batch(x, y, sample_weight, None, "test", return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch."""
-        samples = np.asarray(inputs)
-        graph = self.graph_for(samples)
-        value = graph.values[graph.inputs[0]]
-        batch = as_input(samples, value, "inputs").astype(value.dtype, copy=False)
-        executor = self._borrow()
-        y = executor.forward(batch, training).copy()
-        self._idle.append(executor)
-        return y
+        return self.call_on_arrays(parts(x, self._names_for(x).inputs, "x"))
 
-    def _test(self, samples: Samples, progress: Progress | None = None) -> dict[str, float]:
-        executor = self._borrow()
-        figures = samples.test(executor, progress)
-        self._idle.append(executor)
-        return figures
+    def call_on_arrays(self, inputs: Sequence[ArrayLike], training: bool = False) -> Any:
+        """Return the outputs for one batch."""
+        graph = self.graph_for(np.asarray(inputs[0]))
+        values = [graph.values[number] for number in graph.inputs]
+        if len(inputs) != len(values):
+            raise ValueError(f"model {self.name!r} takes {len(values)} inputs, got {len(inputs)}")
+        batch = [
+            as_input(x, value, "inputs").astype(value.dtype, copy=False)
+            for x, value in zip(inputs, values, strict=True)
+        ]
+        return self._packed(self._the_executor().run(batch, training=training))
 
-    def _borrow(self) -> Executor:
-        """Take an executor out of the idle ones; the borrower puts it back."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return Executor(self._built_graph())
+    # --- one pass ----------------------------------------------------------------------------------
+
+    def _pass(
+        self, source: Source, figures: Figures, progress: Progress, callbacks: Sequence[Callback], kind: str
+    ) -> tuple[int, dict[str, float]]:
+        """Take the steps of an epoch, or of an evaluation; returns their number and the figures."""
+        figures.reset()
+        steps, taken = self._the_steps()[kind == "test"], 0
+        for batch in source.batches():
+            _tell(callbacks, f"on_{kind}_batch_begin", taken, {})
+            figures.update(batch, steps.run(batch, wants_outputs=figures.wants_outputs))
+            taken += 1
+            if callbacks:
+                _tell(callbacks, f"on_{kind}_batch_end", taken - 1, figures.result())
+            if progress.is_due():
+                progress.update(taken, figures.result())
+        return taken, figures.result()
+
+    def _validate(self, source: Source, callbacks: Sequence[Callback]) -> dict[str, float]:
+        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        _tell(callbacks, "on_test_begin", {})
+        _, logs = self._pass(source, figures, Progress(source.steps, 0), callbacks, "test")
+        _tell(callbacks, "on_test_end", logs)
+        return logs
+
+    def _on_batch(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, kind: str, return_dict: bool
+    ) -> float | list[float] | dict[str, float]:
+        self._compiled()
+        source = self._source(x, y, sample_weight, sys.maxsize, None, class_weight)
+        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        _, logs = self._pass(source, figures, Progress(1, 0), (), kind)
+        if return_dict:
+            return logs
+        values = figures.as_list()
+        return values if len(values) > 1 else values[0]
+
+    def _source(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int | None,
+        steps: int | None,
+        class_weight: Mapping[int, float] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Source:
+        if steps is not None:
+            positive_int(steps, "steps_per_epoch")
+        size = _batch_size(batch_size)
+        if is_iterable_of_batches(x) and y is None:
+            return IterableSource(x, self._checked(class_weight), steps)
+        if y is None:
+            raise ValueError("y is missing: only an iterable of (x, y) batches goes without")
+        self._names_for(x)
+        checked = self._checked(class_weight)
+        return ArraySource(checked.all(x, y, sample_weight), size, checked.dtype, rng, steps)
+
+    def _batches_of_inputs(self, x: Any, batch_size: int | None, steps: int | None) -> tuple[Iterator[list[Array]], int | None]:
+        size = _batch_size(batch_size)
+        if is_iterable_of_batches(x):
+            dtype = self._built_graph().values[self._built_graph().inputs[0]].dtype
+            items = itertools.islice(x, steps)
+            checked = Checked(self._built_graph(), Objective([], []), self._names())
+            # Of (x, y) pairs, as training takes them, the samples count.
+            samples = (item[0] if isinstance(item, tuple) else item for item in items)
+            return ([a.astype(dtype, copy=False) for a in checked.inputs(item)] for item in samples), steps
+        names = self._names_for(x)
+        checked = Checked(self._built_graph(), Objective([], []), names)
+        inputs = checked.inputs(x)
+        source = ArraySource(Batch(inputs, [], []), size, checked.dtype, steps=steps)
+        if not len(inputs[0]):
+            return iter([[a.astype(checked.dtype) for a in inputs]]), 1
+        return (batch.inputs for batch in source.batches()), source.steps
+
+    # --- what is made once ---------------------------------------------------------------------------
+
+    def _checked(self, class_weight: Mapping[int, float] | None) -> Checked:
+        return Checked(self._built_graph(), self._objective(), self._names(), class_weight)
+
+    def _names_for(self, x: Any) -> Names:
+        """The names, of a model built for samples like these if it was not built before."""
+        if not self.built:
+            first = next(iter(x.values())) if isinstance(x, Mapping) else x
+            self.graph_for(np.asarray(first))
+        return self._names()
+
+    def _names(self) -> Names:
+        self._built_graph()
+        return Names([x.name for x in self.inputs], _distinct([x.name for x in self.outputs]))
+
+    def _objective(self) -> Objective:
+        names = self._names().outputs
+        chosen = self.loss
+        if not isinstance(chosen, (list, tuple, Mapping)):
+            chosen = [chosen] * len(names)
+        weights = self._loss_weights
+        if weights is None or isinstance(weights, (int, float)):
+            weights = [1.0 if weights is None else float(weights)] * len(names)
+        found = [1.0 if w is None else float(w) for w in parts(weights, names, "loss_weights")] if len(names) > 1 else [
+            float(weights[0] if not isinstance(weights, Mapping) else parts(weights, names, "loss_weights")[0] or 1.0)
+        ]
+        each = parts(chosen, names, "loss") if isinstance(chosen, Mapping) or len(names) > 1 else [chosen[0]]
+        return Objective(each, found)
+
+    def _wanted_metrics(self) -> list[list[str | Metric]]:
+        """A list for each output; one list alone counts for all of them."""
+        names, chosen = self._names().outputs, self._metrics
+        if isinstance(chosen, Mapping):
+            found = parts(chosen, names, "metrics")
+        elif len(names) > 1 and any(isinstance(m, (list, tuple)) for m in chosen):
+            found = parts(chosen, names, "metrics")
+        else:
+            found = [chosen] * len(names)
+        return [[one] if isinstance(one, (str, Metric)) else list(one or []) for one in found]
+
+    def _the_executor(self) -> Executor:
+        if self._executor is None:
+            self._executor = Executor(self._built_graph())
+        return self._executor
+
+    def _the_steps(self) -> tuple[Steps, Steps]:
+        if self._steps is None:
+            graph, objective = self._built_graph(), self._objective()
+            self._steps = Steps(graph, objective, self.optimizer), Steps(graph, objective, None)
+        return self._steps
 
     def _set_graph(self, graph: Graph | None) -> None:
-        self._graph = graph
-        self._trainer = None
-        self._idle = []
+        super()._set_graph(graph)
+        self._executor = self._steps = None
 
-    def _built_graph(self) -> Graph:
-        if self._graph is None:
-            raise ValueError(f"model {self.name!r} is not built: start it with an Input, or pass it samples")
-        return self._graph
-
-    def _compiled(self) -> tuple[Loss, Optimizer]:
+    def _compiled(self) -> None:
         if self.loss is None or self.optimizer is None:
             raise ValueError(f"model {self.name!r} is not compiled: call compile(...) first")
-        return self.loss, self.optimizer
+
+
+def _map(function: Callable[[Any], Any], given: Any) -> Any:
+    """Apply a function to what a list or dict holds, or to the thing itself; None stays."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {name: _map(function, value) for name, value in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [_map(function, value) for value in given]
+    return function(given)
+
+
+def _tell(callbacks: Sequence[Callback], event: str, *arguments: Any) -> None:
+    for callback in callbacks:
+        getattr(callback, event)(*arguments)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of outputs: a layer's second output gets a number."""
+    counts: dict[str, int] = {}
+    found = []
+    for name in names:
+        counts[name] = counts.get(name, -1) + 1
+        found.append(f"{name}_{counts[name]}" if counts[name] else name)
+    return found
+
+
+def _validation(data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight) of validation data."""
+    if is_iterable_of_batches(data) and not isinstance(data, tuple):
+        return data, None, None
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise TypeError("validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches")
+    x, y, *weights = data
+    return x, y, weights[0] if weights else None
 
 
 def _batch_size(value: int | None) -> int:

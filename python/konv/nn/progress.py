@@ -17,15 +17,15 @@ class Progress:
 
     Parameters
     ----------
-    steps : int
-        How many there will be.
+    steps : int, optional
+        How many there will be; None where nobody knows.
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 ("auto") draws a bar, 2 prints only the final line, without a bar.
     title : str
         Printed on a line of its own before the bar.
     """
 
-    def __init__(self, steps: int, verbose: str | int = "auto", title: str = "") -> None:
+    def __init__(self, steps: int | None, verbose: str | int = "auto", title: str = "") -> None:
         if verbose not in ("auto", 0, 1, 2):
             raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
         self.steps = steps
@@ -46,21 +46,24 @@ class Progress:
     def update(self, step: int, figures: Mapping[str, float]) -> None:
         """Redraw after `step` steps."""
         self._drawn = time.perf_counter()
-        remaining = (self._drawn - self._start) / step * (self.steps - step)
-        self._draw(step, f"{_duration(remaining)} left", figures, end="\r")
+        passed = self._drawn - self._start
+        clock = _duration(passed) if self.steps is None else f"{_duration(passed / step * (self.steps - step))} left"
+        self._draw(step, clock, figures, end="\r")
 
-    def finish(self, figures: Mapping[str, float]) -> None:
-        """Draw the final line."""
+    def finish(self, figures: Mapping[str, float], steps: int | None = None) -> None:
+        """Draw the final line; `steps` says how many there were where nobody knew before."""
         if self._silent:
             return
+        self.steps = self.steps if steps is None else steps
+        self.steps = self.steps or 0
         seconds = time.perf_counter() - self._start
         per_step = _short(seconds / max(self.steps, 1))
         self._draw(self.steps, f"{_duration(seconds)} {per_step}/step", figures, end="\n")
 
     def _draw(self, step: int, clock: str, figures: Mapping[str, float], end: str) -> None:
         full, empty = ("━", "━" if self._console else "─") if _is_unicode() else ("=", ".")
-        filled = _WIDTH * step // max(self.steps, 1)
-        count = f"{step:>{len(str(self.steps))}}/{self.steps}"
+        filled = 0 if self.steps is None else _WIDTH * step // max(self.steps, 1)
+        count = f"{step}/?" if self.steps is None else f"{step:>{len(str(self.steps))}}/{self.steps}"
         bar = (full * filled, empty * (_WIDTH - filled)) if self._bar else ("", "")
         texts = [clock, *(f"{name}: {_figure(value)}" for name, value in figures.items())]
         tail = " - ".join(texts)

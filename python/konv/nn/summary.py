@@ -3,57 +3,103 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .symbolic import SymbolicTensor
 from .variable import Variable
 
 if TYPE_CHECKING:
     from .layers import Layer
+    from .network import Network
 
-_HEADER = ("Layer (type)", "Output Shape", "Param #")
-_WIDTHS = (33, 24, 15)
+_HEADER = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Trainable")
+_WIDTHS = {3: (33, 24, 15), 4: (21, 19, 12, 19)}  # of the columns of a stack, and of layers that branch
+_TRAINABLE_WIDTH = 9
 _BOXES = ("┏━┳┓", "┃", "┡━╇┩", "│", "├─┼┤", "└─┴┘")
 _PLAIN = ("+-++", "|", "+-++", "|", "+-++", "+-++")
 
 
-def summary_text(name: str, layers: Sequence[Layer], line_length: int | None = None) -> str:
-    """Return the table of a model's layers and its totals.
+def summary_text(
+    network: Network, line_length: int | None = None, *, expand_nested: bool = False, show_trainable: bool = False
+) -> str:
+    """Return the table of a network's layers and its totals.
 
     Parameters
     ----------
-    name : str
-        Of the model.
-    layers : sequence of Layer
-        Those not built yet show "?".
+    network : Network
+        Layers not built yet show "?".
     line_length : int, optional
-        Of the table; by default 76, or more where a cell needs it.
+        Of the table.
+    expand_nested : bool
+        Whether to show the layers of models that serve as layers.
+    show_trainable : bool
+        Whether to show which layers training changes.
     """
-    rows = [_row(layer) for layer in layers]
-    widths = [width * (line_length or 76) // 76 for width in _WIDTHS]
-    if line_length is None:
-        cells = [_HEADER, *rows]
-        widths = [max(w, *(len(c[i]) + 2 for c in cells)) for i, w in enumerate(widths)]
+    branches = _branches(network)
+    rows = _rows(network, expand_nested=expand_nested)
+    columns = [0, 1, 2] + [3] * branches + [4] * show_trainable
+    widths = list(_WIDTHS[3 + branches])
+    if line_length is not None:
+        widths = [width * line_length // 76 for width in widths]
+    widths += [_TRAINABLE_WIDTH + 2] * show_trainable
     top, header, under, body, between, bottom = _BOXES if _is_unicode() else _PLAIN
-    lines = [f'Model: "{name}"', _rule(widths, top), _line(widths, header, _HEADER)]
+    lines = [f'Model: "{network.name}"', _rule(widths, top)]
+    lines += _cells(widths, header, [_HEADER[i] for i in columns])
     for index, row in enumerate(rows):
-        lines += [_rule(widths, between if index else under), _line(widths, body, row)]
+        lines.append(_rule(widths, between if index else under))
+        lines += _cells(widths, body, [row[i] for i in columns])
     lines.append(_rule(widths, bottom))
-    weights = [variable for layer in layers for variable in layer.weights]
-    trainable = [variable for variable in weights if variable.trainable]
-    frozen = [variable for variable in weights if not variable.trainable]
+    weights = network.weights
     lines += [
         f" Total params: {_amount(weights)}",
-        f" Trainable params: {_amount(trainable)}",
-        f" Non-trainable params: {_amount(frozen)}",
+        f" Trainable params: {_amount([v for v in weights if v.trainable])}",
+        f" Non-trainable params: {_amount([v for v in weights if not v.trainable])}",
     ]
     return "\n".join(lines)
 
 
-def _row(layer: Layer) -> tuple[str, str, str]:
-    shape = "?" if layer.output is None else str(layer.output.shape)
-    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    return f"{layer.name} ({type(layer).__name__})", shape, count
+def _branches(network: Network) -> bool:
+    """Whether the layers are more than a chain, in which each follows the one before."""
+    calls = network.layer_calls
+    one_each = len({call.layer for call in calls}) == len(calls)
+    chained = all(len(call.inputs) == 1 for call in calls)
+    sources = [call.inputs[0] for call in calls if call.inputs]
+    return not (one_each and chained and len(set(sources)) == len(sources))
+
+
+def _rows(network: Network, prefix: str = "", *, expand_nested: bool) -> list[Sequence[str]]:
+    from .network import Network
+
+    rows: list[Sequence[str]] = []
+    is_stack = not network.layer_calls or type(network).may_be_empty
+    for row in network.layers if is_stack else network.rows:
+        rows.append(_row(network, row, prefix))
+        if expand_nested and isinstance(row, Network):
+            rows += _rows(row, f"{prefix}└\N{NO-BREAK SPACE}", expand_nested=True)
+    return rows
+
+
+def _row(network: Network, row: Layer | SymbolicTensor, prefix: str) -> Sequence[str]:
+    if isinstance(row, SymbolicTensor):
+        return f"{prefix}{row.name} (InputLayer)", str(row.shape), "0", "-", "-"
+    calls = [call for call in network.layer_calls if call.layer is row]
+    shapes = [str(x.shape) for x in calls[0].outputs] if calls else ["?"]
+    sources = [_source(x) for call in calls for x in call.inputs]
+    return (
+        f"{prefix}{row.name} ({getattr(type(row), 'automatic_name', type(row).__name__)})",
+        ", ".join(shapes),
+        f"{row.count_params():,}" if row.built else "0 (unbuilt)",
+        ", ".join(sources),
+        ("Y" if row.trainable else "N") if row.weights else "-",
+    )
+
+
+def _source(x: SymbolicTensor) -> str:
+    if x.call is None:
+        return f"{x.name}[0][0]"
+    return f"{x.name}[{x.call.layer.calls.index(x.call)}][{x.call.outputs.index(x)}]"
 
 
 def _rule(widths: Sequence[int], characters: str) -> str:
@@ -61,11 +107,24 @@ def _rule(widths: Sequence[int], characters: str) -> str:
     return left + joint.join(line * width for width in widths) + right
 
 
-def _line(widths: Sequence[int], border: str, cells: Sequence[str]) -> str:
-    texts = [cell[: width - 2] for width, cell in zip(widths, cells, strict=True)]
-    padded = [f" {text:<{width - 2}} " for width, text in zip(widths[:2], texts[:2], strict=True)]
-    padded.append(f" {texts[2]:>{widths[2] - 2}} ")
-    return border + border.join(padded) + border
+def _cells(widths: Sequence[int], border: str, texts: Sequence[str]) -> list[str]:
+    """Return the lines of a row; long cells go on in the next line, at a space where there is one."""
+    cells = [_wrapped(text, width - 2) for text, width in zip(texts, widths, strict=True)]
+    lines = []
+    for i in range(max(map(len, cells))):
+        parts = [cell[i] if i < len(cell) else "" for cell in cells]
+        padded = [
+            f" {part:>{width - 2}} " if column == 2 else f" {part:<{width - 2}} "
+            for column, (part, width) in enumerate(zip(parts, widths, strict=True))
+        ]
+        lines.append(border + border.join(padded) + border)
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    words = [word if len(word) <= width else f"{word[: width - 1]}…" for word in text.split(" ")]
+    lines = textwrap.wrap(" ".join(words), width) or [""]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _amount(variables: Sequence[Variable]) -> str:

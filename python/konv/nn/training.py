@@ -1,129 +1,234 @@
-"""Passes over samples: one epoch of training, or one evaluation."""
+"""A step of training or evaluation as one compiled program: forward, losses, backward and updates.
+
+Variables lie where they are; each is changed as soon as its gradient is known and nobody reads it any more, so few
+gradients live at a time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from . import metrics
-from .data import Batches, as_input
-from .execution import Executor
+from .. import get_num_threads
+from .._graph import ir
+from .._graph.compiled import Compiled
+from .._graph.gradients import Differentiation
+from .._graph.lower import Weights
+from .._graph.passes import prepare_training, remove_unused
+from . import ops
+from .execution import Forward, Programs, Seeds, settings
 from .graph import Graph
-from .losses import Loss
-from .metrics import Metric
+from .losses import Loss, Prediction
+from .ops import Symbol
 from .optimizers import Optimizer
-from .progress import Progress
-from .variable import Array
+from .variable import Array, Variable
 
 
-class Samples:
-    """Samples with their targets, checked once for any number of passes.
+@dataclass(frozen=True)
+class Objective:
+    """What training makes small: a loss for each output, none where one does not count, and their weights."""
+
+    losses: list[Loss | None]
+    weights: list[float]
+
+
+@dataclass
+class Batch:
+    """Arrays of one step: inputs; targets and sample weights by output, None where there are none."""
+
+    inputs: list[Array]
+    targets: list[Array | None]
+    weights: list[Array | None]
+
+    @property
+    def size(self) -> int:
+        return len(self.inputs[0])
+
+
+@dataclass
+class Outcome:
+    """What a step found: the loss, that of each output that has one, and the outputs where they were asked for."""
+
+    loss: float
+    losses: list[float]
+    outputs: list[Array]
+
+
+class Step:
+    """One program for batches of certain sizes.
 
     Parameters
     ----------
-    graph : Graph
-        The model's.
-    x, y : array_like
-        As many samples as targets, at least one.
-    batch_size : int
-        Samples a step.
-    loss : Loss
-        What to minimise; says what targets it takes.
-    wanted : sequence of str or Metric
-        What to report beside the loss.
+    model : Graph
+        What is run.
+    objective : Objective
+        One loss an output.
+    optimizer : Optimizer, optional
+        Without one the step evaluates.
+    like : Batch
+        A batch of the sizes that are meant.
+    wants_outputs : bool
+        Whether outcomes hold the outputs.
+    weights : Weights
+        Where packed weights are kept, of steps that evaluate.
     """
 
     def __init__(
         self,
-        graph: Graph,
-        x: ArrayLike,
-        y: ArrayLike,
-        batch_size: int,
-        loss: Loss,
-        wanted: Sequence[str | Metric],
+        model: Graph,
+        objective: Objective,
+        optimizer: Optimizer | None,
+        like: Batch,
+        wants_outputs: bool,
+        weights: Weights,
     ) -> None:
-        value = graph.values[graph.inputs[0]]
-        samples = as_input(x, value)
-        if len(samples) == 0:
-            raise ValueError("x must hold at least one sample")
-        if np.ndim(y) == 0 or len(np.asarray(y)) != len(samples):
-            count = len(np.asarray(y)) if np.ndim(y) else "a number"
-            raise ValueError(f"y must hold one target a sample, {len(samples)}, got {count}")
-        output = graph.output_shape(samples.shape)
-        self.batches = Batches(samples, batch_size, value.dtype)
-        self.metrics = [metrics.get(metric, np.shape(y), output) for metric in wanted]
-        self._loss = loss
-        self._targets = loss.targets(y, output, value.dtype)
-        # A loss that takes logits reads in front of a final softmax, which needs no gradient then.
-        last = graph.nodes[-1] if graph.nodes else None
-        self._from_logits = loss.takes_logits and last is not None and last.op == "softmax"
-        self._score = graph.outputs[0]
-        if self._from_logits and last is not None:
-            self._score = last.inputs[0]
+        trains = optimizer is not None
+        forward = Forward(model, [x.shape for x in like.inputs], training=trains, bound=trains)
+        graph = forward.graph
+        self.dropouts = forward.emission.dropouts
+        losses = []
+        for i, loss in enumerate(objective.losses):
+            target, share = like.targets[i], like.weights[i]
+            if loss is None or target is None:
+                continue
+            losses.append(_loss_of(forward, model, i, loss, target, share))
+        counted = [w for w, loss in zip(objective.weights, objective.losses, strict=True) if loss is not None]
+        total = None
+        for weight, one in zip(counted, losses, strict=True):
+            part = one if weight == 1 else one * weight
+            total = part if total is None else total + part
+        trainable = [v for v in model.variables if v.trainable]
+        for variable in trainable:
+            if variable.regularizer is not None:
+                penalty = _penalty(graph, forward.emission.variable(variable), variable.regularizer)
+                total = penalty if total is None else total + penalty
+        if total is None:
+            raise ValueError("nothing to train: no output has a loss")
+        self._count = len(losses)
+        graph.outputs = [total.node_value, *(one.node_value for one in losses)]
+        if wants_outputs:
+            graph.outputs += forward.outputs(model)
+        if optimizer is not None:
+            rates = ir.Value(optimizer.rates.shape, np.dtype(np.float64), "rates")
+            graph.inputs.append(rates)
+            self._add_training(forward, optimizer, trainable, total.node_value, rates)
+        self.compiled = Compiled(graph, weights, get_num_threads())
 
-    def train(
-        self,
-        executor: Executor,
-        optimizer: Optimizer,
-        rng: np.random.Generator | None,
-        progress: Progress,
-    ) -> dict[str, float]:
-        """Take one step a batch, in an order drawn from `rng`; returns the means on the way."""
-        variables = [v for v in executor.graph.variables if v.trainable]
-        grads = [v.grad for v in variables]
-        grad_storage: Array | None = None
-        total, count = self._start()
-        order = self.batches.passes(rng)
-        for step, (which, batch) in enumerate(order, 1):
-            output = executor.forward(batch, training=True)
-            score, targets = executor.value(self._score), self._targets[which]
-            if grad_storage is None:
-                grad_storage = np.empty_like(score)
-            grad = grad_storage[: len(score)]
-            loss = self._loss.value_and_grad(targets, score, grad, logits=self._from_logits)
-            executor.backward(self._score, grad)
-            optimizer.apply(grads, variables)
-            total += loss * len(batch)
-            count += len(batch)
-            for metric in self.metrics:
-                metric.update_state(targets, output)
-            if progress.is_due():
-                progress.update(step, self._figures(total / count))
-        return self._figures(total / count)
+    @staticmethod
+    def _add_training(
+        forward: Forward, optimizer: Optimizer, variables: Sequence[Variable], total: ir.Value, rates: ir.Value
+    ) -> None:
+        graph = forward.graph
+        prepare_training(graph)
+        remove_unused(graph)
+        values = [forward.emission.variable(v) for v in variables]
+        one = ir.constant(np.ones(total.shape, total.dtype))
+        grads = Differentiation(graph, values).of({total: one})
+        for variable, value, grad in zip(variables, values, grads, strict=True):
+            if grad is not None:
+                optimizer.emit(graph, variable, value, grad, rates)
 
-    def test(self, executor: Executor, progress: Progress | None = None) -> dict[str, float]:
-        """Return the means of the loss and the metrics, without training."""
-        total, count = self._start()
-        for step, (which, batch) in enumerate(self.batches.in_order(), 1):
-            output = executor.forward(batch)
-            score, targets = executor.value(self._score), self._targets[which]
-            loss = self._loss.value_and_grad(targets, score, None, logits=self._from_logits)
-            total += loss * len(batch)
-            count += len(batch)
-            for metric in self.metrics:
-                metric.update_state(targets, output)
-            if progress is not None and progress.is_due():
-                progress.update(step, self._figures(total / count))
-        return self._figures(total / count)
-
-    def _start(self) -> tuple[float, int]:
-        for metric in self.metrics:
-            metric.reset_state()
-        return 0.0, 0
-
-    def _figures(self, loss: float) -> dict[str, float]:
-        figures = {metric.name: metric.result() for metric in self.metrics}
-        return dict(sorted((figures | {"loss": loss}).items()))
+    def run(self, batch: Batch, seeds: Array | None, rates: Array | None) -> Outcome:
+        """Take the step."""
+        arrays = list(batch.inputs)
+        if seeds is not None:
+            arrays.append(seeds)
+        for target, share in zip(batch.targets, batch.weights, strict=True):
+            if target is not None:
+                arrays.append(_rows(target))
+                if share is not None:
+                    arrays.append(share)
+        if rates is not None:
+            arrays.append(rates)
+        total, *others = self.compiled.run(arrays)
+        losses = [float(one.item()) for one in others[: self._count]]
+        return Outcome(float(total.item()), losses, others[self._count :])
 
 
-def split(x: ArrayLike, y: ArrayLike, share: float) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Cut the last `share` of samples off for validation, as Keras does: before any shuffling."""
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split must be within [0, 1), got {share}")
-    samples, targets = np.asarray(x), np.asarray(y)
-    cut = int(len(samples) * (1 - share))
-    if not 0 < cut < len(samples):
-        raise ValueError(f"validation_split={share} of {len(samples)} samples leaves one side empty")
-    return samples[:cut], targets[:cut], (samples[cut:], targets[cut:])
+class Steps:
+    """A model's steps by the sizes they are for.
+
+    Parameters
+    ----------
+    model, objective, optimizer
+        As for `Step`.
+    """
+
+    def __init__(self, model: Graph, objective: Objective, optimizer: Optimizer | None) -> None:
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self._programs = Programs()
+        self._seeds = Seeds()
+        self._weights = Weights()
+        self._versions: Any = None
+
+    def run(self, batch: Batch, *, wants_outputs: bool) -> Outcome:
+        """Take a step on a batch; the gradient's is of the optimizer, if there is one."""
+        trainable = [v.trainable for v in self.model.variables]
+        versions: Any = trainable if self.optimizer else [v.version for v in self.model.variables]
+        if versions != self._versions:
+            self._programs.clear()
+            self._weights, self._versions = Weights(), versions
+        shapes = [[None if a is None else (a.shape, a.dtype) for a in side]
+                  for side in (batch.inputs, batch.targets, batch.weights)]  # fmt: skip
+        key = (repr(shapes), wants_outputs, settings())
+        step: Step = self._programs.get(
+            key, lambda: Step(self.model, self.objective, self.optimizer, batch, wants_outputs, self._weights)
+        )
+        seeds = self._seeds.draw(step.dropouts) if step.dropouts else None
+        rates = None
+        if self.optimizer is not None:
+            self.optimizer.iterations += 1
+            rates = self.optimizer.rates
+        outcome = step.run(batch, seeds, rates)
+        if self.optimizer is not None:
+            for variable in self.model.variables:
+                if variable.trainable or variable.updated:
+                    variable.changed()
+        return outcome
+
+
+def _rows(target: Array) -> Array:
+    """Targets as rows: class numbers, or (rows, outputs)."""
+    if target.dtype == np.int64:
+        return target.reshape(-1)
+    return target.reshape(-1, target.shape[-1] if target.ndim > 1 else 1)
+
+
+def _loss_of(forward: Forward, model: Graph, i: int, loss: Loss, target: Array, share: Array | None) -> Symbol:
+    """The mean loss of one output, whose targets and weights become inputs."""
+    graph, emission, number = forward.graph, forward.emission, model.outputs[i]
+    rows = _rows(target)
+    wanted = ir.Value(rows.shape, rows.dtype, "target")
+    graph.inputs.append(wanted)
+
+    def symbol(value: ir.Value) -> Symbol:
+        return Symbol(graph, emission.rows(value))
+
+    last = next((node for node in model.nodes if node.output == number), None)
+    activation = "" if last is None else {"activation": last.attributes.get("kind", "")}.get(last.op, last.op)
+    scores = None
+    if last is not None and activation in ("softmax", "sigmoid"):
+        scores = symbol(forward.values[last.inputs[0]])
+    each = loss.rows(Symbol(graph, wanted), Prediction(symbol(forward.values[number]), activation, scores))
+    if share is not None:
+        weight = ir.Value(share.shape, share.dtype, "weight")
+        graph.inputs.append(weight)
+        each = each * Symbol(graph, weight)
+    return ops.mean(each, axis=0)
+
+
+def _penalty(graph: ir.Graph, value: ir.Value, regularizer: Any) -> Symbol:
+    """L1 times the sum of magnitudes plus l2 times the sum of squares."""
+    flat = Symbol(graph, graph.add("reshape", [value], (1, prod(value.shape))))
+    parts = []
+    if regularizer.l1:
+        parts.append(ops.sum(ops.abs(flat)) * regularizer.l1)
+    if regularizer.l2:
+        parts.append(ops.sum(ops.square(flat)) * regularizer.l2)
+    if not parts:
+        return ops.sum(flat) * 0.0
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]

@@ -1,11 +1,11 @@
 """ONNX models on konv."""
 
 try:
-    import onnx as _onnx  # noqa: F401
-except ImportError as missing:
-    raise ImportError("konv.onnx needs the onnx package: pip install 'konv[onnx]'") from missing
-
-from .reference_ops import reference_ops
-from .session import Session, TensorInfo, load
+    from .reference_ops import reference_ops
+    from .session import Session, TensorInfo, load
+except ModuleNotFoundError as error:
+    if error.name != "onnx":
+        raise
+    raise ImportError("konv.onnx reads models with onnx: pip install 'konv[onnx]'") from None
 
 __all__ = ["Session", "TensorInfo", "load", "reference_ops"]

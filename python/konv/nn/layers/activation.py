@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from typing import Any
 
+from ..activations import describe_activation
 from ..graph import Graph
-from .arguments import activation_name, describe_activation, number
+from .arguments import activation_name, number
 from .base import Layer
 
 
@@ -14,16 +17,23 @@ class Activation(Layer):
 
     Parameters
     ----------
-    activation : {"linear", "relu", "sigmoid", "softmax", "tanh"}
-        Which one; softmax goes over the last axis.
+    activation : str
+        "linear", "relu", "relu6", "leaky_relu" (slope 0.2), "sigmoid", "tanh", "softmax" (over the last axis), "silu"
+        or "swish", "gelu" (exact), "hard_sigmoid", "hard_silu" or "hard_swish", "elu", "selu", "softplus",
+        "softsign", "exponential" or "mish", as Keras defines them.
     **kwargs
         `name`, `dtype`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such name.
 
     Examples
     --------
     >>> import numpy as np
     >>> from konv import nn
-    >>> nn.Activation("relu")(np.array([[0.0, 2.0]]))
+    >>> nn.Activation("relu")(np.array([[-1.0, 2.0]]))
     array([[0., 2.]])
     """
 
@@ -31,9 +41,9 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.activation = activation_name(activation)
 
-    def describe(self, graph: Graph, x: int) -> int:
+    def describe(self, graph: Graph, inputs: Sequence[int]) -> list[int]:
         """One node, none for "linear"."""
-        return describe_activation(graph, x, self.activation, self.name)
+        return [describe_activation(graph, inputs[0], self.activation, self.name)]
 
 
 class ReLU(Layer):
@@ -71,21 +81,56 @@ class ReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = float("inf") if max_value is None else number(max_value, "max_value")
-        self.negative_slope = number(negative_slope, "negative_slope")
-        self.threshold = number(threshold, "threshold")
-        for name in ("max_value", "negative_slope", "threshold"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        self.max_value = None if max_value is None else _from_zero(max_value, "max_value")
+        self.negative_slope = _from_zero(negative_slope, "negative_slope")
+        self.threshold = _from_zero(threshold, "threshold")
 
-    def describe(self, graph: Graph, x: int) -> int:
+    def describe(self, graph: Graph, inputs: Sequence[int]) -> list[int]:
         """One node."""
         attributes = {
+            "kind": "relu",
             "negative_slope": self.negative_slope,
-            "max_value": self.max_value,
+            "max_value": inf if self.max_value is None else self.max_value,
             "threshold": self.threshold,
         }
-        return graph.add_node("relu", [x], attributes, name=self.name)
+        return [graph.add_node("activation", inputs, attributes, name=self.name)]
+
+
+class LeakyReLU(Layer):
+    """x where it is positive, and a fraction of it where it is not.
+
+    Parameters
+    ----------
+    negative_slope : float
+        The fraction.
+    **kwargs
+        `name`, `dtype`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    ValueError
+        If `negative_slope` is negative.
+
+    References
+    ----------
+    Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from konv import nn
+    >>> nn.LeakyReLU(0.5)(np.array([[-2.0, 2.0]]))
+    array([[-1.,  2.]])
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.negative_slope = _from_zero(negative_slope, "negative_slope")
+
+    def describe(self, graph: Graph, inputs: Sequence[int]) -> list[int]:
+        """One node."""
+        attributes = {"kind": "leaky_relu", "negative_slope": self.negative_slope}
+        return [graph.add_node("activation", inputs, attributes, name=self.name)]
 
 
 class Softmax(Layer):
@@ -110,12 +155,12 @@ class Softmax(Layer):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def describe(self, graph: Graph, x: int) -> int:
+    def describe(self, graph: Graph, inputs: Sequence[int]) -> list[int]:
         """One node."""
-        rank = len(graph.values[x].shape)
+        rank = len(graph.values[inputs[0]].shape)
         if self.axis not in (-1, rank - 1):
             raise ValueError(f"axis of layer {self.name!r} must be the last one, got {self.axis}")
-        return graph.add_node("softmax", [x], name=self.name)
+        return [describe_activation(graph, inputs[0], "softmax", self.name)]
 
 
 class Dropout(Layer):
@@ -129,6 +174,11 @@ class Dropout(Layer):
         Makes this layer's choices repeatable by themselves; else `set_random_seed` does.
     **kwargs
         `name`, `dtype`, `input_shape`: see `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `rate` is no number or out of range.
 
     Notes
     -----
@@ -149,9 +199,15 @@ class Dropout(Layer):
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate must be within [0, 1], got {rate}")
 
-    def describe(self, graph: Graph, x: int) -> int:
+    def describe(self, graph: Graph, inputs: Sequence[int]) -> list[int]:
         """One node, none for a rate of 0."""
         if self.rate == 0:
-            return x
-        attributes = {"rate": self.rate, "seed": self.seed}
-        return graph.add_node("dropout", [x], attributes, name=self.name)
+            return list(inputs)
+        return [graph.add_node("dropout", inputs, {"rate": self.rate, "seed": self.seed}, name=self.name)]
+
+
+def _from_zero(value: Any, name: str) -> float:
+    found = number(value, name)
+    if not found >= 0:
+        raise ValueError(f"{name} must not be negative, got {found}")
+    return found

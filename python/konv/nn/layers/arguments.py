@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from ..graph import Graph
-
-ACTIVATIONS = ("linear", "relu", "sigmoid", "softmax", "tanh")
+from ..activations import ACTIVATIONS
 
 
 def positive_int(value: Any, name: str) -> int:
@@ -20,15 +18,25 @@ def positive_int(value: Any, name: str) -> int:
     return int(value)
 
 
-def pair(value: Any, name: str) -> tuple[int, int]:
-    """Return (height, width) from a number or a pair."""
+def sizes(value: Any, name: str, rank: int) -> tuple[int, ...]:
+    """Return `rank` positive integers from one or from a sequence."""
     if isinstance(value, Integral):
-        return (positive_int(value, name),) * 2
+        return (positive_int(value, name),) * rank
+    expected = f"{name} must be an integer or {rank} of them"
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(f"{name} must be an integer or a pair of integers, got {value!r}")
-    if len(value) != 2:
-        raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
-    return positive_int(value[0], name), positive_int(value[1], name)
+        raise TypeError(f"{expected}, got {value!r}")
+    if len(value) != rank:
+        raise ValueError(f"{expected}, got {value!r}")
+    return tuple(positive_int(size, name) for size in value)
+
+
+def not_negative_int(value: Any, name: str) -> int:
+    """Return an integer from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+    return int(value)
 
 
 def number(value: Any, name: str) -> float:
@@ -52,15 +60,6 @@ def activation_name(value: str | None) -> str:
     return "linear" if value is None else one_of(value, "activation", ACTIVATIONS)
 
 
-def channels_last(data_format: str | None) -> None:
+def channels_last(data_format: str | None) -> str:
     """Refuse channels-first data, which layers do not take."""
-    if data_format is not None:
-        one_of(data_format, "data_format", ("channels_last",))
-
-
-def describe_activation(graph: Graph, x: int, name: str, layer: str) -> int:
-    """Add the node of an activation, none for "linear"."""
-    if name == "linear":
-        return x
-    attributes = {"negative_slope": 0.0, "max_value": float("inf"), "threshold": 0.0}
-    return graph.add_node(name, [x], attributes if name == "relu" else None, name=layer)
+    return "channels_last" if data_format is None else one_of(data_format, "data_format", ("channels_last",))
