@@ -28,6 +28,7 @@ from .checks import (
     naming,
 )
 from .reference import ReferenceNode
+from .report import Report
 
 # Inputs that say how large a result is, or which kind of one: they have to be known before it runs.
 SIZES: dict[str, tuple[int, ...]] = {
@@ -67,6 +68,11 @@ class NumpyCall:
                     raise ValueError(f"expected a result of shape {value.shape}, got {array.shape}")
                 results.append(array.astype(value.dtype, copy=False))
             return results
+
+    def report(self, report: Report, seconds: float = 0.0) -> None:
+        """Append it to a report."""
+        made = sum(value.size * value.dtype.itemsize for value in self.outputs)
+        report.add_call(self.node.name or self.node.op_type, self.node.op_type, made, seconds)
 
 
 @dataclass
@@ -137,7 +143,9 @@ class Context:
         self.allowance.check(shape, next(value for value in values if value is not None).dtype)
         if 0 in shape or any(0 in value.shape for value in values if value is not None):
             raise UnsupportedError  # nothing to compute
-        return self.graph.add(op, values, shape, self.name, **attributes)
+        result = self.graph.add(op, values, shape, self.name, **attributes)
+        self.graph.nodes[-1].origins = [(self.name, self.node.op_type)]
+        return result
 
 
 Translation = Callable[[Context], list[Known]]

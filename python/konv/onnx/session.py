@@ -78,31 +78,50 @@ class Session:
         return given
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs, in the order of `outputs`, for arrays by the names of the inputs."""
-        arrays, start = self._checked(inputs), 0
-        while True:
-            part = self._part(arrays, start)
-            made = part.run(arrays)
-            if part.rest is None:
-                return [made[info.name] for info in self.outputs]
-            start = part.rest
-            arrays = made | self._importer.compute(start, self._constants | made)
-            start += 1
+        """Run the model.
+
+        Parameters
+        ----------
+        inputs : mapping
+            An array for each of `self.inputs`, by name.
+
+        Returns
+        -------
+        list of ndarray
+            In the order of `self.outputs`.
+
+        Raises
+        ------
+        TypeError
+            An array's dtype is not the input's.
+        ValueError
+            An input is missing or unknown, a shape does not fit, or a node cannot be computed for such inputs; then
+            the message names it.
+        """
+        return self._run(self._checked(inputs))
 
     def explain(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Report:
-        """Say how the model runs for inputs of some shapes, step by step.
+        """Run once on zeros, with a clock around each step.
 
         Parameters
         ----------
         shapes : mapping, optional
             Of inputs whose sizes are open, by name; others are known from the model.
+
+        Returns
+        -------
+        Report
+            Prints as a table: which nodes each step stands for, how it is done, its work, memory and time.
         """
-        return self._report(self._zeros(shapes or {}), timed=False)
+        return self.profile(self._zeros(shapes or {}))
 
     def profile(self, inputs: Mapping[str, Array]) -> Report:
-        """Run once with a clock around each step; the report has times, and writes them as a trace."""
-        self.run(inputs)  # everything is made and warm
-        return self._report(self._checked(inputs), timed=True)
+        """Run once on these inputs, with a clock around each step; see `explain`."""
+        arrays = self._checked(inputs)
+        self._run(arrays)  # everything is made and warm
+        report = Report(given={name: a.shape for name, a in arrays.items()})
+        self._run(arrays, report)
+        return report
 
     def _zeros(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
         given = {}
@@ -112,15 +131,21 @@ class Session:
             if len(sizes) != len(shape):
                 raise ValueError(f"shapes: expected one for input {info.name!r}, whose shape {info.shape} is open")
             given[info.name] = np.zeros(sizes, info.dtype)
-        return self._checked(given)
+        return given
 
-    def _report(self, given: Mapping[str, Array], *, timed: bool) -> Report:
-        part = self._part(given, 0)
-        report = Report(given={name: a.shape for name, a in given.items()})
-        part.run(given, report if timed else None)
-        if not timed:
-            part.describe(report)
-        return report
+    def _run(self, arrays: Mapping[str, Array], report: Report | None = None) -> list[Array]:
+        start = 0
+        while True:
+            part = self._part(arrays, start)
+            made = part.run(arrays, report)
+            if part.rest is None:
+                return [made[info.name] for info in self.outputs]
+            clock = time.perf_counter()
+            found = self._importer.compute(part.rest, self._constants | made)
+            if report is not None:
+                node, size = self._importer.nodes[part.rest], sum(a.nbytes for a in found.values())
+                report.add_call(node.name or node.op_type, node.op_type, size, time.perf_counter() - clock)
+            arrays, start = made | found, part.rest + 1
 
     def _part(self, arrays: Mapping[str, Array], start: int) -> _Part:
         """The network of the nodes from `start` on for such arrays, made or remembered."""
@@ -197,14 +222,6 @@ class _Part:
             live -= sum(v.size * v.dtype.itemsize for v in dead)
         return most + arenas
 
-    def describe(self, report: Report) -> None:
-        """Add the steps to a report."""
-        for step, _, _ in self._steps:
-            if isinstance(step, NumpyCall):
-                report.add_call(step.node.name or step.node.op_type, step.node.op_type)
-            else:
-                report.add(step.steps(), step.arena_bytes)
-
     def run(self, given: Mapping[str, Array], report: Report | None = None) -> dict[str, Array]:
         """The arrays that are read later, by name."""
         network = self._network
@@ -231,7 +248,7 @@ def _timed(step: Compiled | NumpyCall, read: list[Any], report: Report) -> list[
         return made
     start = time.perf_counter()
     made = step(read)
-    report.add_call(step.node.name or step.node.op_type, step.node.op_type, time.perf_counter() - start)
+    step.report(report, time.perf_counter() - start)
     return made
 
 
