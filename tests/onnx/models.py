@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 Arrays = Mapping[str, Any]
 
@@ -15,11 +15,14 @@ Arrays = Mapping[str, Any]
 def model_of(
     nodes: Sequence[onnx.NodeProto],
     inputs: Mapping[str, tuple[Any, Sequence[int | str]]],
-    outputs: Sequence[str] = ("y",),
+    outputs: Sequence[str] | Mapping[str, int] = ("y",),
     constants: Arrays | None = None,
     opset: int = 17,
 ) -> onnx.ModelProto:
-    """A model of these nodes; inputs are dtypes and shapes by name. ONNX finds out the outputs' types."""
+    """A model of these nodes; inputs are dtypes and shapes by name.
+
+    ONNX finds out the outputs' types; where it does not, outputs are numbers of axes by name, and float32.
+    """
     graph = helper.make_graph(
         nodes,
         "test",
@@ -31,10 +34,14 @@ def model_of(
         [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()],
     )
     opsets = [helper.make_opsetid("", opset)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
+    version = max(4, helper.find_min_ir_version_for(opsets))  # before 4 constants have to be inputs, too
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=version)
     inferred = onnx.shape_inference.infer_shapes(model)
     del model.graph.output[:]
     model.graph.output.extend(inferred.graph.output)
+    for value in model.graph.output:
+        if isinstance(outputs, Mapping) and not value.type.tensor_type.HasField("shape"):
+            value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [None] * outputs[value.name]))
     return model
 
 

@@ -24,7 +24,7 @@ SMALL = 1024  # elements of an array that others' sizes may depend on
 
 # Of what every model may take, and for each byte of a model's constants and of its inputs. Images become hundreds of
 # channels of float32; constants become larger where they are quantised, and are copied when they are packed.
-BASE, PER_MODEL_BYTE, PER_INPUT_BYTE = 64 << 20, 16, 4096
+BASE, PER_MODEL_BYTE, PER_INPUT_BYTE = 64 << 20, 16, 1024
 
 
 class UnsupportedError(Exception):

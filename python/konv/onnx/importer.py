@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,10 @@ class Context:
     def add(self, op: str, inputs: Sequence[Known | None], shape: Sequence[int], **attributes: Any) -> Value:
         """Append a node to the graph; returns its result."""
         values = [None if known is None else self.value(known) for known in inputs]
-        self.allowance.check(shape, next(value for value in values if value is not None).dtype)
+        first = next(value for value in values if value is not None)
+        self.allowance.check(shape, first.dtype)
+        if op == "reshape" and prod(shape) != first.size:
+            raise ValueError(f"expected as many elements as in shape {first.shape}, got shape {tuple(shape)}")
         if 0 in shape or any(0 in value.shape for value in values if value is not None):
             raise UnsupportedError  # nothing to compute
         result = self.graph.add(op, values, shape, self.name, **attributes)

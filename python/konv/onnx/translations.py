@@ -369,8 +369,6 @@ UNMOVED = ("float16", "uint16", "uint32", "uint64")
 
 
 def _reshaped(context: Context, x: Value, shape: Sequence[int]) -> list[Known]:
-    if prod(shape) != x.size:
-        raise ValueError(f"expected as many elements as in shape {x.shape}, got shape {tuple(shape)}")
     if len(shape) > 8:
         raise UnsupportedError
     return [context.add("reshape", [x], shape)]
