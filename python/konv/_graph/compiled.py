@@ -16,14 +16,20 @@ from .passes import simplify
 
 @dataclass(frozen=True)
 class StepReport:
-    """One step of a program: the node's name, its kind and how it is done, its work, and its time if measured."""
+    """One step of a program.
+
+    `origins` are names and operators of those nodes of the model that it does the work of; `kind` and `detail` say what
+    it does and how, `result_bytes` is the size of what its node makes. Times are in seconds, 0 where none was taken.
+    """
 
     name: str
+    origins: tuple[tuple[str, str], ...]
+    result_bytes: int
     kind: str
     detail: str
-    flops: float
-    weight_bytes: int
-    workspace_bytes: int
+    flops: float = 0.0
+    weight_bytes: int = 0
+    workspace_bytes: int = 0
     seconds: float = 0.0
     start: float = 0.0
 
@@ -77,5 +83,6 @@ class Compiled:
             spent: dict[str, Any] = {}
             if times:
                 spent = {"seconds": (times[2 * i + 1] - times[2 * i]) / 1e9, "start": (times[2 * i] - times[0]) / 1e9}
-            reports.append(StepReport(node.name, *row, **spent))
+            made = sum(value.size * value.dtype.itemsize for value in node.outputs)
+            reports.append(StepReport(node.name, tuple(node.origins), made, *row, **spent))
         return reports

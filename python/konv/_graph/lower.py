@@ -7,7 +7,8 @@ joins is written into its result at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ class Lowering:
         self._place_backwards()
         for number, node in enumerate(graph.nodes):
             self.number = number
-            OPS[node.op](self, node)
+            with _naming(node):
+                OPS[node.op](self, node)
         self._finish_outputs()
 
     # --- locations -------------------------------------------------------------------------------
@@ -201,9 +203,19 @@ class Lowering:
             storage.buffer = program.add_constant(array)
         for storage, array in self.bound:
             storage.buffer = program.add_bound(array)
-        for _, emit, _ in self.steps:
-            emit(program)
+        for node, emit, _ in self.steps:
+            with _naming(node):
+                emit(program)
         return program, [node for node, _, _ in self.steps]
+
+
+@contextmanager
+def _naming(node: Node) -> Iterator[None]:
+    """Let errors say which node they are of."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
 
 
 # --- one function for each operation ----------------------------------------------------------------
