@@ -313,9 +313,7 @@ def fuse_expressions(graph: Graph) -> None:
     graph.nodes = [node for node in graph.nodes if node not in merged]
 
 
-def _mergeable(
-    graph: Graph, node: Node, consumers: dict[Value, list[Node]], makers: dict[Value, Node]
-) -> Node | None:
+def _mergeable(graph: Graph, node: Node, consumers: dict[Value, list[Node]], makers: dict[Value, Node]) -> Node | None:
     """An expression that `node` alone read and that is part of it now."""
     for value in node.reads():
         before = makers.get(value)
