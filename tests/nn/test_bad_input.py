@@ -114,7 +114,7 @@ def test_layers_that_do_not_fit(case):
 def model(compiled: bool = True) -> nn.Sequential:
     made = nn.Sequential([nn.Input((4,)), nn.Dense(3, activation="softmax")])
     if compiled:
-        made.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+        made.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return made
 
 
@@ -137,14 +137,14 @@ FITS = {
     "verbose": (lambda: model().fit(X, Y, verbose=3), ValueError, "verbose must be .* got 3"),
     "split": (lambda: model().fit(X, Y, validation_split=1.0), ValueError, "validation_split must be"),
     "tiny split": (lambda: model().fit(X, Y, validation_split=0.9), ValueError, "leaves one side empty"),
-    "validation": (lambda: model().fit(X, Y, validation_data=X), TypeError, "validation_data must be a pair"),
+    "validation": (lambda: model().fit(X, Y, validation_data=X), TypeError, "validation_data must be .x, y."),
     "validation shape": (lambda: model().fit(X, Y, validation_data=(Y, Y)), ValueError, "input shape"),
     "evaluate": (lambda: model().evaluate(X, Y[:2]), ValueError, "one target a sample, 6, got 2"),
     "unbuilt": (lambda: nn.Sequential().predict(X), ValueError, "has no layers"),
     "optimizer": (lambda: model().compile("fast", "mse"), ValueError, "optimizer must be one of .*'fast'"),
     "loss": (lambda: model().compile("sgd", "pain"), ValueError, "loss must be one of .*'pain'"),
-    "metric": (lambda: model().compile("sgd", "mse", ["luck"]), ValueError, "metrics must be among .*'luck'"),
-    "metric alone": (lambda: model().compile("sgd", "mse", "accuracy"), TypeError, "metrics must be a list"),
+    "metric": (lambda: model().compile("sgd", "mse", metrics=["luck"]), ValueError, "metrics must be among .*'luck'"),
+    "metric alone": (lambda: model().compile("sgd", "mse", metrics="accuracy"), TypeError, "metrics must be a list"),
     "no layers": (lambda: nn.Sequential().pop(), ValueError, "no layers to remove"),
 }
 

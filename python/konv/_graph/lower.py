@@ -303,9 +303,9 @@ def _pool(lowering: Lowering, node: Node) -> None:
 
 def pool_options(lowering: Lowering, a: dict[str, Any]) -> Any:
     dilations = a.get("dilations", [1] * len(a["kernel"]))
-    pads = [_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1)]
+    before, after = (_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1))
     return _core.PoolOptions(
-        _three(a["kernel"], 1), _three(a["strides"], 1), _three(dilations, 1), *pads,
+        _three(a["kernel"], 1), _three(a["strides"], 1), _three(dilations, 1), before, after,
         a.get("count_padding", False), float(a.get("power", 0)), lowering.threads,
     )  # fmt: skip
 

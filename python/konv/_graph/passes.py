@@ -257,7 +257,7 @@ def fuse_residuals(graph: Graph) -> bool:
 
 
 def fuse_batch_norm(graph: Graph) -> bool:
-    """Batch statistics' results take a residual and a relu on the way. Before differentiation: its gradient reads them."""
+    """Normalised results take a residual and a relu on the way: done before gradients, which read them, are added."""
 
     def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
         if node.op != "batch_norm" or np.isfinite(node.attributes["low"]):
@@ -313,9 +313,7 @@ def fuse_expressions(graph: Graph) -> None:
     graph.nodes = [node for node in graph.nodes if node not in merged]
 
 
-def _mergeable(
-    graph: Graph, node: Node, consumers: dict[Value, list[Node]], makers: dict[Value, Node]
-) -> Node | None:
+def _mergeable(graph: Graph, node: Node, consumers: dict[Value, list[Node]], makers: dict[Value, Node]) -> Node | None:
     """An expression that `node` alone read and that is part of it now."""
     for value in node.reads():
         before = makers.get(value)
