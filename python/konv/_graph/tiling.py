@@ -1,7 +1,7 @@
 """One sample after another: what a node makes of a sample is still in the cache when the next node reads it.
 
-The nodes at the beginning of a network are repeated for parts of the batch. What they read is sliced and what others read
-of them concatenated; neither moves any memory.
+The nodes at the beginning of a network are repeated for parts of the batch. What they read is sliced and what others
+read of them concatenated; neither moves any memory.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, i
     for start, end in parts:
         held: dict[Value, Value] = {}
 
-        def part(value: Value | None, first: int = start, last: int = end, held: dict[Value, Value] = held) -> Value | None:
+        def part(
+            value: Value | None, first: int = start, last: int = end, held: dict[Value, Value] = held
+        ) -> Value | None:
             if value is None or value.constant is not None:
                 return value
             if value not in held:
