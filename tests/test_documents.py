@@ -65,6 +65,7 @@ def test_every_public_name_has_a_page() -> None:
         "konv.grad",
         "konv.nn",
         "konv.nn.applications",
+        "konv.nn.ops",
         "konv.onnx",
         "konv.onnx.backend",
         "konv.vision",
