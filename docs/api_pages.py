@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 
 MODULES = (
-    "konv", "konv.grad", "konv.nn", "konv.nn.applications", "konv.nn.ops", "konv.onnx", "konv.onnx.backend", "konv.vision",
-)  # fmt: skip
     "konv",
     "konv.grad",
     "konv.nn",
