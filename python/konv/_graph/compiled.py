@@ -12,6 +12,7 @@ from . import lower_training  # noqa: F401  (fills the table)
 from .ir import Array, Graph
 from .lower import Lowering, Weights
 from .passes import simplify
+from .tiling import tile_batch
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Compiled:
 
     def __init__(self, graph: Graph, weights: Weights, threads: int) -> None:
         simplify(graph)
+        tile_batch(graph, threads)
         self.graph = graph
         self._program, self._nodes = Lowering(graph, weights, threads).compile()
 
