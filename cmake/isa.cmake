@@ -17,7 +17,12 @@ function(konv_add_isa level)
 endfunction()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  konv_add_isa(generic)
+  # What few machines run need not be as large as what all others do: a seventh of this level's code.
+  if(KONV_KERNEL_OPTIMIZATION STREQUAL "-O3")
+    konv_add_isa(generic -O2)
+  else()
+    konv_add_isa(generic)
+  endif()
   konv_add_isa(avx2 -mavx2 -mfma -mf16c)
   set(avx512 -mavx512f -mavx512cd -mavx512vl -mavx512dq -mavx512bw -mfma -mf16c)
   konv_add_isa(avx512 ${avx512})
