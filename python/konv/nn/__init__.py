@@ -11,8 +11,8 @@
 >>> model.compile(nn.Adam(), nn.SparseCategoricalCrossentropy(), metrics=["accuracy"])
 
 Layers describe themselves into a graph (`konv.nn.graph`), which is compiled and runs, forward and backward, without
-returning to Python (`konv.nn.execution`, `konv.nn.training`). Losses are written in `konv.nn.ops`; whole networks are
-in `konv.nn.applications`.
+returning to Python (``konv.nn.execution``, ``konv.nn.training``). Losses are written in `konv.nn.ops`; whole networks
+are in `konv.nn.applications`.
 """
 
 from . import ops
