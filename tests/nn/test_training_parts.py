@@ -148,6 +148,8 @@ def test_symbols_follow_numpy():
         ),
         "bounds": (lambda s: ops.clip(s, 0.8, 1.5) + ops.minimum(s, 1) * ops.relu(s - 1),
                    lambda x: np.clip(x, 0.8, 1.5) + np.minimum(x, 1) * np.maximum(x - 1, 0)),
+        "exponents": (lambda s: ops.softmax(s) + ops.softplus(s),
+                      lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True) + np.log1p(np.exp(x))),
     }  # fmt: skip
     for name, (symbolic, numeric) in cases.items():
         expected = numeric(x)

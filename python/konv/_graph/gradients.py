@@ -1,7 +1,8 @@
 """Reverse-mode differentiation: nodes that compute gradients are added to the graph itself.
 
 A rule gets a node and the gradients of its outputs, and returns those of its inputs; it is asked only for what is
-wanted. Where a result tells as much as what it was made of (relu, sigmoid), gradients read the result, so that the
+wanted. There is one for each operation that `konv.nn` can make; what only ONNX models have needs none, since they do
+not train. Where a result tells as much as what it was made of (relu, sigmoid), gradients read the result, so that the
 activation can be done within the node before it.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Graph, Node, Value, constant
+from .ir import Graph, Node, Value
 
 Gradients = Sequence["Value | None"]
 
@@ -51,8 +52,6 @@ class Differentiation:
             arriving = [self._grads.get(value) for value in node.outputs]
             if all(grad is None for grad in arriving) or not self._reached.intersection(node.reads()):
                 continue
-            if node.op not in RULES:
-                raise NotImplementedError(f"no gradient of {node.op}")
             leaving = RULES[node.op](self, node, arriving)
             for read, given in zip(node.inputs, leaving, strict=False):
                 if read is not None and given is not None:
@@ -70,9 +69,6 @@ class Differentiation:
 
     def binary(self, kind: str, a: Value, b: Value, **attributes: Any) -> Value:
         return self.add("binary", [a, b], np.broadcast_shapes(a.shape, b.shape), kind=kind, **attributes)
-
-    def number(self, like: Value, number: float) -> Value:
-        return constant(np.full((1,) * like.rank, number, like.dtype))
 
     def only_reader(self, value: Value) -> Node | None:
         readers = self.readers.get(value, [])
@@ -269,9 +265,7 @@ def _unary(d: Differentiation, node: Node, grads: Gradients) -> Gradients:
     kind = a["kind"]
     if y in d.undone:
         return [d.summed(grad, x.shape)]
-    if kind in _UNARY:
-        return [d.summed(_UNARY[kind](d, x, y, grad, a), x.shape)]
-    raise NotImplementedError(f"no gradient of {kind}")
+    return [d.summed(_UNARY[kind](d, x, y, grad, a), x.shape)]
 
 
 def _by_result(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:
@@ -360,9 +354,8 @@ def _of_side(d: Differentiation, kind: str, side: int, value: Value, other: Valu
     if kind == "divide":
         each = d.binary("divide", grad, other if side == 0 else value)
         return each if side == 0 else d.unary("negate", d.binary("multiply", each, y))
-    if kind in ("minimum", "maximum"):
-        # Halves where both are the same, as in PyTorch.
-        difference = d.binary("subtract", value, other)
-        sign = d.unary("sign", difference)
-        return d.binary("multiply", grad, d.unary("affine", sign, p=0.5 if kind == "maximum" else -0.5, q=0.5))
-    raise NotImplementedError(f"no gradient of {kind}")
+    assert kind in ("minimum", "maximum"), kind
+    # Halves where both are the same, as in PyTorch.
+    difference = d.binary("subtract", value, other)
+    sign = d.unary("sign", difference)
+    return d.binary("multiply", grad, d.unary("affine", sign, p=0.5 if kind == "maximum" else -0.5, q=0.5))

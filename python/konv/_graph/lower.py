@@ -416,8 +416,6 @@ def _concat(lowering: Lowering, node: Node) -> None:
 def _pad(lowering: Lowering, node: Node) -> None:
     a = node.attributes
     source, target = lowering.at(node.inputs[0]), lowering.result(node)  # type: ignore[arg-type]
-    if a["mode"] != "constant":
-        raise NotImplementedError(a["mode"])
     crop = [
         slice(max(0, -before), n - max(0, -after)) for n, (before, after) in zip(source.shape, a["pads"], strict=True)
     ]

@@ -156,7 +156,7 @@ def fold_padding(graph: Graph) -> bool:
     """Zeros around an image are the convolution's own padding."""
 
     def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
-        if node.op != "pad" or node.attributes["value"] != 0 or node.attributes["mode"] != "constant":
+        if node.op != "pad" or node.attributes["value"] != 0:
             return False
         after = _only_reader(graph, consumers, node.output)
         pads = node.attributes["pads"]

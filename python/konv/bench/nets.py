@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +35,7 @@ a result is wrong or a contender fails, 2 for arguments without sense."""
 CALLS = 2
 # Steps of training whose losses are compared; the second and third say whether gradients and updates are right.
 STEPS_COMPARED = 3
+FIRST_LOSS_DIFFERENCE = 1e-4
 
 T = TypeVar("T")
 
@@ -165,7 +167,8 @@ def measure_network(row: NetworkRow, contenders: Sequence[str], rounds: int, siz
         workers = {
             name: stack.enter_context(Worker(RUNTIMES[name], str(path), x, threads=row.threads)) for name in contenders
         }
-        _compete(row, workers, CALLS, lambda name: allowed[name == "konv_medium"], rounds)
+        compare = partial(disagreements, allowed=lambda name: allowed[name == "konv_medium"])
+        _compete(row, workers, CALLS, compare, rounds)
 
 
 def measure_training(row: NetworkRow, contenders: Sequence[str], rounds: int) -> None:
@@ -180,6 +183,7 @@ def measure_training(row: NetworkRow, contenders: Sequence[str], rounds: int) ->
     rounds : int
         How often each has its turn.
     """
+    allowed = TRAININGS[row.network].loss_difference
     with ExitStack() as stack:
         weights = stack.enter_context(TemporaryDirectory())
         workers: dict[str, Worker] = {}
@@ -189,7 +193,7 @@ def measure_training(row: NetworkRow, contenders: Sequence[str], rounds: int) ->
             _attempt(row, name, worker.wait)
             if "konv" in row.failed:
                 return
-        _compete(row, workers, STEPS_COMPARED, lambda _: TRAININGS[row.network].loss_difference, rounds)
+        _compete(row, workers, STEPS_COMPARED, partial(_different_losses, later=allowed), rounds)
         for name in row.timings:
             peak = _attempt(row, name, workers[name].peak_bytes)
             if peak is not None:
@@ -206,7 +210,11 @@ def _attempt(row: NetworkRow, name: str, ask: Callable[..., T], *arguments: Any)
 
 
 def _compete(
-    row: NetworkRow, workers: Mapping[str, Worker], calls: int, allowed: Callable[[str], float], rounds: int
+    row: NetworkRow,
+    workers: Mapping[str, Worker],
+    calls: int,
+    compare: Callable[[Mapping[str, Array]], dict[str, float]],
+    rounds: int,
 ) -> None:
     """Compare the results of a few calls, then time those who are right."""
     first: dict[str, float] = {}
@@ -217,7 +225,7 @@ def _compete(
                 first[name] = answer[0]
                 results[name] = np.append(results.get(name, []), answer[1])
     results = {name: value for name, value in results.items() if name not in row.failed}
-    row.wrong = disagreements(results, allowed)
+    row.wrong = compare(results)
     turns: dict[str, list[float]] = {name: [] for name in results if name not in row.wrong}
     for _ in range(rounds):
         for name, times in turns.items():
@@ -226,6 +234,12 @@ def _compete(
                 best = _attempt(row, name, workers[name].turn, first[name])
                 times += [] if best is None else [best]
     row.timings = {name: Timing.of(times) for name, times in turns.items() if name not in row.failed}
+
+
+def _different_losses(losses: Mapping[str, Array], later: float) -> dict[str, float]:
+    """Return whose losses are wrong: the first comes from forward alone, before rounding had steps to grow in."""
+    first = disagreements({name: value[:1] for name, value in losses.items()}, lambda _: FIRST_LOSS_DIFFERENCE)
+    return disagreements(losses, lambda _: later) | first
 
 
 def allowed_differences(weights: Sequence[tuple[int, ...]]) -> tuple[float, float]:

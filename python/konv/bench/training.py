@@ -32,7 +32,7 @@ class Training:
     classes, batch
         The published number of classes, and the images of a step unless told otherwise.
     loss_difference
-        How far losses of the same steps may be apart, relative to the largest: updates carry rounding into the next
+        How far losses after the first may be apart, relative to the largest: updates carry rounding into the next
         step. Statistics of a few images make much of it; there PyTorch's gradients in float32 are off by percents
         from its own in float64.
     """

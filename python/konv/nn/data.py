@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .graph import Graph, Value
+from .layers.arguments import positive_int
 from .training import Batch, Objective
 from .variable import Array
 
@@ -20,6 +21,26 @@ class Names:
 
     inputs: list[str]
     outputs: list[str]
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names of outputs of which no two are the same: a layer's second output gets a number."""
+    counts: dict[str, int] = {}
+    found = []
+    for name in names:
+        counts[name] = counts.get(name, -1) + 1
+        found.append(f"{name}_{counts[name]}" if counts[name] else name)
+    return found
+
+
+def batch_size_or_default(value: int | None) -> int:
+    """Check a batch size; 32, as Keras takes, where there is none."""
+    return 32 if value is None else positive_int(value, "batch_size")
+
+
+def limit(steps: int | None, name: str) -> int | None:
+    """Check how many batches to take, None for all."""
+    return None if steps is None else positive_int(steps, name)
 
 
 def as_input(x: ArrayLike, value: Value, name: str = "x") -> Array:
@@ -301,3 +322,13 @@ def split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple[Any, 
 
     sides = [tuple(side(data, which) for data in (x, y, sample_weight)) for which in (slice(cut), slice(cut, None))]
     return sides[0], sides[1]
+
+
+def validation_parts(data: Any) -> tuple[Any, Any, Any]:
+    """Return (x, y, sample_weight) of validation data."""
+    if is_iterable_of_batches(data) and not isinstance(data, tuple):
+        return data, None, None
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise TypeError("validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches")
+    x, y, *weights = data
+    return x, y, weights[0] if weights else None

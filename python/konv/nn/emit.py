@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._graph import ir
+from .._graph.build import dense
 from .graph import Graph, Node
 from .shapes import INFER
 from .variable import Shape, Variable
@@ -143,12 +144,6 @@ def _extents(kernel: Sequence[int], dilation: Sequence[int]) -> list[int]:
     return [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
 
 
-def _convolve(
-    e: Emission, op: str, x: ir.Value, weight: ir.Value, bias: list[Variable], shape: tuple[int, ...], **windows: Any
-) -> ir.Value:
-    return e.add(op, [x, weight, *(e.variable(b) for b in bias)], shape, **windows)
-
-
 @_emits("conv", "depthwise_conv", "conv_transpose")
 def _conv(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]) -> ir.Value:
     (x,), (kernel, *bias), a = inputs, owned, node.attributes
@@ -170,25 +165,20 @@ def _conv(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable]
         "groups": groups,
         "pads": _pads(a["padding"], sizes, out, extents, a["stride"]),
     }
-    return _convolve(e, op, x, e.transpose(weight, order), bias, shape, **windows)
+    return e.add(op, [x, e.transpose(weight, order), *(e.variable(b) for b in bias)], shape, **windows)
 
 
 @_emits("dense")
 def _dense(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]) -> ir.Value:
     """As a convolution of one row of pixels."""
     (x,), (kernel, *bias) = inputs, owned
-    rows = e.rows(x)
-    count, features = rows.shape
-    units = kernel.shape[1]
-    image = e.transpose(e.reshape(rows, (1, 1, count, features)), (0, 3, 1, 2))
+    rows, units = e.rows(x), kernel.shape[1]
     weight = e.transpose(e.variable(kernel), (1, 0))
     if weight.constant is not None:
         weight = ir.constant(weight.constant[:, :, None, None])
     else:
-        weight = e.reshape(weight, (units, features, 1, 1))
-    one = {"strides": (1, 1), "dilations": (1, 1), "pads": ((0, 0), (0, 0)), "groups": 1}
-    y = _convolve(e, "conv", image, weight, bias, (1, units, 1, count), **one)
-    flat = e.reshape(e.transpose(y, (0, 2, 3, 1)), (count, units))
+        weight = e.reshape(weight, (units, rows.shape[1], 1, 1))
+    flat = dense(e.add, rows, weight, [e.variable(b) for b in bias])
     if len(shape) < 3:
         return flat
     return e.channels_first(e.reshape(flat, (shape[0], *shape[2:], shape[1])))
@@ -255,7 +245,7 @@ def _zero_padding(
     shape: tuple[int, ...],
 ) -> ir.Value:
     pads = ((0, 0), (0, 0), *node.attributes["padding"])
-    return e.add("pad", inputs, shape, pads=pads, mode="constant", value=0.0)
+    return e.add("pad", inputs, shape, pads=pads, value=0.0)
 
 
 # --- normalisation and activations --------------------------------------------------------------------

@@ -20,15 +20,20 @@ from .data import (
     Names,
     Source,
     as_input,
+    batch_size_or_default,
+    distinct,
     is_iterable_of_batches,
+    limit,
     parts,
     split,
+    validation_parts,
 )
 from .execution import Executor
 from .figures import Figures
 from .graph import Graph
 from .history import History
 from .layers.arguments import positive_int
+from .loop import run_pass, tell
 from .network import Network
 from .optimizers import Optimizer
 from .progress import Progress
@@ -251,31 +256,34 @@ class Model(Network):
                 raise ValueError("validation_split needs arrays: pass validation_data beside an iterable")
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
         rng = generator(seed) if shuffle else None
-        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch, class_weight, rng)
+        source = self._source(
+            x, y, sample_weight, batch_size, limit(steps_per_epoch, "steps_per_epoch"), class_weight, rng
+        )
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            validation = self._source(*_validation(validation_data), size, validation_steps)
-        figures = self._figures()
+            steps = limit(validation_steps, "validation_steps")
+            validation = self._source(*validation_parts(validation_data), size, steps)
+        train, figures = self._the_steps()[0], self._figures()
         self.history = History({"verbose": verbose, "epochs": epochs, "steps": source.steps})
         self.stop_training = False
         for callback in callbacks:
             callback.set_model(self)
             callback.set_params(self.history.params)
-        _tell(callbacks, "on_train_begin", {})
+        tell(callbacks, "on_train_begin", {})
         logs: dict[str, float] = {}
         for epoch in range(initial_epoch, epochs):
-            _tell(callbacks, "on_epoch_begin", epoch, {})
+            tell(callbacks, "on_epoch_begin", epoch, {})
             progress = Progress(source.steps, verbose, title=f"Epoch {epoch + 1}/{epochs}")
-            steps, logs = self._pass(source, figures, progress, callbacks, "train")
+            taken, logs = run_pass(train, source, figures, progress, callbacks, "train")
             if validation is not None and (epoch + 1) % validation_freq == 0:
                 logs |= {f"val_{name}": value for name, value in self._validate(validation, callbacks).items()}
-            progress.finish(logs, steps)
+            progress.finish(logs, taken)
             self.history.append(epoch, logs)
-            _tell(callbacks, "on_epoch_end", epoch, logs)
+            tell(callbacks, "on_epoch_end", epoch, logs)
             if self.stop_training:
                 break
-        _tell(callbacks, "on_train_end", logs)
+        tell(callbacks, "on_train_end", logs)
         return self.history
 
     def evaluate(
@@ -311,14 +319,14 @@ class Model(Network):
             The loss; with metrics, or several outputs, [loss, figure, ...].
         """
         self._compiled()
-        source = self._source(x, y, sample_weight, batch_size, steps)
+        source = self._source(x, y, sample_weight, batch_size, limit(steps, "steps"))
         figures = self._figures()
         progress = Progress(source.steps, verbose)
         for callback in callbacks:
             callback.set_model(self)
-        _tell(callbacks, "on_test_begin", {})
-        taken, logs = self._pass(source, figures, progress, callbacks, "test")
-        _tell(callbacks, "on_test_end", logs)
+        tell(callbacks, "on_test_begin", {})
+        taken, logs = run_pass(self._the_steps()[1], source, figures, progress, callbacks, "test")
+        tell(callbacks, "on_test_end", logs)
         progress.finish(logs, taken)
         if return_dict:
             return logs
@@ -353,19 +361,19 @@ class Model(Network):
         ndarray, or list of them
             (samples, ...), of the model's dtype; a list where the model was made with a list of outputs.
         """
-        batches, count = self._batches_of_inputs(x, batch_size, steps)
+        batches, count = self._batches_of_inputs(x, batch_size, limit(steps, "steps"))
         progress = Progress(count, verbose)
         for callback in callbacks:
             callback.set_model(self)
-        _tell(callbacks, "on_predict_begin", {})
+        tell(callbacks, "on_predict_begin", {})
         found: list[list[Array]] = []
         for step, batch in enumerate(batches):
-            _tell(callbacks, "on_predict_batch_begin", step, {})
+            tell(callbacks, "on_predict_batch_begin", step, {})
             found.append(self._the_executor().run(batch))
-            _tell(callbacks, "on_predict_batch_end", step, {})
+            tell(callbacks, "on_predict_batch_end", step, {})
             if progress.is_due():
                 progress.update(step + 1, {})
-        _tell(callbacks, "on_predict_end", {})
+        tell(callbacks, "on_predict_end", {})
         progress.finish({}, len(found))
         if not found:
             raise ValueError("x must yield at least one batch")
@@ -407,27 +415,11 @@ class Model(Network):
 
     # --- one pass ----------------------------------------------------------------------------------
 
-    def _pass(
-        self, source: Source, figures: Figures, progress: Progress, callbacks: Sequence[Callback], kind: str
-    ) -> tuple[int, dict[str, float]]:
-        """Take the steps of an epoch, or of an evaluation; returns their number and the figures."""
-        figures.reset()
-        steps, taken = self._the_steps()[kind == "test"], 0
-        for batch in source.batches():
-            _tell(callbacks, f"on_{kind}_batch_begin", taken, {})
-            figures.update(batch, steps.run(batch, wants_outputs=figures.wants_outputs))
-            taken += 1
-            if callbacks:
-                _tell(callbacks, f"on_{kind}_batch_end", taken - 1, figures.result())
-            if progress.is_due():
-                progress.update(taken, figures.result())
-        return taken, figures.result()
-
     def _validate(self, source: Source, callbacks: Sequence[Callback]) -> dict[str, float]:
         figures = self._figures()
-        _tell(callbacks, "on_test_begin", {})
-        _, logs = self._pass(source, figures, Progress(source.steps, 0), callbacks, "test")
-        _tell(callbacks, "on_test_end", logs)
+        tell(callbacks, "on_test_begin", {})
+        _, logs = run_pass(self._the_steps()[1], source, figures, Progress(source.steps, 0), callbacks, "test")
+        tell(callbacks, "on_test_end", logs)
         return logs
 
     def _on_batch(
@@ -436,7 +428,7 @@ class Model(Network):
         self._compiled()
         source = self._source(x, y, sample_weight, sys.maxsize, None, class_weight)
         figures = self._figures()
-        _, logs = self._pass(source, figures, Progress(1, 0), (), kind)
+        _, logs = run_pass(self._the_steps()[kind == "test"], source, figures, Progress(1, 0), (), kind)
         if return_dict:
             return logs
         values = figures.as_list()
@@ -452,9 +444,7 @@ class Model(Network):
         class_weight: Mapping[int, float] | None = None,
         rng: np.random.Generator | None = None,
     ) -> Source:
-        if steps is not None:
-            positive_int(steps, "steps_per_epoch")
-        size = _batch_size(batch_size)
+        size = batch_size_or_default(batch_size)
         if is_iterable_of_batches(x) and y is None:
             return IterableSource(x, self._checked(class_weight), steps)
         if y is None:
@@ -466,7 +456,7 @@ class Model(Network):
     def _batches_of_inputs(
         self, x: Any, batch_size: int | None, steps: int | None
     ) -> tuple[Iterator[list[Array]], int | None]:
-        size = _batch_size(batch_size)
+        size = batch_size_or_default(batch_size)
         if is_iterable_of_batches(x):
             dtype = self._built_graph().values[self._built_graph().inputs[0]].dtype
             items = itertools.islice(x, steps)
@@ -496,7 +486,7 @@ class Model(Network):
 
     def _names(self) -> Names:
         self._built_graph()
-        return Names([x.name for x in self.inputs], _distinct([x.name for x in self.outputs]))
+        return Names([x.name for x in self.inputs], distinct([x.name for x in self.outputs]))
 
     def _objective(self) -> Objective:
         return settings.objective(self.loss, self._loss_weights, self._names().outputs)
@@ -521,34 +511,7 @@ class Model(Network):
         self._executor = self._steps = None
 
     def _compiled(self) -> None:
-        if self.loss is None or self.optimizer is None:
+        if self.optimizer is None:
             raise ValueError(f"model {self.name!r} is not compiled: call compile(...) first")
-
-
-def _tell(callbacks: Sequence[Callback], event: str, *arguments: Any) -> None:
-    for callback in callbacks:
-        getattr(callback, event)(*arguments)
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Names of outputs: a layer's second output gets a number."""
-    counts: dict[str, int] = {}
-    found = []
-    for name in names:
-        counts[name] = counts.get(name, -1) + 1
-        found.append(f"{name}_{counts[name]}" if counts[name] else name)
-    return found
-
-
-def _validation(data: Any) -> tuple[Any, Any, Any]:
-    """(x, y, sample_weight) of validation data."""
-    if is_iterable_of_batches(data) and not isinstance(data, tuple):
-        return data, None, None
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise TypeError("validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches")
-    x, y, *weights = data
-    return x, y, weights[0] if weights else None
-
-
-def _batch_size(value: int | None) -> int:
-    return 32 if value is None else positive_int(value, "batch_size")
+        if self.loss is None:
+            raise ValueError(f"model {self.name!r} was compiled without a loss: call compile(..., loss=...)")

@@ -23,7 +23,7 @@ class Variable:
     Parameters
     ----------
     value : ndarray
-        The initial contents; kept, not copied, where it is in C order.
+        The initial contents; kept, not copied, where it is in C order and writable.
     name : str
         Its name within the layer, such as ``"kernel"``.
     trainable : bool
@@ -61,7 +61,7 @@ class Variable:
         updated: bool = False,
         regularizer: Regularizer | None = None,
     ) -> None:
-        self.storage = np.ascontiguousarray(value)
+        self.storage: Array = np.require(value, requirements=["C", "W"])
         self.version = 0
         self.name = name
         self.trainable = trainable

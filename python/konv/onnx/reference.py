@@ -126,7 +126,7 @@ def _is_known(node: onnx.NodeProto, version: int) -> bool:
     single = helper.make_graph([node], "node", [], [])
     try:
         ReferenceEvaluator(helper.make_model(single, opset_imports=[helper.make_opsetid("", version)]))
-    except (RuntimeError, ValueError, NotImplementedError):
+    except (RuntimeError, ValueError, NotImplementedError):  # what the evaluator raises for an operator it lacks
         return False
     return True
 
