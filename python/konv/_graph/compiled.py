@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,13 @@ from .passes import simplify
 
 @dataclass(frozen=True)
 class StepReport:
-    """One step of a program: the node's name, its kind and how it is done, its work, and its time if measured."""
+    """One step of a program: the node's name, its kind and how it is done, its work, and its time if measured.
+
+    `dtype` is that of the node's result: uint8 where it is quantised.
+    """
 
     name: str
+    dtype: str
     kind: str
     detail: str
     flops: float
@@ -39,10 +43,16 @@ class Compiled:
         Where packed weights are kept for graphs of other shapes.
     threads : int
         At most this many.
+    change : callable, optional
+        What to do to the graph once it is simplified.
     """
 
-    def __init__(self, graph: Graph, weights: Weights, threads: int) -> None:
+    def __init__(
+        self, graph: Graph, weights: Weights, threads: int, change: Callable[[Graph], None] | None = None
+    ) -> None:
         simplify(graph)
+        if change is not None:
+            change(graph)
         self.graph = graph
         self._program, self._nodes = Lowering(graph, weights, threads).compile()
 
@@ -77,5 +87,6 @@ class Compiled:
             spent: dict[str, Any] = {}
             if times:
                 spent = {"seconds": (times[2 * i + 1] - times[2 * i]) / 1e9, "start": (times[2 * i] - times[0]) / 1e9}
-            reports.append(StepReport(node.name, *row, **spent))
+            dtype = node.outputs[0].dtype.name if node.outputs else ""
+            reports.append(StepReport(node.name, dtype, *row, **spent))
         return reports

@@ -37,7 +37,7 @@ class Report:
 
     def add_call(self, name: str, op: str, seconds: float = 0.0) -> None:
         """Append what NumPy computes."""
-        self.steps.append(StepReport(name, op, "NumPy", 0.0, 0, 0, seconds, self._end()))
+        self.steps.append(StepReport(name, "", op, "NumPy", 0.0, 0, 0, seconds, self._end()))
 
     def _end(self) -> float:
         return self.steps[-1].start + self.steps[-1].seconds if self.steps else 0.0
@@ -52,7 +52,7 @@ class Report:
             speed = f"{s.flops / s.seconds / 1e9:8.1f} GFLOP/s" if timed and s.seconds and s.flops else " " * 16 * timed
             work = f"{s.flops / 1e6:9.2f} MFLOP" if s.flops else " " * 15
             memory = f"{s.weight_bytes / 1e6:7.2f} MB" if s.weight_bytes else " " * 10
-            lines.append(f"{s.name:{width}}  {s.kind:12} {s.detail:24} {work} {memory} {time}{speed}".rstrip())
+            lines.append(f"{s.name:{width}}  {s.kind:12} {s.dtype:8} {s.detail:24} {work} {memory} {time}{speed}".rstrip())
         if timed:
             lines.append(f"in all {1e3 * sum(s.seconds for s in self.steps):.3f} ms")
         return "\n".join(lines)
@@ -63,7 +63,7 @@ class Report:
             {
                 "name": s.name, "cat": s.kind, "ph": "X", "pid": 0, "tid": 0,
                 "ts": 1e6 * s.start, "dur": 1e6 * s.seconds,
-                "args": {"kind": s.kind, "detail": s.detail, "MFLOP": s.flops / 1e6},
+                "args": {"kind": s.kind, "dtype": s.dtype, "detail": s.detail, "MFLOP": s.flops / 1e6},
             }
             for s in self.steps
         ]  # fmt: skip
