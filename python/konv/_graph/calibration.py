@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .compiled import Compiled
-from .int8 import Range, byte_quantisation, observed
+from .int8 import Calibration, Range, byte_quantisation, observed
 from .ir import Array, Graph
 from .lower import Weights
 from .narrow import numbering
@@ -36,34 +36,44 @@ def check_method(method: str | tuple[str, float]) -> tuple[str, float]:
 
 
 class Observations:
-    """What one graph's values were like: first their ranges, then, where a method asks for it, how they are spread."""
+    """What one graph's values were like: first ranges and means, then, where a method asks for it, how they are spread."""
 
-    def __init__(self, kinds: tuple[str, ...]) -> None:
+    def __init__(self, kinds: tuple[str, ...], inputs: int) -> None:
         self.kinds = kinds
-        self.ranges: dict[int, Range] = {}
         self.histograms: dict[int, Array] | None = None
+        self._ranges: dict[int, Range] = {}
+        self._sums: list[Any] = [0.0] * inputs
+        self._counts = [0] * inputs
+
+    @property
+    def convolutions(self) -> int:
+        return len(self._counts)
 
     def add(self, number: int, array: Array) -> None:
         """Take note of one value of one run."""
         if self.histograms is None:
-            low, high = self.ranges.get(number, (0.0, 0.0))
-            self.ranges[number] = min(low, float(array.min())), max(high, float(array.max()))
+            low, high = self._ranges.get(number, (0.0, 0.0))
+            self._ranges[number] = min(low, float(array.min())), max(high, float(array.max()))
             return
-        low, high = self.ranges[number]
+        low, high = self._ranges[number]
         counts, _ = np.histogram(array, BINS, (low, high if high > low else low + 1))
         self.histograms[number] = self.histograms.get(number, np.zeros(BINS, np.int64)) + counts
 
-    def chosen(self, method: tuple[str, float]) -> dict[int, Range]:
-        """The ranges by a method."""
+    def add_input(self, number: int, array: Array) -> None:
+        """Take note of one convolution's input."""
+        if self.histograms is None:
+            self._sums[number] = self._sums[number] + array.sum((0, *range(2, array.ndim)), np.float64)
+            self._counts[number] += array.size // array.shape[1]
+
+    def calibration(self, method: tuple[str, float]) -> Calibration:
+        """The ranges by a method, and the means."""
         name, parameter = method
-        if name == "minmax" or self.histograms is None:
-            return dict(self.ranges)
-        return {
-            number: _percentile(counts, self.ranges[number], parameter)
-            if name == "percentile"
-            else _least_error(counts, self.ranges[number])
-            for number, counts in self.histograms.items()
-        }
+        ranges = dict(self._ranges)
+        for number, counts in (self.histograms or {}).items():
+            found = ranges[number]
+            ranges[number] = _percentile(counts, found, parameter) if name == "percentile" else _least_error(counts, found)
+        means = [total / count for total, count in zip(self._sums, self._counts, strict=True)]
+        return Calibration(self.kinds, ranges, means)
 
 
 def _percentile(counts: Array, found: Range, percent: float) -> Range:
@@ -95,18 +105,21 @@ class Observed(Compiled):
 
     def __init__(self, graph: Graph, weights: Weights, threads: int, known: dict[Any, Observations], place: Any) -> None:
         def watch(simplified: Graph) -> None:
-            values = observed(simplified)
+            values, inputs = observed(simplified)
             _, kinds = numbering(simplified)
-            self._observations = known.setdefault(place, Observations(kinds))
+            self._observations = known.setdefault(place, Observations(kinds, len(inputs)))
             if self._observations.kinds != kinds:
                 raise ValueError("samples: the network takes other steps for some of their shapes than for others")
             self._asked, self._numbers = len(simplified.outputs), list(values)
-            simplified.outputs = [*simplified.outputs, *values.values()]
+            simplified.outputs = [*simplified.outputs, *values.values(), *inputs]
 
         super().__init__(graph, weights, threads, watch)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         outputs = super().run(inputs)
-        for number, array in zip(self._numbers, outputs[self._asked :], strict=True):
-            self._observations.add(number, array)
+        more = iter(outputs[self._asked :])
+        for number in self._numbers:
+            self._observations.add(number, next(more))
+        for i, array in enumerate(more):
+            self._observations.add_input(i, array)
         return outputs[: self._asked]

@@ -42,7 +42,7 @@ class _Calibrating(Precision):
 
 class _Int8(Precision):
     def __init__(self, known: dict[Any, Observations], method: tuple[str, float]) -> None:
-        self._changes = {place: ToInt8(found.chosen(method), found.kinds) for place, found in known.items()}
+        self._changes = {place: ToInt8(found.calibration(method)) for place, found in known.items()}
 
     def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:
         return Compiled(graph, weights, threads, self._changes[place])
@@ -80,7 +80,7 @@ def quantised(
     run = runner(calibrating)
     for sample in given:
         run(sample)
-    if not any(found.ranges for found in calibrating.known.values()):
+    if not any(found.convolutions for found in calibrating.known.values()):
         raise ValueError("model: it has no convolution or dense layer of float32 to quantise")
     if chosen[0] != "minmax":
         for found in calibrating.known.values():
