@@ -12,7 +12,7 @@ import inspect
 from pathlib import Path
 from types import ModuleType
 
-MODULES = ("konv", "konv.grad", "konv.nn", "konv.vision")
+MODULES = ("konv", "konv.grad", "konv.nn", "konv.nn.applications", "konv.vision")
 
 _CLASS_OPTIONS = (":members:", ":inherited-members:", ":member-order: bysource")
 

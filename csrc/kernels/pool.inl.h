@@ -127,6 +127,12 @@ KONV_INLINE Place<T> first_columns(const PoolAxis& a, Place<T> column) {
 template <class T>
 KONV_INLINE Vec<T> column_counts(const PoolAxis& a, Place<T> column) {
   const Place<T> low = place<T>(a.low), high = place<T>(a.high), end = column + place<T>(a.kernel);
+  if (a.dilation > 1) {
+    Place<T> count = {};
+    for (int64_t k = 0; k < a.kernel; k++, column += place<T>(a.dilation))
+      count -= (column >= low) & (column < high);  // true is -1
+    return __builtin_convertvector(count, Vec<T>);
+  }
   return __builtin_convertvector((end < high ? end : high) - (column > low ? column : low), Vec<T>);
 }
 template <class T>

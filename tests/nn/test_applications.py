@@ -86,9 +86,14 @@ def test_edges_have_six_outputs():
     model = applications.HED(input_shape=(32, 16, 3))
     assert model.output_shape == [(None, 32, 16, 1)] * 6
     assert [layer.name for layer in model.layers][-6:] == ["side1", "side2", "side3", "side4", "side5", "fused"]
-    outputs = model(np.zeros((1, 32, 16, 3), np.float32))
-    for y in outputs:
+    for y in model(np.zeros((1, 32, 16, 3), np.float32)):
         np.testing.assert_allclose(y, 0.5)  # no input, no biases: scores of zero
+    model.compile(nn.SGD(1e-3), ["mse"] * 6)
+    edges = np.ones((1, 32, 16, 1))
+    before = model.get_weights()
+    model.fit(np.ones((1, 32, 16, 3)), [edges] * 6, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    assert not np.array_equal(before[0], model.get_weights()[0])
 
 
 def test_names_are_those_of_keras():

@@ -15,7 +15,6 @@ from tests.nn import torch_graph
 from tests.nn.layers import LAYERS, graph_of
 
 
-
 def residual(dtype: str, *, first: bool = True) -> nn.Model:
     """A block whose sum is taken within the batch normalization, from either side."""
     x = nn.Input((8, 7, 6), dtype=dtype)
@@ -122,7 +121,7 @@ def test_against_finite_differences(case):
             assert grad[i] == pytest.approx(expected, abs=2e-7, rel=2e-6)
 
     for array, grad in zip(inputs, grad_inputs, strict=True):
-        check(array, grad, lambda array: None)
+        check(array, grad, lambda _: None)
     for variable, grad in zip(graph.variables, grad_variables, strict=True):
         assert (grad is None) == (not variable.trainable)
         if grad is not None:

@@ -63,9 +63,8 @@ def test_a_stack_comes_back_compiled(tmp_path):
         [nn.Input((5,), dtype="float64"), nn.Dense(3, "relu"), nn.Dropout(0.2), nn.Dense(2, "softmax")]
     )
     loss = nn.CategoricalCrossentropy(label_smoothing=0.1)
-    model.compile(
-        nn.SGD(0.25, momentum=0.5, nesterov=True), loss, ["accuracy", nn.BinaryAccuracy("half", threshold=0.4)]
-    )
+    metrics = ["accuracy", nn.BinaryAccuracy("half", threshold=0.4)]
+    model.compile(nn.SGD(0.25, momentum=0.5, nesterov=True), loss, metrics=metrics)
     model.save(tmp_path / "m")
     again = nn.load_model(tmp_path / "m")
     assert type(again) is nn.Sequential
@@ -234,12 +233,31 @@ def test_own_layers(tmp_path):
     assert_alike(model, again)
 
 
-def test_functions_have_no_place_in_a_file(tmp_path):
+def test_functions_without_names_have_no_place_in_a_file(tmp_path):
     model = nn.Sequential([nn.Input((4,)), nn.Dense(1, kernel_initializer=lambda shape, dtype: np.ones(shape, dtype))])
     with pytest.raises(ValueError, match="kernel_initializer of Dense cannot be written to a file"):
         model.save(tmp_path / "m")
     assert not list(tmp_path.iterdir())
     model.save_weights(tmp_path / "w")
+
+
+def halves(shape, dtype):
+    return np.full(shape, 0.5, dtype)
+
+
+def absolute(y_true, y_pred):
+    return nn.ops.abs(y_true - y_pred)
+
+
+def test_functions_are_called_by_their_names(tmp_path):
+    model = nn.Sequential([nn.Input((4,)), nn.Dense(1, kernel_initializer=halves)])
+    model.compile("sgd", absolute)
+    model.save(tmp_path / "m")
+    with pytest.raises(ValueError, match="the function 'halves' is needed: pass it in custom_objects"):
+        nn.load_model(tmp_path / "m")
+    again = nn.load_model(tmp_path / "m", custom_objects={"halves": halves, "absolute": absolute})
+    assert again.layers[0].kernel_initializer is halves
+    assert again.evaluate(np.ones((1, 4)), [[5.0]], verbose=0) == 3.0
 
 
 def test_a_file_that_is_there(tmp_path):
@@ -274,3 +292,20 @@ def test_without_safetensors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(ImportError, match=r"konv\[save\]"):
         nn.Sequential([nn.Input((4,)), nn.Dense(1)]).save(tmp_path / "m")
+
+
+@pytest.mark.parametrize("optimizer", [nn.SGD(0.1, momentum=0.9), nn.Adam(0.01)])
+def test_training_goes_on_where_it_was(tmp_path, optimizer):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 2))
+    model = nn.Sequential([nn.Input((4,)), nn.Dense(5, "tanh"), nn.BatchNormalization(), nn.Dense(2)])
+    model.compile(optimizer, "mse")
+    model.fit(x, y, epochs=2, verbose=0)
+    model.save(tmp_path / "m")
+    again = nn.load_model(tmp_path / "m")
+    assert again.optimizer.iterations == 2
+    for one in (model, again):
+        one.fit(x, y, epochs=3, verbose=0, shuffle=False)
+    assert_same_weights(model, again)
+    again.load_weights(tmp_path / "m")
+    nn.load_model(tmp_path / "m", compile=False)

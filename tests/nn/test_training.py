@@ -214,32 +214,6 @@ def test_dropout_is_off_outside_training():
     assert not np.array_equal(model(x, training=True), model(x))
 
 
-def test_save_and_load_weights(tmp_path):
-    x, y = data(32)
-    model = network()
-    model.fit(x, y, verbose=0)
-    path = tmp_path / "weights"
-    model.save_weights(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["weights"]
-    other = network(seed=9)
-    other.load_weights(path)
-    np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
-
-    wrong = nn.Sequential([nn.Input((3,)), nn.Dense(2)])
-    before = wrong.get_weights()
-    with pytest.raises(ValueError, match="must hold weights of shapes"):
-        wrong.load_weights(path)
-    path.write_bytes(b"not weights")
-    with pytest.raises(ValueError, match="weights is not a file of weights"):
-        wrong.load_weights(path)
-    np.savez(path.with_suffix(".npz"), np.array([{}], object))
-    with pytest.raises(ValueError, match="not a file of weights"):
-        wrong.load_weights(path.with_suffix(".npz"))
-    np.testing.assert_array_equal(wrong.get_weights()[0], before[0])
-    with pytest.raises(FileNotFoundError):
-        wrong.load_weights(tmp_path / "nothing")
-
-
 def test_what_fit_prints(capsys):
     x, y = data(64)
     network().fit(x, y, epochs=2, validation_data=(x, y))

@@ -6,13 +6,25 @@ import numpy as np
 import pytest
 
 from konv import nn
-from konv.nn import losses, metrics, optimizers
+from konv._graph import ir
+from konv.nn import losses, metrics, ops, optimizers
+from konv.nn.losses import Prediction
+from konv.nn.ops import Symbol
+from tests.graph.programs import gradients
 
 
 def value_and_grad(loss, y, prediction):
-    grad = np.empty_like(prediction)
+    """The mean loss, and its gradient with respect to the prediction."""
     targets = loss.targets(y, prediction.shape, prediction.dtype)
-    return loss.value_and_grad(targets, prediction, grad), grad
+    columns = prediction.shape[-1]
+    rows = targets.reshape(-1) if targets.dtype == np.int64 else targets.reshape(-1, columns)
+
+    def build(graph, p):
+        each = loss.rows(Symbol(graph, ir.constant(rows)), Prediction(Symbol(graph, p)))
+        return ops.mean(each, axis=0).node_value
+
+    value, grad = gradients(build, np.ones((1, 1), prediction.dtype), prediction.reshape(-1, columns))
+    return value.item(), grad.reshape(prediction.shape)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -64,6 +76,96 @@ def test_mean_squared_error():
     assert value == (0.25 + 1) / 4
     np.testing.assert_array_equal(grad, (p - y) / 2)
     assert nn.MeanSquaredError()([1, 2], [[1.0], [2.0]]) == 0
+
+
+TORCH = {
+    "mean_squared_error": lambda F, y, p: F.mse_loss(p, y),
+    "mean_absolute_error": lambda F, y, p: F.l1_loss(p, y),
+    "huber": lambda F, y, p: F.huber_loss(p, y),
+    "binary_crossentropy": lambda F, y, p: F.binary_cross_entropy(p, y),
+    "kl_divergence": lambda F, y, p: F.kl_div(p.log(), y, reduction="batchmean"),
+    "hinge": lambda _, y, p: (1 - (2 * y - 1) * p).clamp(min=0).mean(),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_losses_of_numbers_against_pytorch(name):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    p = rng.uniform(0.05, 0.95, (6, 4)) * (3 if name in ("mean_absolute_error", "huber") else 1)
+    y = (
+        rng.integers(0, 2, (6, 4)).astype(float)
+        if name in ("hinge", "binary_crossentropy")
+        else rng.uniform(0.1, 0.9, (6, 4))
+    )
+    value, grad = value_and_grad(losses.get(name), y, p)
+    torch_p = torch.from_numpy(p).requires_grad_()
+    expected = TORCH[name](torch.nn.functional, torch.from_numpy(y), torch_p)
+    expected.backward()
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(grad, torch_p.grad.numpy(), rtol=1e-10, atol=1e-13)
+    assert losses.get(name)(y, p) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_binary_cross_entropy_is_exact_far_from_zero(from_logits):
+    """A model that ends in a sigmoid trains on what lies in front of it."""
+    loss = nn.BinaryCrossentropy(from_logits=True)
+    assert loss([[1.0], [0.0]], [[-200.0], [200.0]]) == 200.0
+    model = nn.Sequential([nn.Input((1,)), nn.Dense(1, kernel_initializer="ones"), nn.Activation("sigmoid")])
+    if from_logits:
+        model.pop()
+    model.compile("sgd", nn.BinaryCrossentropy(from_logits=from_logits))
+    assert model.evaluate(np.array([[-200.0], [200.0]]), np.array([1.0, 0.0]), verbose=0) == 200.0
+
+
+def test_a_loss_of_the_users_own():
+    def lopsided(y_true, y_pred):
+        error = y_true - y_pred
+        return ops.mean(ops.maximum(2 * error, -error), axis=-1)
+
+    loss = losses.get(lopsided)
+    y, p = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.5, 2.0], [2.0, 5.0]])
+    value, grad = value_and_grad(loss, y, p)
+    error = y - p
+    assert value == pytest.approx(np.maximum(2 * error, -error).mean())
+    np.testing.assert_allclose(grad, np.array([[1, -0.5], [-2, 1]]) / 4)  # halves where both sides are equal
+    assert loss.name == "lopsided"
+    with pytest.raises(TypeError, match="symbol"):
+        losses.get(lambda *_: 1.0)(y, p)
+
+
+def test_symbols_follow_numpy():
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0.5, 2, (4, 5))
+    cases = {
+        "arithmetic": (lambda s: (1 - s) * 2 / (s + 3) - -s, lambda x: (1 - x) * 2 / (x + 3) + x),
+        "columns": (lambda s: s[:, 1:4:2] + s[..., 0:1], lambda x: x[:, 1:4:2] + x[:, 0:1]),
+        "sums": (lambda s: s / ops.sum(s) + ops.mean(s, axis=0), lambda x: x / x.sum(1, keepdims=True) + x.mean(0)),
+        "functions": (
+            lambda s: ops.log(s) + ops.sqrt(s) * ops.exp(-s) + ops.tanh(s) - ops.sigmoid(s) + ops.abs(s - 1),
+            lambda x: np.log(x) + np.sqrt(x) * np.exp(-x) + np.tanh(x) - 1 / (1 + np.exp(-x)) + abs(x - 1),
+        ),
+        "bounds": (lambda s: ops.clip(s, 0.8, 1.5) + ops.minimum(s, 1) * ops.relu(s - 1),
+                   lambda x: np.clip(x, 0.8, 1.5) + np.minimum(x, 1) * np.maximum(x - 1, 0)),
+    }  # fmt: skip
+    for name, (symbolic, numeric) in cases.items():
+        expected = numeric(x)
+        upstream = rng.standard_normal(expected.shape)
+        y, grad = gradients(lambda graph, v, f=symbolic: f(Symbol(graph, v)).node_value, upstream, x)
+        np.testing.assert_allclose(y, expected, rtol=1e-13, err_msg=name)
+        for i in np.ndindex(x.shape):
+            step = np.zeros_like(x)
+            step[i] = 1e-6
+            slope = ((numeric(x + step) - numeric(x - step)) * upstream).sum() / 2e-6
+            assert grad[i] == pytest.approx(slope, abs=2e-8), (name, i)
+
+
+@pytest.mark.parametrize("cut", [0, (slice(1, 2), slice(1)), (slice(None), slice(3, 1)), (slice(None), 1)])
+def test_symbols_are_cut_by_columns(cut):
+    graph = ir.Graph()
+    with pytest.raises((TypeError, ValueError), match=r"column|rows"):
+        Symbol(graph, ir.Value((4, 5), np.dtype(np.float64)))[cut]
 
 
 def test_names_of_losses_metrics_and_optimizers():
@@ -155,9 +257,10 @@ def test_each_variable_has_its_own_state():
         (lambda: nn.Adam(float("nan")), ValueError),
         (lambda: optimizers.get("rmsprop"), ValueError),
         (lambda: optimizers.get(3), TypeError),
-        (lambda: losses.get("hinge"), ValueError),
+        (lambda: losses.get("luck"), ValueError),
         (lambda: losses.get(None), TypeError),
         (lambda: nn.CategoricalCrossentropy(label_smoothing=2), ValueError),
+        (lambda: nn.Huber(0), ValueError),
     ],
 )
 def test_arguments_without_sense(make, error):

@@ -58,3 +58,12 @@ def test_a_model_with_several_inputs_and_outputs():
     assert [y.shape for y in found] == [(2, 2), (2, 5)]
     for y, reference in zip(found, expected, strict=True):
         np.testing.assert_allclose(y, reference.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_results_belong_to_the_caller():
+    x = np.ones((2, 3, 4), np.float32)
+    for layer in (nn.Flatten(), nn.Dropout(0.0), nn.Activation("linear")):
+        assert not np.may_share_memory(layer(x), x)
+    for model in (nn.Sequential([nn.Input((3, 4)), nn.Flatten()]), nn.Model(y := nn.Input((3, 4)), y)):
+        assert not np.may_share_memory(model(x), x)
+        assert not np.may_share_memory(model(x), model(x))

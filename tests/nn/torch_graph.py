@@ -154,8 +154,8 @@ KINDS: dict[str, Callable[..., Any]] = {
     "tanh": torch.tanh,
     "silu": F.silu,
     "gelu": lambda x, approximate: F.gelu(x, approximate="tanh" if approximate else "none"),
-    "hard_sigmoid": F.hardsigmoid,
-    "hard_silu": F.hardswish,
+    "hard_sigmoid": lambda x: F.relu6(x + 3) / 6,  # PyTorch's own has a sixth in float32 in its gradient
+    "hard_silu": lambda x: x * F.relu6(x + 3) / 6,
     "elu": F.elu,
     "selu": F.selu,
     "softplus": F.softplus,

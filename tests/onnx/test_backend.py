@@ -26,6 +26,7 @@ LEFT_OUT = {
     r"bfloat16|BFLOAT16": "the file holds it as other numbers",
     r"flexattention|linear_attention": "operators of ONNX's preview",
     r"affine_grid_.*expanded": "control flow",
+    r"^test_(ai_onnx_ml|adam|adagrad|momentum|nesterov)": "operators outside ONNX's own domain",
 }
 
 

@@ -13,8 +13,10 @@ from .passes import CONVOLUTIONS, VIEWS
 
 def _computes(node: Node) -> bool:
     """Whether a node's step reads and writes bfloat16."""
+    if not node.outputs or node.output.dtype != FLOAT or node.reads()[0].constant is not None:
+        return False
     if node.op in CONVOLUTIONS:
-        return all(v is None or v.constant is not None for v in node.inputs[1:3]) and node.output.dtype == FLOAT
+        return all(v is None or v.constant is not None for v in node.inputs[1:3])
     return node.op in ("max_pool", "avg_pool") and len(node.outputs) == 1
 
 

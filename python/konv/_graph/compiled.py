@@ -16,18 +16,22 @@ from .passes import simplify
 
 @dataclass(frozen=True)
 class StepReport:
-    """One step of a program: the node's name, its kind and how it is done, its work, and its time if measured.
+    """One step of a program.
 
-    `dtype` is that of the node's result: uint8 where it is quantised.
+    `origins` are names and operators of those nodes of the model that it does the work of; `kind` and `detail` say what
+    it does and how, `result_bytes` is the size of what its node makes, and `dtype` its
+    elements': uint8 where they are quantised. Times are in seconds, 0 where none was taken.
     """
 
     name: str
+    origins: tuple[tuple[str, str], ...]
+    result_bytes: int
     dtype: str
     kind: str
     detail: str
-    flops: float
-    weight_bytes: int
-    workspace_bytes: int
+    flops: float = 0.0
+    weight_bytes: int = 0
+    workspace_bytes: int = 0
     seconds: float = 0.0
     start: float = 0.0
 
@@ -88,5 +92,6 @@ class Compiled:
             if times:
                 spent = {"seconds": (times[2 * i + 1] - times[2 * i]) / 1e9, "start": (times[2 * i] - times[0]) / 1e9}
             dtype = node.outputs[0].dtype.name if node.outputs else ""
-            reports.append(StepReport(node.name, dtype, *row, **spent))
+            made = sum(value.size * value.dtype.itemsize for value in node.outputs)
+            reports.append(StepReport(node.name, tuple(node.origins), made, dtype, *row, **spent))
         return reports

@@ -5,6 +5,8 @@ wanted. Where a result tells as much as what it was made of (relu, sigmoid), gra
 activation can be done within the node before it.
 """
 
+# ruff: noqa: ARG001, ARG005 - the rows of a table share their signatures
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -52,9 +54,9 @@ class Differentiation:
             if node.op not in RULES:
                 raise NotImplementedError(f"no gradient of {node.op}")
             leaving = RULES[node.op](self, node, arriving)
-            for value, grad in zip(node.inputs, leaving, strict=False):
-                if value is not None and grad is not None:
-                    self._arrive(value, grad)
+            for read, given in zip(node.inputs, leaving, strict=False):
+                if read is not None and given is not None:
+                    self._arrive(read, given)
         return [self._grads.get(value) for value in self._wanted]
 
     def wants(self, value: Value | None) -> bool:
@@ -272,21 +274,21 @@ def _unary(d: Differentiation, node: Node, grads: Gradients) -> Gradients:
     raise NotImplementedError(f"no gradient of {kind}")
 
 
-def _by_result(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:  # noqa: ARG001
+def _by_result(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:
     return d.binary(a["kind"], y, grad, gradient=True, p=a.get("p", 0.0))
 
 
-def _by_argument(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:  # noqa: ARG001
+def _by_argument(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:
     parameters = {key: a.get(key, 0.0) for key in "pqr"}
     return d.binary(a["kind"], x, grad, gradient=True, **parameters)
 
 
-def _times_slope(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:  # noqa: ARG001
+def _times_slope(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:
     slope = d.unary(a["kind"] + "_slope", x, p=a.get("p", 0.0), q=a.get("q", 0.0))
     return d.binary("multiply", grad, slope)
 
 
-def _clip(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:  # noqa: ARG001
+def _clip(d: Differentiation, x: Value, y: Value, grad: Value, a: dict[str, Any]) -> Value:
     """One where x lies within the bounds, on them too, as in PyTorch."""
     inside = d.unary("affine", d.unary("absolute", d.unary("sign", d.binary("subtract", x, y))), p=-1.0, q=1.0)
     return d.binary("multiply", grad, inside)

@@ -42,7 +42,7 @@ class Calibration:
 
 
 def _computes(node: Node) -> bool:
-    if node.op != "conv" or node.output.dtype != FLOAT:
+    if node.op != "conv" or node.output.dtype != FLOAT or node.reads()[0].constant is not None:
         return False
     weight, bias = (*node.inputs, None)[1:3]
     if weight is None or weight.constant is None or (bias is not None and bias.constant is None):

@@ -54,6 +54,11 @@ class Node:
     outputs: list[Value]
     attributes: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    origins: list[tuple[str, str]] = field(default_factory=list)  # names and operators of what it does the work of
+
+    def take_over(self, *others: Node) -> None:
+        """Note whose work it does from now on, in the order in which they were to run."""
+        self.origins = list(dict.fromkeys(o for node in (*others, self) for o in node.origins))
 
     @property
     def output(self) -> Value:

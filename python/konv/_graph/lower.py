@@ -7,7 +7,8 @@ joins is written into its result at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -64,7 +65,8 @@ class Lowering:
         self._place_backwards()
         for number, node in enumerate(graph.nodes):
             self.number = number
-            OPS[node.op](self, node)
+            with _naming(node):
+                OPS[node.op](self, node)
         self._finish_outputs()
 
     # --- locations -------------------------------------------------------------------------------
@@ -207,14 +209,24 @@ class Lowering:
             storage.buffer = program.add_constant(array)
         for storage, array in self.bound:
             storage.buffer = program.add_bound(array)
-        for _, emit, _ in self.steps:
-            emit(program)
+        for node, emit, _ in self.steps:
+            with _naming(node):
+                emit(program)
         return program, [node for node, _, _ in self.steps]
 
 
 def _whole(storage: Storage, value: Value, order: Sequence[int]) -> Location:
     """A value alone in its storage, with its axes in this order."""
     return Location(storage, 0, value.shape, strides_of(value.shape, order), value.dtype, value.quantisation)
+
+
+@contextmanager
+def _naming(node: Node) -> Iterator[None]:
+    """Let errors say which node they are of."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
 
 
 # --- one function for each operation ----------------------------------------------------------------
@@ -330,9 +342,9 @@ def _pool(lowering: Lowering, node: Node) -> None:
 
 def pool_options(lowering: Lowering, a: dict[str, Any]) -> Any:
     dilations = a.get("dilations", [1] * len(a["kernel"]))
-    pads = [_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1)]
+    before, after = (_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1))
     return _core.PoolOptions(
-        _three(a["kernel"], 1), _three(a["strides"], 1), _three(dilations, 1), *pads,
+        _three(a["kernel"], 1), _three(a["strides"], 1), _three(dilations, 1), before, after,
         a.get("count_padding", False), float(a.get("power", 0)), lowering.threads,
     )  # fmt: skip
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from .. import _core
 from .ir import Node, Value
-from .lower import OPS, Lowering, _three, _volume, conv_options, pool_options
-from .memory import Location, strides_of
+from .lower import OPS, Lowering, _volume, conv_options, pool_options
+from .memory import Location
 
 
 def _place(location: Location | None) -> Any:
@@ -39,7 +39,7 @@ def _rows_of(lowering: Lowering, node: Node, value: Value) -> Location:
     return seen
 
 
-def _write_rows(lowering: Lowering, node: Node, target: Location, value: Value) -> tuple[Location, Location | None]:
+def _write_rows(lowering: Lowering, target: Location, value: Value) -> tuple[Location, Location | None]:
     """Where rows are to be written; and, where that is not the target itself, the image that is copied there after."""
     seen = _rows(target)
     if seen is not None:
@@ -48,10 +48,6 @@ def _write_rows(lowering: Lowering, node: Node, target: Location, value: Value) 
     seen = _rows(image)
     assert seen is not None
     return seen, image
-
-
-def _vector(lowering: Lowering, value: Value | None) -> Location | None:
-    return None if value is None else lowering.at(value)
 
 
 def _new(lowering: Lowering, value: Value) -> Location:
@@ -75,10 +71,12 @@ def _batch_norm(lowering: Lowering, node: Node) -> None:
     source = _rows_of(lowering, node, x)
     added = None if residual is None else _rows_of(lowering, node, residual)
     reuse = [x] if residual is None else [residual, x]
-    target = lowering.result(node, reuse, [] if added is None else [lowering.at(residual)])  # type: ignore[arg-type]
-    out, image = _write_rows(lowering, node, target, y)
-    places = [out, _vector(lowering, gamma), _vector(lowering, beta), added, _new(lowering, mean),
-              _new(lowering, deviation), _vector(lowering, moving_mean), _vector(lowering, moving_variance)]  # fmt: skip
+    kept = [] if residual is None else [lowering.at(residual)]
+    target = lowering.result(node, reuse, kept)
+    out, image = _write_rows(lowering, target, y)
+    results = [_new(lowering, mean), _new(lowering, deviation)]
+    vectors = [None if v is None else lowering.at(v) for v in (gamma, beta, moving_mean, moving_variance)]
+    places = [out, *vectors[:2], added, *results, *vectors[2:]]
     scratch, options = _norm_scratch(lowering, source), _norm_options(lowering, node.attributes)
 
     def emit(p: Any) -> None:
@@ -99,9 +97,10 @@ def _batch_norm_gradient(lowering: Lowering, node: Node) -> None:
     masked_rows = None if masked is None else _rows(masked)
     assert masked is None or masked_rows is not None
     target = lowering.result(node, [grad, x])
-    out, image = _write_rows(lowering, node, target, node.output)
-    used = [arriving, source, result, out, masked_rows, _vector(lowering, gamma), _vector(lowering, mean),
-            _vector(lowering, deviation), _new(lowering, node.outputs[1]), _new(lowering, node.outputs[2])]  # fmt: skip
+    out, image = _write_rows(lowering, target, node.output)
+    vectors = [None if v is None else lowering.at(v) for v in (gamma, mean, deviation)]
+    sums = [_new(lowering, v) for v in node.outputs[1:3]]
+    used = [arriving, source, result, out, masked_rows, *vectors, *sums]
     scratch, options = _norm_scratch(lowering, source), _norm_options(lowering, node.attributes)
 
     def emit(p: Any) -> None:
@@ -137,7 +136,7 @@ def _channel_sum(lowering: Lowering, node: Node) -> None:
 
 def _pool_gradient(lowering: Lowering, node: Node) -> None:
     grad = _volume(lowering.at(node.inputs[0]))  # type: ignore[arg-type]
-    indices = _volume(lowering.at(node.inputs[1])) if len(node.reads()) > 1 else None
+    indices = _volume(lowering.at(node.reads()[1])) if len(node.reads()) > 1 else None
     target = lowering.result(node)
     out, options = _volume(target), pool_options(lowering, node.attributes)
     lowering.step(
@@ -204,7 +203,11 @@ def _update(lowering: Lowering, node: Node) -> None:
     assert value is not None
     assert grad is not None
     assert rates is not None
-    places = [lowering.at(value), lowering.contiguous(node, grad), *(None if k is None else lowering.at(k) for k in kept)]
+    places = [
+        lowering.at(value),
+        lowering.contiguous(node, grad),
+        *(None if k is None else lowering.at(k) for k in kept),
+    ]
     at = lowering.at(rates)
 
     def emit(p: Any) -> None:

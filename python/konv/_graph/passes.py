@@ -152,6 +152,7 @@ def fold_padding(graph: Graph) -> bool:
         more = zip(after.attributes["pads"], pads[2:], strict=True)
         after.attributes["pads"] = tuple((a + b, c + d) for (a, c), (b, d) in more)
         after.inputs[0] = node.inputs[0]
+        after.take_over(node)
         return True
 
     return _each_node(graph, change)
@@ -171,6 +172,7 @@ def lift_unary(graph: Graph) -> bool:
         node.op, after.op = after.op, node.op
         node.attributes, after.attributes = after.attributes, node.attributes
         node.name, after.name = after.name, node.name
+        node.origins, after.origins = after.origins, node.origins
         node.outputs, after.inputs = [between], [between]
         return True
 
@@ -178,7 +180,7 @@ def lift_unary(graph: Graph) -> bool:
 
 
 def recognise(graph: Graph) -> bool:
-    """Recognise that x * sigmoid(x) is silu, x * hard_sigmoid(x) is hardswish, clip(x, 0, 6) is relu6."""
+    """Recognise that x * sigmoid(x) is silu, x * clip(x / 6 + 1/2, 0, 1) is hardswish, clip(x, 0, 6) is relu6."""
 
     def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
         if node.op == "unary" and node.attributes["kind"] == "clip":
@@ -188,24 +190,35 @@ def recognise(graph: Graph) -> bool:
                 return True
         if node.op != "unary":
             return False
-        names = {"sigmoid": "silu", "hard_sigmoid": "hardswish"}
-        kind = node.attributes["kind"]
-        if kind not in names or (kind == "hard_sigmoid" and not _is_hardswish(node)):
-            return False
         after = _only_reader(graph, consumers, node.output)
-        if not _is(after, "binary", "multiply") or after is None:
+        if after is None or not _is(after, "binary", "multiply"):
             return False
-        x = node.inputs[0]
+        if node.attributes["kind"] == "sigmoid":
+            x, gates, name = node.inputs[0], [node], "silu"
+        else:
+            line = _line_of_hardswish(graph, consumers, node)
+            if line is None:
+                return False
+            x, gates, name = line.inputs[0], [line, node], "hardswish"
         if {id(v) for v in after.inputs} != {id(x), id(node.output)}:
             return False
-        after.op, after.inputs, after.attributes = "unary", [x], {"kind": names[kind]}
+        after.op, after.inputs, after.attributes = "unary", [x], {"kind": name}
+        after.take_over(*gates)
         return True
 
     return _each_node(graph, change)
 
 
-def _is_hardswish(node: Node) -> bool:
-    return bool(abs(node.attributes["p"] - 1 / 6) < 1e-6 and node.attributes["q"] == 0.5)
+def _line_of_hardswish(graph: Graph, consumers: dict[Value, list[Node]], node: Node) -> Node | None:
+    """The node that makes x / 6 + 1/2 where `node` clips it to [0, 1]."""
+    a = node.attributes
+    if a["kind"] != "clip" or (a["p"], a["q"]) != (0, 1):
+        return None
+    line = next((n for n in graph.nodes if n.outputs and n.output is node.inputs[0]), None)
+    if not _is(line, "unary", "affine") or line is None or _only_reader(graph, consumers, line.output) is not node:
+        return None
+    sixth = abs(line.attributes["p"] - 1 / 6) < 1e-6 and line.attributes["q"] == 0.5
+    return line if sixth else None
 
 
 def fuse_activations(graph: Graph) -> bool:
@@ -244,7 +257,7 @@ def fuse_residuals(graph: Graph) -> bool:
 
 
 def fuse_batch_norm(graph: Graph) -> bool:
-    """Batch statistics' results take a residual and a relu on the way. Before differentiation: its gradient reads them."""
+    """Normalised results take a residual and a relu on the way: done before gradients, which read them, are added."""
 
     def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
         if node.op != "batch_norm" or np.isfinite(node.attributes["low"]):
@@ -263,6 +276,8 @@ def fuse_batch_norm(graph: Graph) -> bool:
         else:
             return False
         node.outputs[0] = after.output
+        after.take_over(node)
+        node.origins = after.origins
         graph.nodes.remove(node)
         graph.nodes[graph.nodes.index(after)] = node
         return True
@@ -273,6 +288,8 @@ def fuse_batch_norm(graph: Graph) -> bool:
 def _take_place(graph: Graph, node: Node, after: Node) -> None:
     """`node` makes what `after` made, and runs where that ran."""
     node.outputs = after.outputs
+    after.take_over(node)
+    node.origins = after.origins
     graph.nodes.remove(node)
     graph.nodes[graph.nodes.index(after)] = node
 
@@ -283,25 +300,30 @@ def fuse_expressions(graph: Graph) -> None:
         if node.op in ("unary", "binary"):
             code = [(node.op, dict(node.attributes), list(range(len(node.inputs))))]
             node.op, node.attributes = "expression", {"code": code}
-    changed = True
-    while changed:
-        changed = False
-        consumers, makers = graph.consumers(), graph.makers()
-        for node in graph.nodes:
-            if node.op != "expression":
-                continue
-            for value in node.reads():
-                before = makers.get(value)
-                if before is None or before.op != "expression" or value in graph.outputs:
-                    continue
-                if any(reader is not node for reader in consumers[value]) or value.shape != node.output.shape:
-                    continue
-                if _merge(before, node):
-                    graph.nodes.remove(before)
-                    changed = True
-                    break
-            if changed:
+    consumers, makers = graph.consumers(), graph.makers()
+    merged: set[Node] = set()
+    for node in graph.nodes:
+        while node.op == "expression":
+            before = _mergeable(graph, node, consumers, makers)
+            if before is None:
                 break
+            merged.add(before)
+            for value in before.reads():
+                consumers[value] = [node if reader is before else reader for reader in consumers[value]]
+    graph.nodes = [node for node in graph.nodes if node not in merged]
+
+
+def _mergeable(graph: Graph, node: Node, consumers: dict[Value, list[Node]], makers: dict[Value, Node]) -> Node | None:
+    """An expression that `node` alone read and that is part of it now."""
+    for value in node.reads():
+        before = makers.get(value)
+        if before is None or before.op != "expression" or value in graph.outputs:
+            continue
+        if any(reader is not node for reader in consumers[value]) or value.shape != node.output.shape:
+            continue
+        if _merge(before, node):
+            return before
+    return None
 
 
 def _merge(before: Node, node: Node) -> bool:
@@ -328,6 +350,7 @@ def _merge(before: Node, node: Node) -> bool:
     for op, attributes, registers in node.attributes["code"]:
         code.append((op, attributes, [second[r] if r < count else r - count + start for r in registers]))
     node.inputs, node.attributes = list(inputs), {"code": code}
+    node.take_over(before)
     return True
 
 

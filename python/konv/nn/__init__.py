@@ -10,12 +10,13 @@
 ... ])
 >>> model.compile(nn.Adam(), nn.SparseCategoricalCrossentropy(), metrics=["accuracy"])
 
-Layers describe themselves into a graph (`konv.nn.graph`), which an executor runs forward and
-backward (`konv.nn.execution`) through one table of operations (`konv.nn.ops`). Whole networks are
+Layers describe themselves into a graph (`konv.nn.graph`), which is compiled and runs, forward and backward, without
+returning to Python (`konv.nn.execution`, `konv.nn.training`). Losses are written in `konv.nn.ops`; whole networks are
 in `konv.nn.applications`.
 """
 
-from .callbacks import Callback, CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
+from . import ops
+from .callbacks import Callback, CSVLogger, LearningRateScheduler
 from .history import History
 from .initializers import (
     Constant,
@@ -75,14 +76,21 @@ from .layers import (
     clear_session,
 )
 from .losses import (
+    BinaryCrossentropy,
     CategoricalCrossentropy,
+    FunctionLoss,
+    Hinge,
+    Huber,
+    KLDivergence,
     Loss,
+    MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
 from .metrics import BinaryAccuracy, CategoricalAccuracy, Metric, SparseCategoricalAccuracy
 from .model import Model
-from .optimizers import SGD, Adam, Optimizer
+from .monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from .optimizers import SGD, Adam, AdamW, Optimizer
 from .random import set_random_seed
 from .regularizers import L1, L1L2, L2, Regularizer
 from .saving import load_model, model_from_json
@@ -97,12 +105,14 @@ __all__ = [
     "SGD",
     "Activation",
     "Adam",
+    "AdamW",
     "Add",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
     "BinaryAccuracy",
+    "BinaryCrossentropy",
     "CSVLogger",
     "Callback",
     "CategoricalAccuracy",
@@ -120,6 +130,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Flatten",
+    "FunctionLoss",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -130,9 +141,12 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Hinge",
     "History",
+    "Huber",
     "Initializer",
     "Input",
+    "KLDivergence",
     "Layer",
     "LeakyReLU",
     "LearningRateScheduler",
@@ -142,6 +156,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
     "Model",
@@ -172,5 +187,6 @@ __all__ = [
     "clear_session",
     "load_model",
     "model_from_json",
+    "ops",
     "set_random_seed",
 ]

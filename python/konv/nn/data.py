@@ -127,8 +127,10 @@ class Checked:
         given = parts(y, self.names.outputs, "y")
         shares: list[Any] = [None] * len(given)
         if sample_weight is not None:
-            alone = len(given) > 1 and hasattr(sample_weight, "shape")
-            shares = [sample_weight] * len(given) if alone else parts(sample_weight, self.names.outputs, "sample_weight")
+            if len(given) > 1 and hasattr(sample_weight, "shape"):
+                shares = [sample_weight] * len(given)
+            else:
+                shares = parts(sample_weight, self.names.outputs, "sample_weight")
         targets: list[Array | None] = []
         weights: list[Array | None] = []
         for i, (target, loss, shape) in enumerate(zip(given, self.objective.losses, shapes, strict=True)):
@@ -255,17 +257,15 @@ class IterableSource:
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches of one pass."""
-        iterable = self._iterable
-        if not hasattr(iterable, "__iter__"):
-            iterable = (iterable[i] for i in range(len(iterable)))
+        given = self._iterable
+        source = iter(given) if hasattr(given, "__iter__") else (given[i] for i in range(len(given)))
         taken = 0
-        source = iter(iterable)
         while self.steps is None or taken < self.steps:
             try:
                 item = next(source)
             except StopIteration:
                 if taken == 0:
-                    raise ValueError("x must yield at least one batch a pass; a generator that ended has none") from None
+                    raise ValueError("x must yield at least one batch a pass, got none: has it ended?") from None
                 return
             taken += 1
             if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
@@ -300,4 +300,4 @@ def split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple[Any, 
         return np.asarray(data)[which]
 
     sides = [tuple(side(data, which) for data in (x, y, sample_weight)) for which in (slice(cut), slice(cut, None))]
-    return sides[0], sides[1]  # type: ignore[return-value]
+    return sides[0], sides[1]

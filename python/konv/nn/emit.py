@@ -4,6 +4,8 @@ A model's arrays are channels-last, the compiler's (n, channels, ...): axes chan
 trains reads its variables where they lie; what only predicts has them as constants, which the compiler folds and packs.
 """
 
+# ruff: noqa: ARG001 - the rows of a table share their signatures
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -16,7 +18,7 @@ import numpy as np
 from .._graph import ir
 from .graph import Graph, Node
 from .shapes import INFER
-from .variable import Array, Shape, Variable
+from .variable import Shape, Variable
 
 Windows = dict[str, Any]
 
@@ -52,34 +54,38 @@ class Emission:
             self._variables[variable] = make
         return self._variables[variable]
 
-    @property
-    def variables(self) -> dict[Variable, ir.Value]:
-        return self._variables
-
     def number(self, number: float, rank: int) -> ir.Value:
+        """Return a constant that broadcasts."""
         return ir.constant(np.full((1,) * rank, number, self.dtype))
 
     def add(self, op: str, inputs: Sequence[ir.Value | None], shape: Sequence[int], **attributes: Any) -> ir.Value:
+        """Append a node with one output."""
         return self.graph.add(op, inputs, shape, **attributes)
 
     def unary(self, kind: str, x: ir.Value, **parameters: float) -> ir.Value:
+        """Append a function of each element."""
         return self.add("unary", [x], x.shape, kind=kind, **parameters)
 
     def binary(self, kind: str, a: ir.Value, b: ir.Value) -> ir.Value:
+        """Append an operation on pairs of elements; shapes broadcast."""
         return self.add("binary", [a, b], np.broadcast_shapes(a.shape, b.shape), kind=kind)
 
     def reshape(self, x: ir.Value, shape: Sequence[int]) -> ir.Value:
+        """Return the elements in another shape."""
         return x if x.shape == tuple(shape) else self.add("reshape", [x], shape)
 
     def transpose(self, x: ir.Value, order: Sequence[int]) -> ir.Value:
+        """Return the axes in another order; of a constant at once."""
         if x.constant is not None:
             return ir.constant(np.ascontiguousarray(x.constant.transpose(order)))
         return self.add("transpose", [x], [x.shape[i] for i in order], order=tuple(order))
 
     def channels_last(self, x: ir.Value) -> ir.Value:
+        """Return (n, channels, ...) with the channels at the end."""
         return x if x.rank < 3 else self.transpose(x, (0, *range(2, x.rank), 1))
 
     def channels_first(self, x: ir.Value) -> ir.Value:
+        """Return (n, ..., channels) with the channels behind the batch."""
         return x if x.rank < 3 else self.transpose(x, (0, x.rank - 1, *range(1, x.rank - 1)))
 
     def rows(self, x: ir.Value) -> ir.Value:
@@ -121,7 +127,9 @@ def _emits(*ops: str) -> Callable[[Emit], Emit]:
 # --- convolutions ------------------------------------------------------------------------------------
 
 
-def _pads(padding: str, sizes: Sequence[int], out: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> Any:
+def _pads(
+    padding: str, sizes: Sequence[int], out: Sequence[int], extents: Sequence[int], strides: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
     """(before, after) of each axis, by TensorFlow's rule: the odd one comes after."""
     pads = []
     for n, m, extent, stride in zip(sizes, out, extents, strides, strict=True):
@@ -166,7 +174,7 @@ def _conv(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable]
 
 
 @_emits("dense")
-def _dense(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]) -> ir.Value:  # noqa: ARG001
+def _dense(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]) -> ir.Value:
     """As a convolution of one row of pixels."""
     (x,), (kernel, *bias) = inputs, owned
     rows = e.rows(x)
@@ -190,7 +198,7 @@ def _dense(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable
 
 
 @_emits("max_pool", "avg_pool")
-def _pool(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]) -> ir.Value:  # noqa: ARG001
+def _pool(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]) -> ir.Value:
     (x,), a = inputs, node.attributes
     pads = _pads(a["padding"], x.shape[2:], shape[2:], a["kernel_size"], a["stride"])
     return e.add(node.op, [x], shape, kernel=a["kernel_size"], strides=a["stride"], pads=pads)
@@ -198,7 +206,11 @@ def _pool(e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable]
 
 @_emits("global_avg_pool", "global_max_pool")
 def _global_pool(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     (x,) = inputs
     spatial = x.rank - 2
@@ -209,7 +221,11 @@ def _global_pool(
 
 @_emits("up_sampling")
 def _up_sampling(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     """Each axis on its own; "bilinear" has the centres of pixels in place, as Keras and half_pixel of ONNX."""
     (y,), a = inputs, node.attributes
@@ -232,7 +248,11 @@ def _up_sampling(
 
 @_emits("zero_padding")
 def _zero_padding(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     pads = ((0, 0), (0, 0), *node.attributes["padding"])
     return e.add("pad", inputs, shape, pads=pads, mode="constant", value=0.0)
@@ -277,7 +297,11 @@ def _batch_normalization(
 
 @_emits("activation")
 def _activation(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     (x,), a = inputs, node.attributes
     kind = a["kind"]
@@ -288,12 +312,11 @@ def _activation(
     if kind == "gelu":
         return e.unary("gelu_tanh" if a["approximate"] else "gelu", x)
     parameters = {
-        "leaky_relu": lambda: {"p": a["negative_slope"]},
-        "elu": lambda: {"p": a["alpha"]},
-        "selu": lambda: {"p": 1.6732632423543772, "q": 1.0507009873554805},
-    }.get(kind, dict)()
-    names = {"hard_silu": "hardswish", "exponential": "exponential"}
-    return e.unary(names.get(kind, kind), x, **parameters)
+        "leaky_relu": {"p": a.get("negative_slope", 0.0)},
+        "elu": {"p": a.get("alpha", 1.0)},
+        "selu": {"p": 1.6732632423543772, "q": 1.0507009873554805},
+    }.get(kind, {})
+    return e.unary("hardswish" if kind == "hard_silu" else kind, x, **parameters)
 
 
 def _relu(e: Emission, x: ir.Value, a: Any) -> ir.Value:
@@ -307,14 +330,22 @@ def _relu(e: Emission, x: ir.Value, a: Any) -> ir.Value:
 
 @_emits("softmax")
 def _softmax(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     return e.add("softmax", inputs, shape, axis=1 if len(shape) > 1 else 0)
 
 
 @_emits("dropout")
 def _dropout(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     if not e.training:
         return inputs[0]
@@ -326,14 +357,22 @@ def _dropout(
 
 @_emits("rescaling")
 def _rescaling(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     return e.unary("affine", inputs[0], p=node.attributes["scale"], q=node.attributes["offset"])
 
 
 @_emits("add", "multiply")
 def _merge(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     y = inputs[0]
     for x in inputs[1:]:
@@ -346,7 +385,11 @@ def _merge(
 
 @_emits("flatten", "reshape")
 def _reshape(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     last = shape if len(shape) < 3 else (shape[0], *shape[2:], shape[1])
     return e.channels_first(e.reshape(e.channels_last(inputs[0]), last))
@@ -354,12 +397,14 @@ def _reshape(
 
 @_emits("concatenate")
 def _concatenate(
-    e: Emission, node: Node, inputs: list[ir.Value], owned: list[Variable], shape: tuple[int, ...]  # noqa: ARG001
+    e: Emission,
+    node: Node,
+    inputs: list[ir.Value],
+    owned: list[Variable],
+    shape: tuple[int, ...],
 ) -> ir.Value:
     rank = len(shape)
     axis = node.attributes["axis"] % rank
     if rank > 2 and axis > 0:
         axis = 1 if axis == rank - 1 else axis + 1
     return e.add("concat", inputs, shape, axis=axis)
-
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,8 @@ class Programs:
     def __init__(self) -> None:
         self._programs: OrderedDict[Any, Any] = OrderedDict()
 
-    def get(self, key: Any, make: Any) -> Any:
+    def get(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made for a key, made now if need be."""
         if key not in self._programs:
             self._programs[key] = make()
             if len(self._programs) > MOST_PROGRAMS:
@@ -64,6 +65,7 @@ class Programs:
         return self._programs[key]
 
     def clear(self) -> None:
+        """Forget all."""
         self._programs.clear()
 
 
@@ -80,6 +82,7 @@ class Forward:
         self.graph.inputs = [*self.inputs, self.seeds] if self.emission.dropouts else list(self.inputs)
 
     def outputs(self, model: Graph) -> list[ir.Value]:
+        """Return the model's outputs, channels last."""
         return [self.emission.channels_last(self.values[number]) for number in model.outputs]
 
 

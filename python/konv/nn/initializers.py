@@ -23,7 +23,7 @@ class Initializer(ABC):
         Parameters
         ----------
         shape : sequence of int
-            (in, out) of a dense kernel, or (*window, in, out) of a convolution's.
+            (in, out) of a dense kernel; of a convolution's, the window's sizes stand in front.
         dtype : dtype
             float32 by default.
         """

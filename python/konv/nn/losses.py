@@ -102,7 +102,7 @@ class FunctionLoss(Loss):
         """Return the loss of each row, (rows, 1)."""
         made = self.function(y, prediction.value)
         if not isinstance(made, Symbol) or made.shape[0] != y.shape[0]:
-            raise TypeError(f"loss {self.name!r} must return a symbol with one row for each of its arguments', got {made!r}")
+            raise TypeError(f"loss {self.name!r} must return a symbol with as many rows as it was given, got {made!r}")
         return made if made.shape[1] == 1 else ops.mean(made)
 
 
@@ -159,7 +159,8 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         """Return the loss of each row, (rows, 1)."""
         scores = self._scores(prediction)
         if scores is None:
-            scores = ops.log(ops.clip(prediction.value, _EPSILON, 1 - _EPSILON))
+            shares = prediction.value / ops.sum(prediction.value)
+            scores = ops.log(ops.clip(shares, _EPSILON, 1 - _EPSILON))
         return ops.softmax_cross_entropy(scores, y)
 
 
@@ -264,7 +265,7 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """Mean of |y_true - y_pred|.
+    """Mean of the magnitude of y_true - y_pred.
 
     Examples
     --------

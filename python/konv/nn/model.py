@@ -46,7 +46,7 @@ class Model(Network):
     Parameters
     ----------
     inputs : SymbolicTensor or list of them
-        `Input`s, or tensors that other layers make.
+        Each an `Input`, or what other layers make.
     outputs : SymbolicTensor or list of them
         What layers, called on the inputs, made of them.
     name : str, optional
@@ -146,7 +146,7 @@ class Model(Network):
         ImportError
             If safetensors is not installed.
         ValueError
-            If the model is not built, or holds what no file can, such as a function.
+            If the model is not built, or holds what no file can, such as a function without a name.
         """
         saving.save_model(self, Path(filepath), overwrite=overwrite)
 
@@ -473,7 +473,9 @@ class Model(Network):
         checked = self._checked(class_weight)
         return ArraySource(checked.all(x, y, sample_weight), size, checked.dtype, rng, steps)
 
-    def _batches_of_inputs(self, x: Any, batch_size: int | None, steps: int | None) -> tuple[Iterator[list[Array]], int | None]:
+    def _batches_of_inputs(
+        self, x: Any, batch_size: int | None, steps: int | None
+    ) -> tuple[Iterator[list[Array]], int | None]:
         size = _batch_size(batch_size)
         if is_iterable_of_batches(x):
             dtype = self._built_graph().values[self._built_graph().inputs[0]].dtype
@@ -514,18 +516,22 @@ class Model(Network):
         weights = self._loss_weights
         if weights is None or isinstance(weights, (int, float)):
             weights = [1.0 if weights is None else float(weights)] * len(names)
-        found = [1.0 if w is None else float(w) for w in parts(weights, names, "loss_weights")] if len(names) > 1 else [
-            float(weights[0] if not isinstance(weights, Mapping) else parts(weights, names, "loss_weights")[0] or 1.0)
-        ]
+        found = (
+            [1.0 if w is None else float(w) for w in parts(weights, names, "loss_weights")]
+            if len(names) > 1
+            else [
+                float(
+                    weights[0] if not isinstance(weights, Mapping) else parts(weights, names, "loss_weights")[0] or 1.0
+                )
+            ]
+        )
         each = parts(chosen, names, "loss") if isinstance(chosen, Mapping) or len(names) > 1 else [chosen[0]]
         return Objective(each, found)
 
     def _wanted_metrics(self) -> list[list[str | Metric]]:
         """A list for each output; one list alone counts for all of them."""
         names, chosen = self._names().outputs, self._metrics
-        if isinstance(chosen, Mapping):
-            found = parts(chosen, names, "metrics")
-        elif len(names) > 1 and any(isinstance(m, (list, tuple)) for m in chosen):
+        if isinstance(chosen, Mapping) or (len(names) > 1 and any(isinstance(m, (list, tuple)) for m in chosen)):
             found = parts(chosen, names, "metrics")
         else:
             found = [chosen] * len(names)

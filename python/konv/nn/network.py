@@ -234,13 +234,13 @@ class Network(Layer):
         ----------
         config : dict
             The structure.
-        custom_objects : mapping of str to type, optional
-            Classes that the config names and that are not konv's.
+        custom_objects : mapping of str to type or function, optional
+            What the config names that is not konv's.
 
         Raises
         ------
         ValueError
-            If the structure does not hold together, or names a class that is not known.
+            If the structure does not hold together, or names what is not known.
         """
         inputs = [read_input(x) for x in config["inputs"]]
         layers: list[Layer] = [deserialize(layer, Layer, custom_objects) for layer in config["layers"]]

@@ -21,11 +21,9 @@ import numpy as np
 from .._graph import ir
 
 __all__ = [
-    "Symbol", "abs", "clip", "exp", "log", "maximum", "mean", "minimum", "relu", "sigmoid", "softmax", "softplus", "sqrt",
-    "square", "sum", "tanh",
+    "Symbol", "abs", "clip", "exp", "log", "maximum", "mean", "minimum", "relu", "sigmoid", "softmax",
+    "softmax_cross_entropy", "softplus", "sqrt", "square", "sum", "tanh",
 ]  # fmt: skip
-
-Operand = "Symbol | float"
 
 
 class Symbol:
@@ -43,7 +41,8 @@ class Symbol:
 
     def unary(self, kind: str, **parameters: float) -> Symbol:
         """Apply one of the compiler's functions to each element."""
-        return Symbol(self.graph, self.graph.add("unary", [self.node_value], self.shape, kind=kind, **parameters))
+        attributes: dict[str, Any] = {"kind": kind, **parameters}
+        return Symbol(self.graph, self.graph.add("unary", [self.node_value], self.shape, **attributes))
 
     def binary(self, kind: str, other: Symbol | float, *, swapped: bool = False) -> Symbol:
         """Join two symbols, or a symbol and a number, element by element; shapes broadcast."""
@@ -104,7 +103,7 @@ def _function(name: str, kind: str, text: str) -> Callable[[Symbol], Symbol]:
     return function
 
 
-abs = _function("abs", "absolute", "Return the magnitude of each element.")  # noqa: A001
+abs = _function("abs", "absolute", "Return the magnitude of each element.")
 exp = _function("exp", "exponential", "Return e to the power of each element.")
 log = _function("log", "log", "Return the natural logarithm of each element.")
 sqrt = _function("sqrt", "square_root", "Return the square root of each element.")
@@ -142,7 +141,7 @@ def _pair(kind: str, x1: Symbol | float, x2: Symbol | float) -> Symbol:
     raise TypeError(f"one of x1 and x2 must be a symbol, got {x1!r} and {x2!r}")
 
 
-def sum(x: Symbol, axis: int = -1) -> Symbol:  # noqa: A001
+def sum(x: Symbol, axis: int = -1) -> Symbol:
     """Return the sum of each row (axis -1 or 1) or column (axis 0); the axis stays, with one element."""
     if axis not in (-1, 0, 1):
         raise ValueError(f"axis must be -1, 0 or 1, got {axis}")

@@ -1,8 +1,9 @@
 """Models in files: safetensors, whose metadata holds the structure and the compile settings as JSON.
 
 An array's name is its layer's place among the layers that have weights, and the variable's name within the layer:
-"3/kernel", and "2/0/bias" in a model that is a layer. A digest over everything shows whether a file is as it was
-written. Reading runs no code: JSON names classes of konv.nn, and weights larger than the file's arrays are refused.
+"3/kernel", and "2/0/bias" in a model that is a layer. What the optimizer keeps for a weight is "optimizer/3/kernel/0".
+A digest over everything shows whether a file is as it was written. Reading runs no code: JSON names classes of konv.nn,
+and weights larger than the file's arrays are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 _FORMAT = "konv.nn 1"
+_OPTIMIZER = "optimizer/"
 
 
 def to_json(network: Network) -> str:
@@ -39,8 +41,8 @@ def model_from_json(json_string: str, custom_objects: CustomObjects | None = Non
     ----------
     json_string : str
         The structure.
-    custom_objects : mapping of str to type, optional
-        Classes that the structure names and that are not konv's.
+    custom_objects : mapping of str to type or function, optional
+        What the structure names that is not konv's.
 
     Raises
     ------
@@ -60,13 +62,17 @@ def model_from_json(json_string: str, custom_objects: CustomObjects | None = Non
     return model
 
 
-def save_model(network: Model, path: Path, *, overwrite: bool) -> None:
-    """Write structure, weights and compile settings."""
-    metadata = {"model": to_json(network)}
-    settings = network.get_compile_config()
+def save_model(model: Model, path: Path, *, overwrite: bool) -> None:
+    """Write structure, weights, compile settings and the optimizer's state."""
+    metadata = {"model": to_json(model)}
+    settings = model.get_compile_config()
     if settings:
         metadata["compile"] = json.dumps(settings, allow_nan=False)
-    _write(path, _arrays(network), metadata, overwrite=overwrite)
+    arrays = _arrays(model)
+    if model.optimizer is not None and model.optimizer.iterations:
+        metadata["iterations"] = str(model.optimizer.iterations)
+        arrays |= _optimizer_arrays(model)
+    _write(path, arrays, metadata, overwrite=overwrite)
 
 
 def save_weights(network: Network, path: Path, *, overwrite: bool) -> None:
@@ -87,8 +93,8 @@ def load_model(filepath: str | Path, custom_objects: CustomObjects | None = None
     ----------
     filepath : str or Path
         The file.
-    custom_objects : mapping of str to type, optional
-        Classes of layers, losses and the like that the file names and that are not konv's.
+    custom_objects : mapping of str to type or function, optional
+        Layers, losses and the like that the file names and that are not konv's.
     compile : bool
         Whether to compile the model as it was, where it was.
 
@@ -102,7 +108,7 @@ def load_model(filepath: str | Path, custom_objects: CustomObjects | None = None
     ImportError
         If safetensors is not installed.
     ValueError
-        If the file is not whole or has been changed, is no model's, or names a class that is not known.
+        If the file is not whole or has been changed, is no model's, or names what is not known.
 
     Examples
     --------
@@ -129,6 +135,7 @@ def load_model(filepath: str | Path, custom_objects: CustomObjects | None = None
         _assign(model, arrays, path)
         if compile and "compile" in metadata:
             model.compile_from_config(_parsed(metadata["compile"], "its compile settings"), custom_objects)
+            _assign_optimizer(model, arrays, metadata)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} describes no model that can be made: {error}") from None
     return model
@@ -156,8 +163,32 @@ def _arrays(network: Network) -> dict[str, Array]:
     return {name: variable.value for name, variable in _named(network).items()}
 
 
+def _optimizer_arrays(model: Model) -> dict[str, Array]:
+    """Return what the optimizer keeps for each variable, where it lies."""
+    optimizer = model.optimizer
+    if optimizer is None:
+        return {}
+    return {
+        f"{_OPTIMIZER}{name}/{i}": array
+        for name, variable in _named(model).items()
+        if variable.trainable
+        for i, array in enumerate(optimizer.slots_of(variable))
+    }
+
+
+def _assign_optimizer(model: Model, arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    if model.optimizer is None or "iterations" not in metadata:
+        return
+    model.optimizer.iterations = int(metadata["iterations"])
+    for name, array in _optimizer_arrays(model).items():
+        if name not in arrays or arrays[name].shape != array.shape:
+            raise ValueError(f"the optimizer's {name!r} must have the shape {array.shape}")
+        array[...] = arrays[name]
+
+
 def _assign(network: Network, arrays: Mapping[str, Array], path: Path) -> None:
     variables = _named(network)
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(_OPTIMIZER)}
     found = {name: array.shape for name, array in arrays.items()}
     expected = {name: variable.shape for name, variable in variables.items()}
     if found != expected:
@@ -172,7 +203,7 @@ def _assign(network: Network, arrays: Mapping[str, Array], path: Path) -> None:
 
 
 def _write(path: Path, arrays: Mapping[str, Array], metadata: dict[str, str], *, overwrite: bool) -> None:
-    safetensors = _safetensors()
+    safetensors = library()
     if path.exists() and not overwrite:
         raise ValueError(f"filepath {path} exists, and overwrite is False")
     metadata = {"format": _FORMAT, **metadata}
@@ -188,7 +219,7 @@ def _write(path: Path, arrays: Mapping[str, Array], metadata: dict[str, str], *,
 
 
 def _read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    safetensors = _safetensors()
+    safetensors = library()
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
@@ -219,7 +250,8 @@ def _parsed(text: str, what: str) -> Any:
         raise ValueError(f"{what} is not JSON: {error}") from None
 
 
-def _safetensors() -> Any:
+def library() -> Any:
+    """Import safetensors, or say how to install it."""
     try:
         import safetensors
         import safetensors.numpy

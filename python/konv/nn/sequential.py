@@ -122,8 +122,8 @@ class Sequential(Model):
         ----------
         config : dict
             The layers.
-        custom_objects : mapping of str to type, optional
-            Classes that the config names and that are not konv's.
+        custom_objects : mapping of str to type or function, optional
+            What the config names that is not konv's.
 
         Raises
         ------

@@ -1,8 +1,8 @@
 """Objects as plain data: a class's name and the arguments that would make the object again.
 
 Every class of `konv.nn` that has a place in a file keeps each argument of its constructor as an attribute of the same
-name, so that this is said here once. Files name classes, never code: what is made from them is a class of `konv.nn`, or
-one that the caller passes by name.
+name, so that this is said here once. Files name classes and functions, never code: what is made from them is a class of
+`konv.nn`, or what the caller passes under that name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 Config = dict[str, Any]
-CustomObjects = Mapping[str, type]
+CustomObjects = Mapping[str, Any]
 
 
 def arguments_of(instance: object, without: Container[str] = ()) -> Config:
@@ -23,7 +23,7 @@ def arguments_of(instance: object, without: Container[str] = ()) -> Config:
     Raises
     ------
     ValueError
-        If an argument is something that no file can hold, such as a function.
+        If an argument is something that no file can hold, such as a function without a name.
     """
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(type(instance)).parameters.values()
@@ -52,7 +52,11 @@ def plain(value: Any, what: str) -> Any:
         return {str(key): plain(item, what) for key, item in value.items()}
     if isinstance(value, _kinds()):
         return serialize(value)
-    raise ValueError(f"{what} cannot be written to a file, got {value!r}: use a name, or an object of konv.nn")
+    if inspect.isfunction(value) and value.__name__.isidentifier():  # a lambda's name is none
+        return {"function_name": value.__name__}
+    raise ValueError(
+        f"{what} cannot be written to a file, got {value!r}: use a name, an object of konv.nn or a named function"
+    )
 
 
 def deserialize(description: Any, kind: type, custom_objects: CustomObjects | None = None) -> Any:
@@ -64,8 +68,8 @@ def deserialize(description: Any, kind: type, custom_objects: CustomObjects | No
         With "class_name" and "config".
     kind : type
         What the class must derive from.
-    custom_objects : mapping of str to type, optional
-        Classes beside those of `konv.nn`.
+    custom_objects : mapping of str to type or function, optional
+        What is meant by names beside those of `konv.nn`.
 
     Raises
     ------
@@ -89,6 +93,8 @@ def revived(value: Any, custom_objects: CustomObjects | None = None) -> Any:
     """Return a value in which all descriptions have become objects."""
     if _is_description(value):
         return deserialize(value, object, custom_objects)
+    if isinstance(value, dict) and set(value) == {"function_name"}:
+        return _function(value["function_name"], custom_objects or {})
     if isinstance(value, dict):
         return {key: revived(item, custom_objects) for key, item in value.items()}
     if isinstance(value, list):
@@ -105,12 +111,16 @@ def _is_description(value: Any) -> bool:
     )
 
 
+def _function(name: Any, custom_objects: CustomObjects) -> Any:
+    if not isinstance(name, str) or not callable(custom_objects.get(name)):
+        raise ValueError(f"the function {_short(name)} is needed: pass it in custom_objects")
+    return custom_objects[name]
+
+
 def _class(name: str, custom_objects: CustomObjects) -> type | None:
     from konv import nn  # the package imports this module
 
-    if name in custom_objects:
-        return custom_objects[name]
-    found = getattr(nn, name, None) if name in nn.__all__ else None
+    found = custom_objects.get(name, getattr(nn, name, None) if name in nn.__all__ else None)
     return found if isinstance(found, type) and issubclass(found, _kinds()) else None
 
 

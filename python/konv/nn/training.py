@@ -25,6 +25,7 @@ from .graph import Graph
 from .losses import Loss, Prediction
 from .ops import Symbol
 from .optimizers import Optimizer
+from .regularizers import Regularizer
 from .variable import Array, Variable
 
 
@@ -46,6 +47,7 @@ class Batch:
 
     @property
     def size(self) -> int:
+        """The number of samples."""
         return len(self.inputs[0])
 
 
@@ -167,8 +169,8 @@ class Steps:
 
     def run(self, batch: Batch, *, wants_outputs: bool) -> Outcome:
         """Take a step on a batch; the gradient's is of the optimizer, if there is one."""
-        trainable = [v.trainable for v in self.model.variables]
-        versions: Any = trainable if self.optimizer else [v.version for v in self.model.variables]
+        variables = self.model.variables
+        versions: Any = [(v.trainable, v.updated) if self.optimizer else v.version for v in variables]
         if versions != self._versions:
             self._programs.clear()
             self._weights, self._versions = Weights(), versions
@@ -221,7 +223,7 @@ def _loss_of(forward: Forward, model: Graph, i: int, loss: Loss, target: Array, 
     return ops.mean(each, axis=0)
 
 
-def _penalty(graph: ir.Graph, value: ir.Value, regularizer: Any) -> Symbol:
+def _penalty(graph: ir.Graph, value: ir.Value, regularizer: Regularizer) -> Symbol:
     """L1 times the sum of magnitudes plus l2 times the sum of squares."""
     flat = Symbol(graph, graph.add("reshape", [value], (1, prod(value.shape))))
     parts = []

@@ -7,8 +7,9 @@ become nodes of its own graph; the rest run in NumPy, again by the reference ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,19 @@ import onnx
 from onnx import numpy_helper
 
 from .._graph.ir import Array, Graph, Value
-from .reference import evaluate
-
-Known = Value | Array
-
-
-class UnsupportedError(Exception):
-    """Raised for a node that konv's own graph does not compute."""
-
-
-class ValueNeededError(Exception):
-    """The shape of a result depends on what some input of the network holds."""
-
-    def __init__(self, names: set[str]) -> None:
-        super().__init__(", ".join(sorted(names)))
-        self.names = names
-
+from .checks import (
+    SMALL,
+    Allowance,
+    Inferred,
+    Known,
+    UnsupportedError,
+    ValueNeededError,
+    allowance_of,
+    infer,
+    naming,
+)
+from .reference import ReferenceNode
+from .report import Report
 
 # Inputs that say how large a result is, or which kind of one: they have to be known before it runs.
 SIZES: dict[str, tuple[int, ...]] = {
@@ -50,7 +48,6 @@ SIZES: dict[str, tuple[int, ...]] = {
 
 # Results whose sizes depend on what all inputs hold.
 DYNAMIC = ("Compress", "NonMaxSuppression", "NonZero", "StringSplit", "TfIdfVectorizer", "Unique")
-SMALL = 1024  # elements of an input that a program may be made for
 
 
 @dataclass
@@ -58,13 +55,25 @@ class NumpyCall:
     """A node that NumPy computes when the network runs."""
 
     node: onnx.NodeProto
-    opset: int
     inputs: list[Known | None]
     outputs: list[Value]
+    compute: ReferenceNode
 
     def __call__(self, arrays: Sequence[Array | None]) -> list[Array]:
         """Compute it."""
-        return evaluate(self.node, self.opset, arrays)
+        with naming(self.node):
+            made = self.compute(arrays)
+            results = []
+            for name, value, array in zip(self.node.output, self.outputs, made, strict=True):
+                if name and array.shape != value.shape:
+                    raise ValueError(f"expected a result of shape {value.shape}, got {array.shape}")
+                results.append(array.astype(value.dtype, copy=False))
+            return results
+
+    def report(self, report: Report, seconds: float = 0.0) -> None:
+        """Append it to a report."""
+        made = sum(value.size * value.dtype.itemsize for value in self.outputs)
+        report.add_call(self.node.name or self.node.op_type, self.node.op_type, made, seconds)
 
 
 @dataclass
@@ -75,11 +84,20 @@ class Network:
     node, and `known` what the nodes from there on may read.
     """
 
+    allowance: Allowance
     inputs: list[Value] = field(default_factory=list)
     parts: list[Graph | NumpyCall] = field(default_factory=list)
     outputs: list[Known] = field(default_factory=list)
     rest: int | None = None
     known: dict[str, Known] = field(default_factory=dict)
+
+    def graph(self) -> Graph:
+        """The graph that nodes are being added to."""
+        if not self.parts or not isinstance(self.parts[-1], Graph):
+            self.parts.append(Graph())
+        last = self.parts[-1]
+        assert isinstance(last, Graph)
+        return last
 
 
 @dataclass
@@ -91,6 +109,7 @@ class Context:
     opset: int
     inputs: list[Known | None]
     attributes: dict[str, Any]
+    allowance: Allowance
 
     @property
     def name(self) -> str:
@@ -99,6 +118,12 @@ class Context:
 
     def __getitem__(self, i: int) -> Known | None:
         return self.inputs[i] if i < len(self.inputs) else None
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis counted from the front."""
+        if not -rank <= axis < rank:
+            raise ValueError(f"axis: expected one from {-rank} to {rank - 1}, got {axis}")
+        return int(axis) % rank
 
     def constant(self, i: int) -> Array | None:
         """Input i if it is known."""
@@ -116,9 +141,15 @@ class Context:
     def add(self, op: str, inputs: Sequence[Known | None], shape: Sequence[int], **attributes: Any) -> Value:
         """Append a node to the graph; returns its result."""
         values = [None if known is None else self.value(known) for known in inputs]
+        first = next(value for value in values if value is not None)
+        self.allowance.check(shape, first.dtype)
+        if op == "reshape" and prod(shape) != first.size:
+            raise ValueError(f"expected as many elements as in shape {first.shape}, got shape {tuple(shape)}")
         if 0 in shape or any(0 in value.shape for value in values if value is not None):
             raise UnsupportedError  # nothing to compute
-        return self.graph.add(op, values, shape, self.name, **attributes)
+        result = self.graph.add(op, values, shape, self.name, **attributes)
+        self.graph.nodes[-1].origins = [(self.name, self.node.op_type)]
+        return result
 
 
 Translation = Callable[[Context], list[Known]]
@@ -152,11 +183,12 @@ def attribute_values(node: onnx.NodeProto) -> dict[str, Any]:
 class Importer:
     """Makes networks of a checked model, each for one set of input shapes."""
 
-    def __init__(self, model: onnx.ModelProto, constants: Mapping[str, Array]) -> None:
+    def __init__(self, model: onnx.ModelProto, constants: Mapping[str, Array], max_memory: int | None) -> None:
         self.constants = constants
         self.nodes = list(model.graph.node)
         self.outputs = [output.name for output in model.graph.output]
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+        self._constant_bytes, self._max_memory = sum(a.nbytes for a in constants.values()), max_memory
 
     def network(self, inputs: Mapping[str, Known], start: int = 0) -> Network:
         """The network of the nodes from `start` on, for inputs that are values, or arrays where they are known.
@@ -165,38 +197,31 @@ class Importer:
         ------
         ValueNeededError
             Some of these inputs, which are small, say how large other arrays are.
+        ValueError
+            A node cannot be computed, or would take too much memory.
         """
-        network = Network(known={**self.constants, **inputs})
+        network = Network(self._allowance(inputs.values()), known={**self.constants, **inputs})
         network.inputs = [value for value in inputs.values() if isinstance(value, Value)]
         origins: dict[Value, set[str]] = {v: {name} for name, v in inputs.items() if isinstance(v, Value)}
         small = {name for name, v in inputs.items() if isinstance(v, Value) and v.size <= SMALL}
-        known, graph = network.known, Graph()
+        known = network.known
         for number, node in enumerate(self.nodes[start:], start):
-            given = [known[name] if name else None for name in node.input]
-            if all(not isinstance(value, Value) for value in given):
-                results: Sequence[Known] = evaluate(node, self.opset, given)  # type: ignore[arg-type]
-            else:
+            with naming(node):
+                given = [known[name] if name else None for name in node.input]
+                inferred = infer(node, self.opset, given, network.allowance)
                 needed = self._sizes_needed(node, given)
-                if needed or node.op_type in DYNAMIC:
+                moving = any(isinstance(value, Value) for value in given)
+                if needed or (moving and node.op_type in DYNAMIC):
                     from_inputs = set().union(*(origins[v] for v in needed)) if needed else set()
                     if needed and from_inputs <= small:
                         raise ValueNeededError(from_inputs)
                     network.rest = number
                     break
-                try:
-                    results = self._translate(graph, node, given)
-                except UnsupportedError:
-                    call = self._call(node, given)
-                    if graph.nodes:
-                        network.parts.append(graph)
-                    network.parts.append(call)
-                    graph, results = Graph(), call.outputs
+                results = self._results(network, node, given, inferred)
                 source = set().union(*(origins.get(v, set()) for v in given if isinstance(v, Value)))
                 origins.update((r, source) for r in results if isinstance(r, Value))
-            for name, result in zip(node.output, results, strict=False):
-                known[name] = result
-        if graph.nodes:
-            network.parts.append(graph)
+                known.update(zip(node.output, results, strict=True))
+        network.parts = [part for part in network.parts if isinstance(part, NumpyCall) or part.nodes]
         names = self.outputs if network.rest is None else self._read_from(network.rest, known)
         network.outputs = [known[name] for name in names]
         network.known = {name: known[name] for name in names}
@@ -206,8 +231,31 @@ class Importer:
     def compute(self, number: int, known: Mapping[str, Array]) -> dict[str, Array]:
         """The results of one node for arrays by name."""
         node = self.nodes[number]
-        results = evaluate(node, self.opset, [known[name] if name else None for name in node.input])
-        return dict(zip(node.output, results, strict=False))
+        with naming(node):
+            given: list[Known | None] = [known[name] if name else None for name in node.input]
+            results = self._folded(node, given, infer(node, self.opset, given, self._allowance(known.values())))
+        return dict(zip(node.output, results, strict=True))
+
+    def _allowance(self, inputs: Iterable[Known]) -> Allowance:
+        if self._max_memory is not None:
+            return Allowance(self._max_memory)
+        return allowance_of(self._constant_bytes, sum(known.size * known.dtype.itemsize for known in inputs))
+
+    def _results(
+        self, network: Network, node: onnx.NodeProto, given: list[Known | None], inferred: list[Inferred]
+    ) -> Sequence[Known]:
+        """A node's results: arrays where they are known, else values of the graph or of a call."""
+        if not any(isinstance(value, Value) for value in given):
+            arrays = self._folded(node, given, inferred)
+            for array in arrays:
+                network.allowance.keep(array)
+            return arrays
+        try:
+            return self._translate(network, node, given)
+        except UnsupportedError:
+            call = self._call(node, given, inferred)
+            network.parts.append(call)
+            return call.outputs
 
     def _read_from(self, number: int, known: Mapping[str, Known]) -> list[str]:
         """The names that exist and that nodes from this one on, or the caller, read; constants of the model aside."""
@@ -222,10 +270,11 @@ class Importer:
                 found.append(value)
         return found
 
-    def _translate(self, graph: Graph, node: onnx.NodeProto, given: list[Known | None]) -> list[Known]:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in TRANSLATIONS:
+    def _translate(self, network: Network, node: onnx.NodeProto, given: list[Known | None]) -> list[Known]:
+        if node.op_type not in TRANSLATIONS:
             raise UnsupportedError
-        context = Context(graph, node, self.opset, given, attribute_values(node))
+        graph = network.graph()
+        context = Context(graph, node, self.opset, given, attribute_values(node), network.allowance)
         before = len(graph.nodes)
         try:
             return TRANSLATIONS[node.op_type](context)
@@ -233,15 +282,27 @@ class Importer:
             del graph.nodes[before:]
             raise
 
-    def _call(self, node: onnx.NodeProto, given: list[Known | None]) -> NumpyCall:
-        """Shapes of the results are found by a trial: with ones, and zeros for whole numbers, which may be indices."""
-        trial = [
-            (np.zeros if v.dtype.kind in "iu" else np.ones)(v.shape, v.dtype) if isinstance(v, Value) else v
-            for v in given
+    def _reference(self, node: onnx.NodeProto, given: Sequence[Known | None]) -> ReferenceNode:
+        return ReferenceNode(node, self.opset, [None if known is None else known.dtype for known in given])
+
+    def _folded(self, node: onnx.NodeProto, given: Sequence[Known | None], inferred: Sequence[Inferred]) -> list[Array]:
+        """The results for arrays."""
+        results = self._reference(node, given)(given)  # type: ignore[arg-type]
+        return [r.astype(i.dtype or r.dtype, copy=False) for r, i in zip(results, inferred, strict=True)]
+
+    def _call(self, node: onnx.NodeProto, given: list[Known | None], inferred: Sequence[Inferred]) -> NumpyCall:
+        """A call; where ONNX does not infer the results a trial does, with ones, or zeros, which may be indices."""
+        compute = self._reference(node, given)
+        made: Sequence[Inferred | Array] = inferred
+        if any(name and (i.shape is None or i.dtype is None) for name, i in zip(node.output, inferred, strict=True)):
+            made = compute([
+                (np.zeros if v.dtype.kind in "iu" else np.ones)(v.shape, v.dtype) if isinstance(v, Value) else v
+                for v in given
+            ])  # fmt: skip
+        outputs = [
+            Value(r.shape or (), r.dtype or np.dtype(np.uint8), name) for r, name in zip(made, node.output, strict=True)
         ]
-        results = evaluate(node, self.opset, trial)
-        outputs = [Value(r.shape, r.dtype, name) for r, name in zip(results, node.output, strict=False)]
-        return NumpyCall(node, self.opset, given, outputs)
+        return NumpyCall(node, given, outputs, compute)
 
 
 def _connect(network: Network) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .._graph.compiled import StepReport
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """The steps of a model for inputs of some shapes; prints as a table.
 
@@ -35,27 +35,66 @@ class Report:
         self.steps += [StepReport(**{**vars(s), "start": s.start + start}) for s in steps]
         self.arena_bytes += arena_bytes
 
-    def add_call(self, name: str, op: str, seconds: float = 0.0) -> None:
+    def add_call(self, name: str, op: str, result_bytes: int, seconds: float = 0.0) -> None:
         """Append what NumPy computes."""
-        self.steps.append(StepReport(name, "", op, "NumPy", 0.0, 0, 0, seconds, self._end()))
+        self.steps.append(
+            StepReport(name, ((name, op),), result_bytes, "", "NumPy", "", seconds=seconds, start=self._end())
+        )
 
     def _end(self) -> float:
         return self.steps[-1].start + self.steps[-1].seconds if self.steps else 0.0
 
     def __str__(self) -> str:
+        """One line a step: its first node, all operators it does, how; work, memory, and time where it was taken."""
         timed = any(s.seconds for s in self.steps)
-        head = ", ".join(f"{name} {shape}" for name, shape in self.given.items())
-        width = max([len(s.name) for s in self.steps], default=4)
-        lines = [f"{head}: {len(self.steps)} steps, {self.arena_bytes / 1e6:.1f} MB between them"]
+        total = sum(s.seconds for s in self.steps)
+        rows: list[tuple[str, ...]] = [
+            ("node", "operators", "runs as", "MFLOP", "weights", "result", "time", "share", "GFLOP/s")
+        ]
         for s in self.steps:
-            time = f"{1e6 * s.seconds:9.1f} us" if timed else ""
-            speed = f"{s.flops / s.seconds / 1e9:8.1f} GFLOP/s" if timed and s.seconds and s.flops else " " * 16 * timed
-            work = f"{s.flops / 1e6:9.2f} MFLOP" if s.flops else " " * 15
-            memory = f"{s.weight_bytes / 1e6:7.2f} MB" if s.weight_bytes else " " * 10
-            lines.append(f"{s.name:{width}}  {s.kind:12} {s.dtype:8} {s.detail:24} {work} {memory} {time}{speed}".rstrip())
-        if timed:
-            lines.append(f"in all {1e3 * sum(s.seconds for s in self.steps):.3f} ms")
-        return "\n".join(lines)
+            time = (f"{1e3 * s.seconds:.3f} ms", f"{s.seconds / total:.1%}" if total else "") if timed else ("", "")
+            speed = f"{s.flops / s.seconds / 1e9:.1f}" if s.seconds and s.flops else ""
+            kind = f"{s.kind} {s.dtype}" if s.dtype in ("bfloat16", "uint8") else s.kind
+            how = f"{kind}: {s.detail}" if s.detail else kind
+            work = f"{s.flops / 1e6:.2f}" if s.flops else ""
+            rows.append(
+                (_short(s.name), _short(_operators(s)), _short(how), work, _size(s.weight_bytes), _size(s.result_bytes),
+                 *time, speed)
+            )  # fmt: skip
+        rows = rows if timed else [row[:6] for row in rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        table = [
+            "  ".join(
+                text.ljust(width) if i < 3 else text.rjust(width)
+                for i, (text, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self._head(), "", *table, "", *self._sums(total)])
+
+    __repr__ = __str__
+
+    def _head(self) -> str:
+        given = ", ".join(f"{name} {shape}" for name, shape in self.given.items())
+        nodes = {origin for s in self.steps for origin in s.origins}
+        weights = sum(s.weight_bytes for s in self.steps)
+        return (
+            f"{given}: {len(nodes)} nodes in {len(self.steps)} steps; {weights / 1e6:.2f} MB of packed weights, "
+            f"{self.arena_bytes / 1e6:.2f} MB between steps"
+        )
+
+    def _sums(self, total: float) -> list[str]:
+        """Time and work of each kind of step, the longest first."""
+        kinds = dict.fromkeys(s.kind for s in self.steps)
+        alike = {kind: [s for s in self.steps if s.kind == kind] for kind in kinds}
+        lines = []
+        for kind, steps in sorted(alike.items(), key=lambda item: -sum(s.seconds + 1e-18 * s.flops for s in item[1])):
+            seconds, flops = sum(s.seconds for s in steps), sum(s.flops for s in steps)
+            time = f"  {1e3 * seconds:9.3f} ms  {seconds / total:6.1%}" if total else ""
+            lines.append(f"{kind:12} {len(steps):4}{time}  {flops / 1e6:10.2f} MFLOP".rstrip())
+        if total:
+            lines.append(f"{'in all':12} {len(self.steps):4}  {1e3 * total:9.3f} ms")
+        return lines
 
     def write_trace(self, path: str | PathLike[str]) -> None:
         """Write the times as a trace, which chrome://tracing and Perfetto show."""
@@ -63,8 +102,22 @@ class Report:
             {
                 "name": s.name, "cat": s.kind, "ph": "X", "pid": 0, "tid": 0,
                 "ts": 1e6 * s.start, "dur": 1e6 * s.seconds,
-                "args": {"kind": s.kind, "dtype": s.dtype, "detail": s.detail, "MFLOP": s.flops / 1e6},
+                "args": {"kind": s.kind, "dtype": s.dtype, "detail": s.detail, "operators": _operators(s), "MFLOP": s.flops / 1e6},
             }
             for s in self.steps
         ]  # fmt: skip
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+
+
+def _operators(step: StepReport) -> str:
+    return " + ".join(op for _, op in step.origins)
+
+
+def _short(text: str, most: int = 44) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _size(count: int) -> str:
+    if count == 0:
+        return ""
+    return f"{count / 1e6:.2f} MB" if count >= 10_000 else f"{count / 1e3:.2f} kB"

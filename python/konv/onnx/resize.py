@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .checks import UnsupportedError
+
 if TYPE_CHECKING:
     from .._graph.ir import Array
     from .importer import Context
@@ -16,8 +18,6 @@ Table = tuple["Array", "Array"]
 
 def resize_tables(context: Context, shape: tuple[int, ...]) -> list[tuple[int, Table]]:
     """For each axis that changes: indices and weights, (size, taps); no weights where each element is a copy."""
-    from .importer import UnsupportedError
-
     rank = len(shape)
     upsample = context.node.op_type == "Upsample"
     roi = scales = sizes = None
@@ -34,7 +34,7 @@ def resize_tables(context: Context, shape: tuple[int, ...]) -> list[tuple[int, T
         scales = None
     if (scales is None) == (sizes is None):
         raise UnsupportedError
-    axes = [int(a) % rank for a in context.get("axes") or range(rank)]
+    axes = [context.axis(a, rank) for a in context.get("axes") or range(rank)]
     out, factor = list(shape), [1.0] * rank
     if sizes is not None:
         policy = context.get("keep_aspect_ratio_policy", "stretch")

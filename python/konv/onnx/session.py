@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.inliner
 from onnx import helper, numpy_helper
 
 from .. import config, get_num_threads
@@ -21,8 +20,9 @@ from .._graph.ir import Array, Value
 from .._graph.lower import Weights
 from .._graph.precision import Precision, quantised
 from . import translations  # noqa: F401  (fills the table)
-from .importer import Importer, Known, Network, NumpyCall, ValueNeededError
-from .reference import missing_operators
+from .checks import Known, ValueNeededError
+from .importer import Importer, Network, NumpyCall
+from .loading import read_model
 from .report import Report
 
 __all__ = ["Session", "TensorInfo", "load"]
@@ -40,14 +40,21 @@ class TensorInfo:
 
 
 class Session:
-    """An ONNX model that runs; made by `load`. Any number of threads may call `run` at once."""
+    """An ONNX model that runs; made by `load`. Any number of threads may call `run` at once.
 
-    def __init__(self, model: onnx.ModelProto, precision: Precision | None = None) -> None:
-        self._model, self._precision = model, precision or Precision()
-        self._constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    Attributes
+    ----------
+    inputs, outputs : list of TensorInfo
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, max_memory: int | None = None, precision: Precision | None = None
+    ) -> None:
+        self._model, self._max_memory, self._precision = model, max_memory, precision or Precision()
+        self._constants = {t.name: _array(t) for t in model.graph.initializer}
         self.inputs = [_info(v) for v in model.graph.input if v.name not in self._constants]
         self.outputs = [_info(v) for v in model.graph.output]
-        self._importer = Importer(model, self._constants)
+        self._importer = Importer(model, self._constants, max_memory)
         self._weights = Weights()
         self._parts: OrderedDict[Any, _Part] = OrderedDict()
         self._by_value: set[tuple[int, str]] = set()  # small inputs that sizes depend on, of which part
@@ -75,31 +82,50 @@ class Session:
         return given
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs, in the order of `outputs`, for arrays by the names of the inputs."""
-        arrays, start = self._checked(inputs), 0
-        while True:
-            part = self._part(arrays, start)
-            made = part.run(arrays)
-            if part.rest is None:
-                return [made[info.name] for info in self.outputs]
-            start = part.rest
-            arrays = made | self._importer.compute(start, {**self._constants, **made})
-            start += 1
+        """Run the model.
+
+        Parameters
+        ----------
+        inputs : mapping
+            An array for each of `self.inputs`, by name.
+
+        Returns
+        -------
+        list of ndarray
+            In the order of `self.outputs`.
+
+        Raises
+        ------
+        TypeError
+            An array's dtype is not the input's.
+        ValueError
+            An input is missing or unknown, a shape does not fit, or a node cannot be computed for such inputs; then
+            the message names it.
+        """
+        return self._run(self._checked(inputs))
 
     def explain(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Report:
-        """Say how the model runs for inputs of some shapes, step by step.
+        """Run once on zeros, with a clock around each step.
 
         Parameters
         ----------
         shapes : mapping, optional
             Of inputs whose sizes are open, by name; others are known from the model.
+
+        Returns
+        -------
+        Report
+            Prints as a table: which nodes each step stands for, how it is done, its work, memory and time.
         """
-        return self._report(self._zeros(shapes or {}), timed=False)
+        return self.profile(self._zeros(shapes or {}))
 
     def profile(self, inputs: Mapping[str, Array]) -> Report:
-        """Run once with a clock around each step; the report has times, and writes them as a trace."""
-        self.run(inputs)  # everything is made and warm
-        return self._report(self._checked(inputs), timed=True)
+        """Run once on these inputs, with a clock around each step; see `explain`."""
+        arrays = self._checked(inputs)
+        self._run(arrays)  # everything is made and warm
+        report = Report(given={name: a.shape for name, a in arrays.items()})
+        self._run(arrays, report)
+        return report
 
     def quantize(
         self,
@@ -148,8 +174,8 @@ class Session:
         """
         if not any(node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") for node in self._model.graph.node):
             raise ValueError("model: it has no convolution or dense layer to quantise")
-        precision = quantised(mode, samples, method, lambda p: Session(self._model, p).run)
-        return Session(self._model, precision)
+        precision = quantised(mode, samples, method, lambda p: Session(self._model, self._max_memory, p).run)
+        return Session(self._model, self._max_memory, precision)
 
     def _zeros(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
         given = {}
@@ -159,15 +185,21 @@ class Session:
             if len(sizes) != len(shape):
                 raise ValueError(f"shapes: expected one for input {info.name!r}, whose shape {info.shape} is open")
             given[info.name] = np.zeros(sizes, info.dtype)
-        return self._checked(given)
+        return given
 
-    def _report(self, given: Mapping[str, Array], *, timed: bool) -> Report:
-        part = self._part(given, 0)
-        report = Report(given={name: a.shape for name, a in given.items()})
-        part.run(given, report if timed else None)
-        if not timed:
-            part.describe(report)
-        return report
+    def _run(self, arrays: Mapping[str, Array], report: Report | None = None) -> list[Array]:
+        start = 0
+        while True:
+            part = self._part(arrays, start)
+            made = part.run(arrays, report)
+            if part.rest is None:
+                return [made[info.name] for info in self.outputs]
+            clock = time.perf_counter()
+            found = self._importer.compute(part.rest, self._constants | made)
+            if report is not None:
+                node, size = self._importer.nodes[part.rest], sum(a.nbytes for a in found.values())
+                report.add_call(node.name or node.op_type, node.op_type, size, time.perf_counter() - clock)
+            arrays, start = made | found, part.rest + 1
 
     def _part(self, arrays: Mapping[str, Array], start: int) -> _Part:
         """The network of the nodes from `start` on for such arrays, made or remembered."""
@@ -222,26 +254,43 @@ class _Part:
             else:
                 inputs, outputs = list(part.inputs), list(part.outputs)
                 self._steps.append((precision.compile((start, i), part, weights, threads), [*inputs], outputs))
+        self._dead = self._find_dead()
+        network.allowance.check_bytes(network.allowance.used + self._most_bytes(), "model: the arrays of a run")
 
-    def describe(self, report: Report) -> None:
-        """Add the steps to a report."""
-        for step, _, _ in self._steps:
-            if isinstance(step, NumpyCall):
-                report.add_call(step.node.name or step.node.op_type, step.node.op_type)
-            else:
-                report.add(step.steps(), step.arena_bytes)
+    def _find_dead(self) -> list[list[Value]]:
+        """What nobody reads after each step."""
+        kept = {*self._network.inputs, *(v for v in self._network.outputs if isinstance(v, Value))}
+        dead: list[list[Value]] = []
+        for _, inputs, outputs in reversed(self._steps):
+            last = [v for v in (*inputs, *outputs) if isinstance(v, Value) and v not in kept]
+            dead.append(list(dict.fromkeys(last)))
+            kept.update(last)
+        return dead[::-1]
+
+    def _most_bytes(self) -> int:
+        """Of arrays that exist at the same time, those between the steps of programs included."""
+        live = most = sum(v.size * v.dtype.itemsize for v in self._network.inputs)
+        arenas = 0
+        for (step, _, outputs), dead in zip(self._steps, self._dead, strict=True):
+            arenas += step.arena_bytes if isinstance(step, Compiled) else 0  # they stay for the next run
+            live += sum(v.size * v.dtype.itemsize for v in outputs)
+            most = max(most, live)
+            live -= sum(v.size * v.dtype.itemsize for v in dead)
+        return most + arenas
 
     def run(self, given: Mapping[str, Array], report: Report | None = None) -> dict[str, Array]:
         """The arrays that are read later, by name."""
         network = self._network
         arrays: dict[Value, Array] = {value: given[value.name] for value in network.inputs}
-        for step, inputs, outputs in self._steps:
+        for (step, inputs, outputs), dead in zip(self._steps, self._dead, strict=True):
             read = [arrays[v] if isinstance(v, Value) else v for v in inputs]
             if report is not None:
                 made = _timed(step, read, report)
             else:
                 made = step(read) if isinstance(step, NumpyCall) else step.run(read)  # type: ignore[arg-type]
-            arrays.update(zip(outputs, made, strict=False))
+            arrays.update(zip(outputs, made, strict=True))
+            for value in dead:
+                del arrays[value]
         return {
             name: (arrays[v].copy() if v in network.inputs else arrays[v]) if isinstance(v, Value) else v.copy()
             for name, v in network.known.items()
@@ -255,31 +304,80 @@ def _timed(step: Compiled | NumpyCall, read: list[Any], report: Report) -> list[
         return made
     start = time.perf_counter()
     made = step(read)
-    report.add_call(step.node.name or step.node.op_type, step.node.op_type, time.perf_counter() - start)
+    step.report(report, time.perf_counter() - start)
     return made
 
 
 def _info(value: onnx.ValueInfoProto) -> TensorInfo:
     tensor = value.type.tensor_type
-    shape = tuple(
-        d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
-        for d in tensor.shape.dim
-    )  # fmt: skip
-    return TensorInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
+    if any(isinstance(n, int) and n < 0 for n in shape):
+        raise ValueError(f"model: {value.name!r} has the shape {shape}")
+    try:
+        return TensorInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except KeyError as error:
+        raise ValueError(f"model: {value.name!r} has an unknown type, {tensor.elem_type}") from error
 
 
-def load(model: str | PathLike[str] | bytes | onnx.ModelProto) -> Session:
-    """Read an ONNX model."""
-    if isinstance(model, onnx.ModelProto):
-        proto = model
-    elif isinstance(model, bytes):
-        proto = onnx.load_model_from_string(model)
-    else:
-        proto = onnx.load(model)
-    onnx.checker.check_model(proto)
-    if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
-    missing = missing_operators(proto)
-    if missing:
-        raise ValueError(f"model: it has operators that konv does not run: {', '.join(missing)}")
-    return Session(proto)
+def _array(tensor: onnx.TensorProto) -> Array:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # of many kinds: sizes, types, encodings
+        raise ValueError(f"model: initializer {tensor.name!r}: {error}") from error
+
+
+def load(model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: int | None = None) -> Session:
+    """Read an ONNX model, to run it on konv.
+
+    Models of opset 7 and later run, with fixed sizes or open ones: for each set of input shapes a program is made when
+    it is first met. Convolutions, poolings, normalisations, activations, arithmetic, resizing and what moves arrays
+    about run on konv's kernels, with scales, activations and sums fused into convolutions; other operators run in
+    NumPy. Nodes whose inputs are known are computed once.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+        A path also finds tensors that lie in files beside the model.
+    max_memory : int, optional
+        The bytes that arrays of a run may take together, and constants that are computed. By default this grows with
+        the model and its inputs, so that a small file cannot take all memory.
+
+    Returns
+    -------
+    Session
+
+    Raises
+    ------
+    ValueError
+        The model is damaged or not valid, or has operators that konv does not run; the message names them.
+    TypeError
+        `model` is none of the above.
+    OSError
+        There is no such file.
+
+    Notes
+    -----
+    Not run are control flow (If, Loop, Scan), sequences, strings and operators outside ONNX's own domain. Initializers
+    are constants, also where the file lists them among the inputs.
+
+    Examples
+    --------
+    >>> import numpy as np, konv.onnx
+    >>> from onnx import parser
+    >>> model = parser.parse_model('''
+    ...     <ir_version: 8, opset_import: ["": 17]>
+    ...     edges (float[N, 1, H, W] x) => (float[N, 1, H, W] y)
+    ...     <float[1, 1, 1, 2] w = {-1, 1}> {
+    ...         steps = Conv <auto_pad = "SAME_UPPER"> (x, w)
+    ...         y = Relu (steps)
+    ...     }
+    ... ''')
+    >>> session = konv.onnx.load(model)
+    >>> session.inputs[0].name, session.inputs[0].shape
+    ('x', ('N', 1, 'H', 'W'))
+    >>> session.run({"x": np.array([[[[1, 4, 9, 0]]]], np.float32)})[0]
+    array([[[[3., 5., 0., 0.]]]], dtype=float32)
+    """
+    if max_memory is not None and max_memory < 1:
+        raise ValueError(f"max_memory: expected a positive number of bytes, got {max_memory}")
+    return Session(read_model(model), max_memory)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from .._graph.ir import Array, Value
-from .importer import Context, Known, UnsupportedError, translates
+from .checks import Known, UnsupportedError
+from .importer import Context, translates
 from .resize import resize_tables
+from .windows import Windows, transposed_windows_of, windows_of
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -26,36 +28,9 @@ def float_value(context: Context, i: int = 0) -> Value:
 # --- convolution -------------------------------------------------------------------------------------
 
 
-def _windows(context: Context, size: Sequence[int], kernel: Sequence[int]) -> dict[str, Any]:
-    """Strides, dilations and pads of windows over an image of this size."""
-    axes = len(kernel)
-    strides = tuple(context.get("strides") or [1] * axes)
-    dilations = tuple(context.get("dilations") or [1] * axes)
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    automatic = context.get("auto_pad", "NOTSET")
-    if automatic in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [max((ceil(n / s) - 1) * s + k - n, 0) for n, s, k in zip(size, strides, spans, strict=True)]
-        halves = [(total // 2, total - total // 2) for total in totals]
-        pads = tuple(half if automatic == "SAME_UPPER" else half[::-1] for half in halves)
-    else:
-        given = context.get("pads") or [0] * (2 * axes)
-        if automatic == "VALID":
-            given = [0] * (2 * axes)
-        pads = tuple(zip(given[:axes], given[axes:], strict=True))
-    return {"strides": strides, "dilations": dilations, "pads": pads}
-
-
-def _out_size(
-    size: Sequence[int], kernel: Sequence[int], w: dict[str, Any], *, round_up: bool = False
-) -> tuple[int, ...]:
-    result = []
-    for n, k, s, d, (before, after) in zip(size, kernel, w["strides"], w["dilations"], w["pads"], strict=True):
-        room = n + before + after - (k - 1) * d - 1
-        count = (-(-room // s) if round_up else room // s) + 1
-        if round_up and (count - 1) * s >= n + before:  # the last window would start in the padding behind
-            count -= 1
-        result.append(count)
-    return tuple(result)
+def _sides(w: Windows) -> dict[str, Any]:
+    """As nodes of the graph have them."""
+    return {"strides": w.strides, "dilations": w.dilations, "pads": w.pads}
 
 
 @translates("Conv")
@@ -64,15 +39,14 @@ def conv(context: Context) -> list[Known]:
     bias = context.constant(2)
     if weight is None or (context[2] is not None and bias is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
-    kernel, groups = weight.shape[2:], context.get("group", 1)
-    windows = _windows(context, x.shape[2:], kernel)
-    if min(map(min, windows["pads"])) < 0:
-        raise UnsupportedError
-    out = _out_size(x.shape[2:], kernel, windows)
+    windows = windows_of(context.attributes, x.shape[2:], weight.shape[2:])
+    out, groups = windows.within(x.shape[2:]), context.get("group", 1)
+    if groups < 1 or weight.shape[0] % groups or weight.shape[1] * groups != x.shape[1]:
+        raise ValueError(f"W: shape {weight.shape} with group {groups} does not fit an input of shape {x.shape}")
     inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
     if bias is not None:
         inputs.append(np.ascontiguousarray(bias, x.dtype))
-    return [context.add("conv", inputs, (x.shape[0], weight.shape[0], *out), groups=groups, **windows)]
+    return [context.add("conv", inputs, (x.shape[0], weight.shape[0], *out), groups=groups, **_sides(windows))]
 
 
 @translates("ConvTranspose")
@@ -81,35 +55,15 @@ def conv_transpose(context: Context) -> list[Known]:
     bias = context.constant(2)
     if weight is None or (context[2] is not None and bias is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
-    kernel, groups, axes = weight.shape[2:], context.get("group", 1), x.rank - 2
-    strides = tuple(context.get("strides") or [1] * axes)
-    dilations = tuple(context.get("dilations") or [1] * axes)
-    more = context.get("output_padding") or [0] * axes
-    wanted = context.get("output_shape")
-    automatic = context.get("auto_pad", "NOTSET")
-    full = [
-        (n - 1) * s + (k - 1) * d + 1 + o
-        for n, s, k, d, o in zip(x.shape[2:], strides, kernel, dilations, more, strict=True)
-    ]
-    if wanted is None and automatic in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
-    if wanted is not None:
-        totals = [f - n for f, n in zip(full, wanted[-axes:], strict=True)]
-        low = [t // 2 if automatic != "SAME_LOWER" else t - t // 2 for t in totals]
-        pads = tuple((a, t - a) for a, t in zip(low, totals, strict=True))
-    else:
-        given = context.get("pads") or [0] * (2 * axes)
-        pads = tuple(zip(given[:axes], given[axes:], strict=True))
-    if min(map(min, pads)) < 0:
-        raise UnsupportedError
-    out = [f - before - after for f, (before, after) in zip(full, pads, strict=True)]
+    windows, out = transposed_windows_of(context.attributes, x.shape[2:], weight.shape[2:])
+    groups = context.get("group", 1)
+    if groups < 1 or x.shape[1] % groups or weight.shape[0] != x.shape[1]:
+        raise ValueError(f"W: shape {weight.shape} with group {groups} does not fit an input of shape {x.shape}")
     inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
     if bias is not None:
         inputs.append(np.ascontiguousarray(bias, x.dtype))
     shape = (x.shape[0], weight.shape[1] * groups, *out)
-    return [
-        context.add("conv_transpose", inputs, shape, groups=groups, strides=strides, dilations=dilations, pads=pads)
-    ]
+    return [context.add("conv_transpose", inputs, shape, groups=groups, **_sides(windows))]
 
 
 # --- dense -------------------------------------------------------------------------------------------
@@ -165,13 +119,12 @@ def pool(context: Context) -> list[Known]:
     x, op = float_value(context), context.node.op_type
     if not 3 <= x.rank <= 5 or len(context.node.output) > 1:
         raise UnsupportedError
-    kernel = tuple(context.get("kernel_shape"))
-    windows = _windows(context, x.shape[2:], kernel)
+    windows = windows_of(context.attributes, x.shape[2:], context.get("kernel_shape"))
     round_up = bool(context.get("ceil_mode", 0)) and context.get("auto_pad", "NOTSET") == "NOTSET"
-    out = _out_size(x.shape[2:], kernel, windows, round_up=round_up)
+    out = windows.within(x.shape[2:], round_up=round_up)
     if op == "AveragePool" and round_up and context.get("count_include_pad", 0):
         raise UnsupportedError
-    more: dict[str, Any] = {"kernel": kernel, **windows}
+    more: dict[str, Any] = {"kernel": windows.kernel, **_sides(windows)}
     if op == "AveragePool":
         more["count_padding"] = bool(context.get("count_include_pad", 0))
     if op == "LpPool":
@@ -203,7 +156,7 @@ def reduce_mean(context: Context) -> list[Known]:
     axes = context.constant(1) if context.opset >= 18 else context.get("axes")
     if axes is None or (context.opset >= 18 and context[1] is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
-    if sorted(int(a) % x.rank for a in np.ravel(axes)) != list(range(2, x.rank)):
+    if sorted(context.axis(a, x.rank) for a in np.ravel(axes)) != list(range(2, x.rank)):
         raise UnsupportedError
     y = _global_pool(context, x, "avg_pool")
     return [y if context.get("keepdims", 1) else context.add("reshape", [y], y.shape[:2])]
@@ -220,7 +173,8 @@ def _channels(vector: Array, rank: int) -> Array:
 def batch_normalization(context: Context) -> list[Known]:
     x = float_value(context)
     known = [context.constant(i) for i in range(1, 5)]
-    if any(k is None for k in known) or context.get("training_mode", 0) or x.rank < 2:
+    training = context.get("training_mode", 0) or len(context.node.output) > 1
+    if any(k is None for k in known) or training or x.rank < 2:
         raise UnsupportedError
     scale, shift, mean, variance = (np.asarray(k, np.float64) for k in known)
     factor = scale / np.sqrt(variance + context.get("epsilon", 1e-5))
@@ -369,9 +323,9 @@ def several(context: Context) -> list[Known]:
 def softmax(context: Context) -> list[Known]:
     x = float_value(context)
     if context.opset >= 13:
-        return [context.add("softmax", [x], x.shape, axis=context.get("axis", -1) % x.rank)]
-    axis = context.get("axis", 1) % x.rank
-    rows = context.add("reshape", [x], (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+        return [context.add("softmax", [x], x.shape, axis=context.axis(context.get("axis", -1), x.rank))]
+    axis = context.axis(context.get("axis", 1), x.rank)
+    rows = context.add("reshape", [x], (prod(x.shape[:axis]), prod(x.shape[axis:])))
     return [context.add("reshape", [context.add("softmax", [rows], rows.shape, axis=1)], x.shape)]
 
 
@@ -430,7 +384,7 @@ def reshape(context: Context) -> list[Known]:
     if not context.get("allowzero", 0):
         sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
     if -1 in sizes:
-        sizes[sizes.index(-1)] = x.size // max(1, -int(np.prod(sizes)))
+        sizes[sizes.index(-1)] = x.size // max(1, -prod(sizes))
     return _reshaped(context, x, sizes)
 
 
@@ -438,8 +392,8 @@ def reshape(context: Context) -> list[Known]:
 def flatten(context: Context) -> list[Known]:
     x = _seen(context)
     axis = context.get("axis", 1)
-    axis = axis % x.rank if axis != x.rank else axis
-    return _reshaped(context, x, (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+    axis = axis if axis == x.rank else context.axis(axis, x.rank)
+    return _reshaped(context, x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
 def _axes(context: Context) -> list[int] | None:
@@ -457,7 +411,7 @@ def _axes(context: Context) -> list[int] | None:
 @translates("Squeeze")
 def squeeze(context: Context) -> list[Known]:
     x, axes = _seen(context), _axes(context)
-    gone = {i for i, n in enumerate(x.shape) if n == 1} if axes is None else {a % x.rank for a in axes}
+    gone = {i for i, n in enumerate(x.shape) if n == 1} if axes is None else {context.axis(a, x.rank) for a in axes}
     return _reshaped(context, x, [n for i, n in enumerate(x.shape) if i not in gone])
 
 
@@ -466,7 +420,7 @@ def unsqueeze(context: Context) -> list[Known]:
     x, axes = _seen(context), _axes(context)
     assert axes is not None
     rank = x.rank + len(axes)
-    new, sizes = {a % rank for a in axes}, iter(x.shape)
+    new, sizes = {context.axis(a, rank) for a in axes}, iter(x.shape)
     return _reshaped(context, x, [1 if i in new else next(sizes) for i in range(rank)])
 
 
@@ -494,7 +448,7 @@ def slice_(context: Context) -> list[Known]:
     slices = [(0, 1)] * x.rank
     sizes = list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        a = int(axis) % x.rank
+        a = context.axis(axis, x.rank)
         covered = range(x.shape[a])[slice(int(start), int(end), int(step))]
         slices[a], sizes[a] = (covered.start, int(step)), len(covered)
     if 0 in sizes:
@@ -505,7 +459,7 @@ def slice_(context: Context) -> list[Known]:
 @translates("Split")
 def split(context: Context) -> list[Known]:
     x = _seen(context)
-    axis, count = context.get("axis", 0) % x.rank, len(context.node.output)
+    axis, count = context.axis(context.get("axis", 0), x.rank), len(context.node.output)
     sizes = context.get("split") if context.opset < 13 else context.constant(1)
     if context.opset >= 13 and sizes is None and context[1] is not None:
         raise UnsupportedError
@@ -529,7 +483,7 @@ def concat(context: Context) -> list[Known]:
     rank, dtype = len(known[0].shape), known[0].dtype
     if rank > 8 or any(v.dtype != dtype for v in known) or dtype.name in UNMOVED:
         raise UnsupportedError
-    axis = context.get("axis") % rank
+    axis = context.axis(context.get("axis"), rank)
     parts = [v for v in known if v.shape[axis]]
     total = sum(v.shape[axis] for v in parts)
     shape = [*known[0].shape[:axis], total, *known[0].shape[axis + 1 :]]
@@ -554,7 +508,7 @@ def pad(context: Context) -> list[Known]:
         given = context.constant(3)
         if given is None:
             raise UnsupportedError
-        axes = [int(a) % x.rank for a in given]  # type: ignore[assignment]
+        axes = [context.axis(a, x.rank) for a in given]  # type: ignore[assignment]
     for i, axis in enumerate(axes):
         full[axis], full[x.rank + axis] = int(pads[i]), int(pads[i + len(axes)])
     pairs = tuple(zip(full[: x.rank], full[x.rank :], strict=True))

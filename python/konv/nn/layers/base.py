@@ -170,7 +170,7 @@ class Layer(ABC):
             arrays.append(np.ascontiguousarray(x, self.dtype or (x.dtype if x.dtype.kind == "f" else np.float32)))
         numbers = [graph.add_input((None, *x.shape[1:]), float_dtype(x.dtype)) for x in arrays]
         graph.outputs = self.add_to(graph, numbers)
-        return self._packed([y.copy() for y in Executor(graph).run(arrays, training=training)])
+        return self._packed(Executor(graph).run(arrays, training=training))
 
     def _call_on_symbols(self, inputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
         graph = Graph()
@@ -321,8 +321,8 @@ class Layer(ABC):
         ----------
         config : dict
             The arguments.
-        custom_objects : mapping of str to type, optional
-            Classes that the config names and that are not konv's.
+        custom_objects : mapping of str to type or function, optional
+            What the config names that is not konv's.
         """
         return cls(**revived(config, custom_objects))
 

@@ -230,7 +230,7 @@ class Conv3D(_Convolution):
     Notes
     -----
     Input (batch, depth, height, width, channels), output (batch, new depth, new height, new width, filters);
-    kernel (*kernel size, channels / groups, filters).
+    kernel (kernel depth, height and width, channels / groups, filters).
 
     Examples
     --------

@@ -228,7 +228,7 @@ class Conv3DTranspose(_ConvolutionTranspose):
     Notes
     -----
     Input (batch, depth, height, width, channels), output (batch, new depth, new height, new width, filters);
-    kernel (*kernel size, filters, channels). Lengths are Keras's: size * stride for "same",
+    kernel (kernel depth, height and width, filters, channels). Lengths are Keras's: size * stride for "same",
     and (size - 1) * stride + max(kernel, stride) for "valid".
 
     Examples
