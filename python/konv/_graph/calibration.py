@@ -13,7 +13,7 @@ from .ir import Array, Graph
 from .lower import Weights
 from .narrow import numbering
 
-METHODS = ("minmax", "percentile", "mse")
+METHODS = ("mse", "minmax", "percentile")
 PERCENTILE = 99.99
 BINS = 4096
 SHARES = np.linspace(1.0, 0.1, 91)  # of the range, that "mse" tries
@@ -36,7 +36,7 @@ def check_method(method: str | tuple[str, float]) -> tuple[str, float]:
 
 
 class Observations:
-    """What one graph's values were like: first ranges and means, then, where a method asks for it, how they are spread."""
+    """What one graph's values were like: ranges and means, then, where a method asks for it, how they are spread."""
 
     def __init__(self, kinds: tuple[str, ...], inputs: int) -> None:
         self.kinds = kinds
@@ -71,7 +71,9 @@ class Observations:
         ranges = dict(self._ranges)
         for number, counts in (self.histograms or {}).items():
             found = ranges[number]
-            ranges[number] = _percentile(counts, found, parameter) if name == "percentile" else _least_error(counts, found)
+            ranges[number] = (
+                _percentile(counts, found, parameter) if name == "percentile" else _least_error(counts, found)
+            )
         means = [total / count for total, count in zip(self._sums, self._counts, strict=True)]
         return Calibration(self.kinds, ranges, means)
 
@@ -103,7 +105,9 @@ def _least_error(counts: Array, found: Range) -> Range:
 class Observed(Compiled):
     """A compiled graph that takes note of its values' ranges as it runs."""
 
-    def __init__(self, graph: Graph, weights: Weights, threads: int, known: dict[Any, Observations], place: Any) -> None:
+    def __init__(
+        self, graph: Graph, weights: Weights, threads: int, known: dict[Any, Observations], place: Any
+    ) -> None:
         def watch(simplified: Graph) -> None:
             values, inputs = observed(simplified)
             _, kinds = numbering(simplified)

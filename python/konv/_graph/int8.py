@@ -2,8 +2,8 @@
 
 A convolution of bytes sums in int32 exactly; its step turns the sums into the next layer's bytes. Scales of activations
 come from the ranges that samples had (`konv._graph.calibration`), those of weights from the weights. What has no step
-for bytes runs in float32. The scheme is that of Jacob et al., Quantization and training of neural networks for efficient
-integer-arithmetic-only inference (2018), with a scale for each output channel (Krishnamoorthi, 2018).
+for bytes runs in float32. The scheme is that of Jacob et al., Quantization and training of neural networks for
+efficient integer-arithmetic-only inference (2018), with a scale for each output channel (Krishnamoorthi, 2018).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Sample = TypeVar("Sample")
 class Precision:
     """The model's own dtype; other modes change graphs."""
 
-    def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:
+    def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:  # noqa: ARG002
         """Compile one of a model's graphs; `place` tells those of one model apart, whatever their sizes."""
         return Compiled(graph, weights, threads)
 
@@ -28,7 +28,7 @@ class _BFloat16(Precision):
     def __init__(self) -> None:
         self._change = ToBFloat16()
 
-    def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:
+    def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:  # noqa: ARG002
         return Compiled(graph, weights, threads, self._change)
 
 

@@ -102,7 +102,10 @@ class Report:
             {
                 "name": s.name, "cat": s.kind, "ph": "X", "pid": 0, "tid": 0,
                 "ts": 1e6 * s.start, "dur": 1e6 * s.seconds,
-                "args": {"kind": s.kind, "dtype": s.dtype, "detail": s.detail, "operators": _operators(s), "MFLOP": s.flops / 1e6},
+                "args": {
+                    "kind": s.kind, "dtype": s.dtype, "detail": s.detail, "operators": _operators(s),
+                    "MFLOP": s.flops / 1e6,
+                },
             }
             for s in self.steps
         ]  # fmt: skip

@@ -132,7 +132,7 @@ class Session:
         mode: str,
         samples: Iterable[Mapping[str, Array]] | None = None,
         *,
-        method: str | tuple[str, float] = "minmax",
+        method: str | tuple[str, float] = "mse",
     ) -> Session:
         """Return a session that runs the model in fewer bits; this one stays as it is.
 
@@ -147,9 +147,9 @@ class Session:
             convolutions and dense layers sum them exactly, everything else runs in float32.
         samples : iterable of mapping, for "int8"
             Inputs by name, as `run` takes them: typical ones, some dozens, of which the ranges of all layers are taken.
-        method : {"minmax", "percentile", "mse"} or ("percentile", number)
-            How a range follows from the samples: all of it, without the rarest 0.01 % of the elements (or what the
-            number leaves), or the part of it with the least mean square error.
+        method : {"mse", "minmax", "percentile"} or ("percentile", number)
+            How a range follows from the samples: the part of it with the least mean square error, all of it, or without
+            the rarest 0.01 % of the elements (or what the number leaves).
 
         Returns
         -------
@@ -243,9 +243,7 @@ class Session:
 class _Part:
     """A network for one set of shapes."""
 
-    def __init__(
-        self, network: Network, start: int, weights: Weights, threads: int, precision: Precision
-    ) -> None:
+    def __init__(self, network: Network, start: int, weights: Weights, threads: int, precision: Precision) -> None:
         self._network, self.rest = network, network.rest
         self._steps: list[tuple[Compiled | NumpyCall, list[Known | None], list[Value]]] = []
         for i, part in enumerate(network.parts):
