@@ -188,25 +188,39 @@ void add_conv(ProgramObject& program, const Place& input, const NodeWeightsObjec
   program.program.add(conv_step(a, weights.weights().get()));
 }
 
-void add_int_conv(ProgramObject& program, const Place& input, const NodeWeightsObject& weights, const Place& output,
-                  const std::optional<Place>& residual, std::vector<float> scale, const Place& scratch,
-                  const ConvOptions& options) {
+// A convolution of bytes or bfloat16: operands but for element types, and options.
+ConvProblem narrow_problem(const ConvOptions& options, const Operand& x, const Operand& w, const Operand& y) {
+  ConvProblem p = problem_of(options, Direction::forward, x.dtype);
+  if (is_byte(x.dtype)) p.weight_dtype = DType::i8, p.weight_range = WeightRange::int8, p.autotune = 0;
+  set_shapes(p, x, w, y);
+  p.weights_ready = 1;
+  return p;
+}
+int64_t narrow_scratch(const ConvProblem& p) {
+  return is_byte(p.dtype) ? int_conv_scratch(p) : half_conv_scratch(p);
+}
+
+// `scale` is for bytes.
+void add_narrow_conv(ProgramObject& program, const Place& input, const NodeWeightsObject& weights, const Place& output,
+                     const std::optional<Place>& residual, std::vector<float> scale, const Place& scratch,
+                     const ConvOptions& options) {
   ConvArguments a;
   a.input = program.operand(input, 5), a.output = program.operand(output, 5);
   a.residual = program.optional(residual, 5);
   const Operand w = weights.operand(), room = program.operand(scratch);
-  if (!is_byte(a.input.dtype) || w.dtype != DType::i8) throw std::invalid_argument("int_conv: bytes and int8 weights");
-  if (!stands_for_numbers(a.output) || (residual && !stands_for_numbers(a.residual)))
-    throw std::invalid_argument("int_conv: dtype");
+  const bool bytes = is_byte(a.input.dtype);
+  const auto fits = [&](const Operand& o) { return bytes ? stands_for_numbers(o) : o.dtype == DType::bf16; };
+  if (!(bytes || a.input.dtype == DType::bf16) || w.dtype != (bytes ? DType::i8 : DType::f32) || !fits(a.output) ||
+      (residual && !fits(a.residual)))
+    throw std::invalid_argument("narrow_conv: dtype");
   if (residual) same_shape(a.residual, a.output);
-  a.problem = problem_of(options, Direction::forward, a.input.dtype);
-  a.problem.weight_dtype = DType::i8, a.problem.weight_range = WeightRange::int8, a.problem.autotune = 0;
-  set_shapes(a.problem, a.input, w, a.output);
-  a.problem.weights_ready = 1, a.problem.has_bias = weights.has_bias();
-  if (int64_t(scale.size()) != a.problem.k || room.elements() < int_conv_scratch(a.output.shape, options.threads))
-    throw std::invalid_argument("int_conv: scale or scratch too small");
+  a.problem = narrow_problem(options, a.input, w, a.output);
+  a.problem.has_bias = weights.has_bias(), a.problem.has_residual = residual.has_value();
+  if (room.elements() < narrow_scratch(a.problem) || (bytes && int64_t(scale.size()) != a.problem.k))
+    throw std::invalid_argument("narrow_conv: scratch or scale too small");
   py::gil_scoped_release release;
-  program.program.add(int_conv_step(a, *weights.weights(), std::move(scale), room));
+  program.program.add(bytes ? int_conv_step(a, *weights.weights(), std::move(scale), room)
+                            : half_conv_step(a, *weights.weights(), room));
 }
 
 // (kind, name of the operation, a, b, out, p, q, r)
@@ -299,12 +313,18 @@ void register_program(py::module_& m) {
            })
       .def("add_bound", &add_bound, py::keep_alive<1, 2>())
       .def("conv", &add_conv)
-      .def("int_conv", &add_int_conv)
-      .def_static("int_conv_scratch",
-                  [](const Sizes& shape, int64_t threads) {
-                    int64_t sizes[5];
-                    copy_sizes(shape, sizes);
-                    return int_conv_scratch(sizes, threads);
+      .def("narrow_conv", &add_narrow_conv)
+      .def_static("narrow_conv_scratch",
+                  [](const std::string& dtype, const Sizes& x, const Sizes& w, const Sizes& y, const ConvOptions& o) {
+                    Operand operands[3];
+                    const Sizes* shapes[] = {&x, &w, &y};
+                    for (int i = 0; i < 3; i++) {
+                      operands[i].dtype = dtype_named(dtype), operands[i].rank = 5;
+                      int64_t sizes[5];
+                      copy_sizes(*shapes[i], sizes);
+                      std::copy_n(sizes, 5, operands[i].shape);
+                    }
+                    return narrow_scratch(narrow_problem(o, operands[0], operands[1], operands[2]));
                   })
       .def("pool",
            [](ProgramObject& p, const std::string& kind, const Place& input, const Place& output,

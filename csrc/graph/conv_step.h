@@ -36,7 +36,10 @@ std::unique_ptr<Step> conv_step(const ConvArguments& arguments, NodeWeights* wei
 // finish; the output is float32 or bytes, and so is the residual. `scratch` has int_conv_scratch bytes.
 std::unique_ptr<Step> int_conv_step(const ConvArguments& arguments, NodeWeights& weights, std::vector<float> scale,
                                     const Operand& scratch);
-int64_t int_conv_scratch(const int64_t out_shape[5], int64_t threads);
+int64_t int_conv_scratch(const ConvProblem& problem);
+// Of bfloat16 in, out and as residual, with float32 weights. `scratch` has half_conv_scratch bytes.
+std::unique_ptr<Step> half_conv_step(const ConvArguments& arguments, NodeWeights& weights, const Operand& scratch);
+int64_t half_conv_scratch(const ConvProblem& problem);
 // input: grad_output; output: the gradient of the bias, one axis.
 std::unique_ptr<Step> bias_gradient_step(const Operand& input, const Operand& output, int64_t threads);
 

@@ -1,16 +1,15 @@
 // Convolutions of quantised bytes in a network: int32 sums become the next layer's bytes while they are in the cache.
 //
-// The output is cut into bands of rows whose sums fit part of the second-level cache. A task convolves one band of one
-// image into its thread's scratch, channels last, and finishes it: scale, residual, activation, rounding. Where that
-// would leave threads idle, they share one convolution, and then the rows of its sums.
+// A task convolves one band of one image into its thread's scratch, channels last, and finishes it: scale, residual,
+// activation, rounding. Where there are too few bands, threads share one convolution, and then the rows of its sums.
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "core/config.h"
 #include "core/isa.h"
-#include "core/machine.h"
 #include "core/parallel.h"
+#include "graph/bands.h"
 #include "graph/conv_step.h"
 #include "graph/numbers.h"
 
@@ -20,26 +19,13 @@ namespace {
 
 constexpr int64_t kBlock = 1024;  // numbers that are finished at a time
 
-// Parts of the output: images, and bands along the outermost axis that has more than one element.
-struct Cut {
-  int axis;
-  int64_t size, count, images;
-  bool joint;     // threads share each part
-  int64_t sums;   // elements of a part
-  int64_t parts;  // whose sums exist at a time
-};
-Cut cut_of(const int64_t out[5], int64_t threads) {
-  int axis = 0;
-  while (axis < 2 && out[2 + axis] == 1) axis++;
-  const int64_t image = out[1] * out[2] * out[3] * out[4], row = image / out[2 + axis];
-  const int64_t budget = l2_cache_bytes() / 4 / int64_t(sizeof(int32_t));
-  const int64_t bands = std::min(out[2 + axis], (image + budget - 1) / budget);
-  Cut c{axis, (out[2 + axis] + bands - 1) / bands, 0, 1, false, 0, threads};
-  c.count = (out[2 + axis] + c.size - 1) / c.size;
-  if (threads > 1 && out[0] * c.count < 2 * threads)
-    c = {axis, out[2 + axis], 1, out[0], true, 0, 1};
-  c.sums = c.images * c.size * row;
-  return c;
+Bands cut_of(const ConvProblem& p) {
+  const int64_t out[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
+  return cut_bands(out, double(p.k * p.out_pixels()) * sizeof(int32_t), p.threads);
+}
+int64_t part_elements(const ConvProblem& p, const Bands& cut) {
+  const ConvProblem q = make_band(p, cut, 0).problem;  // the largest
+  return q.n * q.k * q.out_pixels();
 }
 
 class IntConvStep final : public Step {
@@ -48,17 +34,19 @@ class IntConvStep final : public Step {
       : a_(a),
         scale_(std::move(scale)),
         scratch_(scratch),
-        cut_(cut_of(a.output.shape, a.problem.threads)),
+        cut_(cut_of(a.problem)),
+        part_(part_elements(a.problem, cut_)),
         table_(kernel_table(Isa(a.problem.isa))),
         out_(a.output),
         added_(a.residual ? a.residual : a.output) {
     std::vector<ConvProblem> known;
     for (int64_t i = 0; i < cut_.count; i++) {
-      bands_.push_back({});
-      Band& band = bands_.back();
-      known.push_back(band_problem(i, band));
-      const auto same = size_t(std::find(known.begin(), known.end(), known.back()) - known.begin());
-      band.plan = same + 1 < known.size() ? bands_[same].plan : weights.prepare(known.back());
+      Band band = make_band(a.problem, cut_, i);
+      band.problem.activation = Activation::none, band.problem.has_residual = 0;
+      known.push_back(band.problem);
+      const auto same = size_t(std::find(known.begin(), known.end(), band.problem) - known.begin());
+      plans_.push_back(same + 1 < known.size() ? plans_[same] : weights.prepare(band.problem));
+      bands_.push_back(band);
     }
   }
 
@@ -79,59 +67,29 @@ class IntConvStep final : public Step {
       return;
     }
     parallel_for(a_.output.shape[0] * cut_.count, threads, [&](int64_t task, int thread) {
-      int32_t* part = sums + thread * cut_.sums;
+      int32_t* part = sums + thread * part_;
       convolve(task / cut_.count, task % cut_.count, buffers, part);
       finish_band(task / cut_.count, bands_[size_t(task % cut_.count)], buffers, part);
     });
   }
   StepInfo info() const override {
-    const PreparedPlan& p = *bands_[0].plan;
+    const PreparedPlan& p = *plans_[0];
     const WorkspaceSize& w = p.plan->workspace;
     return {"conv", algorithm_at(p.plan->algorithm).name, a_.problem.flops(), p.packed->memory.size(),
-            w.shared + w.per_thread * a_.problem.threads + cut_.sums * cut_.parts * int64_t(sizeof(int32_t))};
+            w.shared + w.per_thread * a_.problem.threads + int_conv_scratch(a_.problem)};
   }
 
  private:
-  struct Band {
-    std::shared_ptr<const PreparedPlan> plan;
-    int64_t input;     // elements from the image's first one
-    int64_t first[3];  // output position
-    int64_t size[3];
-  };
-
-  ConvProblem band_problem(int64_t number, Band& band) const {
-    const int axis = cut_.axis;
-    ConvProblem p = a_.problem;
-    p.activation = Activation::none, p.has_residual = 0;
-    p.n = cut_.images;
-    if (!cut_.joint) p.threads = 1;
-    band.first[axis] = number * cut_.size;
-    p.out[axis] = std::min(cut_.size, p.out[axis] - band.first[axis]);
-    if (cut_.count > 1) {
-      const int64_t begin = band.first[axis] * p.stride[axis] - p.pad[axis];
-      const int64_t end = begin + (p.out[axis] - 1) * p.stride[axis] + (p.kernel[axis] - 1) * p.dilation[axis] + 1;
-      const int64_t low = std::max<int64_t>(begin, 0), high = std::min(end, p.in[axis]);
-      // A band that sees nothing but padding has it in front of a row that no tap meets.
-      const bool sees = low < high;
-      band.input = sees ? low * p.xs[2 + axis] : 0;
-      p.pad[axis] = sees ? low - begin : end - begin;
-      p.in[axis] = sees ? high - low : 1;
-    }
-    std::copy_n(p.out, 3, band.size);
-    const int64_t shape[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-    contiguous_strides(shape, true, p.ys);
-    return p;
-  }
-
   void convolve(int64_t image, int64_t band, char* const* buffers, int32_t* sums) const {
-    const Band& b = bands_[size_t(band)];
-    b.plan->run(a_.input.in<char>(buffers) + image * a_.problem.xs[0] + b.input, sums, nullptr);
+    const int64_t first = image * a_.problem.xs[0] + bands_[size_t(band)].input;
+    plans_[size_t(band)]->run(a_.input.in<char>(buffers) + first, sums, nullptr);
   }
 
   void finish_band(int64_t n, const Band& b, char* const* buffers, const int32_t* sums) const {
-    for (int64_t d = 0; d < b.size[0]; d++)
-      for (int64_t h = 0; h < b.size[1]; h++, sums += b.size[2] * a_.output.shape[1])
-        finish_row(sums, {n, b.first[0] + d, b.first[1] + h}, buffers, b.first[2], b.size[2]);
+    const ConvProblem& p = b.problem;
+    for (int64_t d = 0; d < p.out[0]; d++)
+      for (int64_t h = 0; h < p.out[1]; h++, sums += p.out[2] * p.k)
+        finish_row(sums, {n, b.first[0] + d, b.first[1] + h}, buffers, b.first[2], p.out[2]);
   }
 
   struct Row {
@@ -193,17 +151,19 @@ class IntConvStep final : public Step {
   ConvArguments a_;
   std::vector<float> scale_;  // of sums, then the same over the output's
   Operand scratch_;
-  Cut cut_;
+  Bands cut_;
+  int64_t part_;  // elements of a part's sums
   const KernelTable& table_;
   Numbers out_, added_;
   std::vector<Band> bands_;
+  std::vector<std::shared_ptr<const PreparedPlan>> plans_;
 };
 
 }  // namespace
 
-int64_t int_conv_scratch(const int64_t out_shape[5], int64_t threads) {
-  const Cut c = cut_of(out_shape, threads);
-  return c.sums * c.parts * int64_t(sizeof(int32_t));
+int64_t int_conv_scratch(const ConvProblem& p) {
+  const Bands cut = cut_of(p);
+  return part_elements(p, cut) * cut.parts(p.threads) * int64_t(sizeof(int32_t));
 }
 
 std::unique_ptr<Step> int_conv_step(const ConvArguments& a, NodeWeights& weights, std::vector<float> scale,

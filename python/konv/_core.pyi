@@ -293,12 +293,15 @@ class Program:
         self, input: _Place, weights: NodeWeights, output: _Place, residual: _Place | None, transposed: bool,
         options: ConvOptions, /,
     ) -> None: ...  # fmt: skip
-    def int_conv(
+    def narrow_conv(
         self, input: _Place, weights: NodeWeights, output: _Place, residual: _Place | None, scale: Sequence[float],
         scratch: _Place, options: ConvOptions, /,
     ) -> None: ...  # fmt: skip
     @staticmethod
-    def int_conv_scratch(out_shape: Sequence[int], threads: int, /) -> int: ...
+    def narrow_conv_scratch(
+        dtype: str, input_shape: Sequence[int], weight_shape: Sequence[int], output_shape: Sequence[int],
+        options: ConvOptions, /,
+    ) -> int: ...  # fmt: skip
     def pool(
         self, kind: str, input: _Place, output: _Place, indices: _Place | None, options: PoolOptions, /
     ) -> None: ...

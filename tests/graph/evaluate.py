@@ -53,7 +53,7 @@ def _activate(x: Any, kind: str, parameter: float = 0.0) -> Any:
 def _convolve(node: Node, x: Any, weight: Any, bias: Any = None, residual: Any = None) -> Any:
     a, spatial = node.attributes, x.ndim - 2
     weight = weight.reshape(*weight.shape[:2], *weight.shape[weight.ndim - spatial :])  # lowering adds axes of one
-    if node.op == "int_conv":
+    if "scale" in a:
         q = node.inputs[0].quantisation  # type: ignore[union-attr]
         scale = torch.from_numpy(a["scale"].astype(np.float64))
         weight = weight * (scale / q.scale).reshape(-1, *[1] * (spatial + 1))  # type: ignore[union-attr]
@@ -67,7 +67,7 @@ def _convolve(node: Node, x: Any, weight: Any, bias: Any = None, residual: Any =
 
 def _compute(node: Node, given: list[Any]) -> Any:
     a, x = node.attributes, given[0]
-    if node.op in ("conv", "int_conv"):
+    if node.op in ("conv", "narrow_conv"):
         return _convolve(node, *given)
     if node.op == "expression":
         registers = list(given)

@@ -118,11 +118,11 @@ def test_digits_keep_their_accuracy(data_dir):
         nn.Conv2D(32, 3, activation="relu"), nn.MaxPooling2D(), nn.Flatten(), nn.Dense(10, activation="softmax"),
     ])  # fmt: skip
     model.compile(nn.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    x, y = mnist.x_train[:8000].reshape(-1, 28, 28, 1), mnist.y_train[:8000]
+    x, y = mnist.x_train[:16000].reshape(-1, 28, 28, 1), mnist.y_train[:16000]
     model.fit(x, y, batch_size=64, epochs=1, verbose=0, seed=0)
     x_test, y_test = mnist.x_test[:3000].reshape(-1, 28, 28, 1), mnist.y_test[:3000]
     accuracy = {}
     for name, one in (("float32", model), *((mode, made(model, mode, x[:200])) for mode in MODES)):
         accuracy[name] = one.evaluate(x_test, y_test, batch_size=250, verbose=0, return_dict=True)["accuracy"]
-    assert accuracy["float32"] > 0.93
+    assert accuracy["float32"] > 0.95
     assert all(abs(accuracy[mode] - accuracy["float32"]) <= 0.003 for mode in MODES)

@@ -42,14 +42,18 @@ class ToBFloat16:
 
     def __call__(self, graph: Graph) -> None:
         """Change the graph in place."""
-        for node in graph.nodes:
-            if node.op in CONVOLUTIONS and _computes(node):
-                node.inputs[1:3] = [value and self._round(value) for value in node.inputs[1:3]]
+        convolutions = [node for node in graph.nodes if node.op in CONVOLUTIONS and _computes(node)]
         RULES.store(graph, dict.fromkeys(RULES.wanted(graph), Form(self.dtype)))
+        for node in convolutions:
+            # Transposed ones have a step of bfloat16 weights.
+            dtype = self.dtype if node.op == "conv_transpose" else FLOAT
+            node.inputs[1:3] = [None if value is None else self._round(value, dtype) for value in node.inputs[1:3]]
+            node.op = "narrow_conv" if node.op == "conv" else node.op
 
-    def _round(self, value: Value) -> Value:
+    def _round(self, value: Value, dtype: np.dtype[Any]) -> Value:
+        """Numbers that bfloat16 holds, as another dtype."""
         assert value.constant is not None
         key = fingerprint(value.constant)
         if key not in self._rounded:
-            self._rounded[key] = value.constant.astype(self.dtype)
+            self._rounded[key] = value.constant.astype(self.dtype).astype(dtype)
         return constant(self._rounded[key], value.name)

@@ -106,7 +106,7 @@ class ToInt8:
         if key not in self._quantised:
             self._quantised[key] = quantise_weights(weight.constant, offset, scale, mean)
         whole, start, scales = self._quantised[key]
-        node.op = "int_conv"
+        node.op = "narrow_conv"
         node.inputs = [x, constant(whole, weight.name), constant(start, node.name + ".bias"), residual]
         node.attributes = node.attributes | {"scale": scales}
 

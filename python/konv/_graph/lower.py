@@ -23,7 +23,7 @@ Emit = Callable[[Any], None]  # of the compiled program
 UPDATES = ("sgd", "adam")  # of a variable by a gradient, which has to lie in C order
 # Nodes whose result may lie wherever it is wanted.
 ANYWHERE = (
-    "conv", "conv_transpose", "int_conv", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat",
+    "conv", "conv_transpose", "narrow_conv", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat",
     "conv_weight", "batch_norm", "max_pool_gradient", "avg_pool_gradient", "sum", "embed",
 )  # fmt: skip
 
@@ -32,16 +32,21 @@ class Weights:
     """Packed weights of the nodes of one model, kept between programs for other shapes."""
 
     def __init__(self) -> None:
-        self._packed: dict[tuple[int, int, int], tuple[Any, Any]] = {}
+        self._packed: dict[Any, tuple[Any, Any]] = {}
 
     def of(self, weight: Array, bias: Array | None, groups: int, transposed: bool, zero: int = 0) -> Any:
         """`zero` stands for zero in the input, of int8 weights."""
-        key = (id(weight), id(bias), zero)
+        key = (_where(weight), None if bias is None else _where(bias), zero)
         if key not in self._packed:
             arrays = (_as_buffer(weight), None if bias is None else _as_buffer(bias))
             packed = _core.NodeWeights(*arrays, groups, transposed, weight.dtype.name, zero)
-            self._packed[key] = (packed, (weight, bias))  # the arrays live as long as their identities are keys
+            self._packed[key] = (packed, (weight, bias))  # the arrays live as long as their places are keys
         return self._packed[key][0]
+
+
+def _where(array: Array) -> Any:
+    """What views of the same elements have in common."""
+    return array.ctypes.data, array.shape
 
 
 def _as_buffer(array: Array) -> Array:
@@ -281,30 +286,29 @@ def _conv(lowering: Lowering, node: Node) -> None:
     lowering.step(node, emit_variable, source, kernel, vector_at, target, added)
 
 
-def _int_conv(lowering: Lowering, node: Node) -> None:
-    """Of quantised bytes; weights are int8, the bias is int32, and `scale` makes numbers of sums."""
-    a, threads = node.attributes, lowering.threads
-    x, weight, bias, residual = node.inputs
+def _narrow_conv(lowering: Lowering, node: Node) -> None:
+    """Of bfloat16, with float32 weights; or of bytes, with int8 weights, an int32 bias and what makes numbers of sums."""
+    a = node.attributes
+    x, weight, bias, residual = (*node.inputs, None, None)[:4]
     assert x is not None
-    assert x.quantisation is not None
     assert weight is not None
     assert weight.constant is not None
-    assert bias is not None
     source = lowering.at(x)
     added = None if residual is None else lowering.at(residual)
     apart = added is not None and added.storage is not source.storage
     target = lowering.result(node, [residual] if residual is not None and apart else [])
     array = _kept(weight, weight.constant.reshape(*weight.shape[:2], *[1] * (5 - weight.rank), *weight.shape[2:]))
-    packed = lowering.weights.of(array, bias.constant, a["groups"], False, x.quantisation.zero)
+    zero = x.quantisation.zero if x.quantisation else 0
+    packed = lowering.weights.of(array, None if bias is None else bias.constant, a["groups"], False, zero)
     x5, y5, more = _volume(source), _volume(target), None if added is None else _volume(added)
-    size = _core.Program.int_conv_scratch(y5.shape, threads)
+    options, scale = conv_options(lowering, a), [float(s) for s in a.get("scale", ())]
+    size = _core.Program.narrow_conv_scratch(x.dtype.name, x5.shape, array.shape, y5.shape, options)
     byte = np.dtype(np.uint8)
     scratch = Location(lowering._new_storage(size, byte), 0, (size,), (1,), byte)
-    options, scale = conv_options(lowering, a), [float(s) for s in a["scale"]]
 
     def emit(p: Any) -> None:
         place = None if more is None else more.place()
-        p.int_conv(x5.place(), packed, y5.place(), place, scale, scratch.place(), options)
+        p.narrow_conv(x5.place(), packed, y5.place(), place, scale, scratch.place(), options)
 
     lowering.step(node, emit, source, target, added, scratch)
 
@@ -500,7 +504,7 @@ def _resample(lowering: Lowering, node: Node) -> None:
 OPS: dict[str, Callable[[Lowering, Node], None]] = {
     "conv": _conv,
     "conv_transpose": _conv,
-    "int_conv": _int_conv,
+    "narrow_conv": _narrow_conv,
     "max_pool": _pool,
     "avg_pool": _pool,
     "lp_pool": _pool,
