@@ -93,8 +93,8 @@ void set_shapes(ConvProblem& p, const Operand& x, const Operand& w, const Operan
   p.n = x.shape[0], p.c = x.shape[1], p.k = y.shape[1];
   std::copy_n(x.shape + 2, 3, p.in), std::copy_n(y.shape + 2, 3, p.out), std::copy_n(w.shape + 2, 3, p.kernel);
   std::copy_n(x.strides, 5, p.xs), std::copy_n(w.strides, 5, p.ws), std::copy_n(y.strides, 5, p.ys);
-  const bool fits = y.shape[0] == p.n && w.shape[0] == p.k && p.groups > 0 && w.shape[1] * p.groups == p.c &&
-                    p.k % p.groups == 0;
+  const bool fits =
+      y.shape[0] == p.n && w.shape[0] == p.k && p.groups > 0 && w.shape[1] * p.groups == p.c && p.k % p.groups == 0;
   bool inside = true;
   for (int i = 0; i < 3; i++)
     inside = inside && p.stride[i] > 0 && p.dilation[i] > 0 && p.kernel[i] > 0 && p.pad[i] >= 0 && p.in[i] > 0 &&
@@ -196,9 +196,7 @@ ConvProblem narrow_problem(const ConvOptions& options, const Operand& x, const O
   p.weights_ready = 1;
   return p;
 }
-int64_t narrow_scratch(const ConvProblem& p) {
-  return is_byte(p.dtype) ? int_conv_scratch(p) : half_conv_scratch(p);
-}
+int64_t narrow_scratch(const ConvProblem& p) { return is_byte(p.dtype) ? int_conv_scratch(p) : half_conv_scratch(p); }
 
 // `scale` is for bytes.
 void add_narrow_conv(ProgramObject& program, const Place& input, const NodeWeightsObject& weights, const Place& output,
@@ -290,8 +288,7 @@ py::list run(ProgramObject& p, const std::vector<std::tuple<uintptr_t, int64_t>>
 void register_program(py::module_& m) {
   py::class_<ConvOptions>(m, "ConvOptions").def(py::init<Sizes, Sizes, Sizes, int64_t, std::string, double, int64_t>());
   py::class_<NodeWeightsObject>(m, "NodeWeights")
-      .def(py::init<const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&,
-                    int32_t>())
+      .def(py::init<const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&, int32_t>())
       .def_property_readonly("bytes", &NodeWeightsObject::bytes);
   py::class_<PoolOptions>(m, "PoolOptions").def(py::init<Sizes, Sizes, Sizes, Sizes, Sizes, bool, double, int64_t>());
   py::class_<ProgramObject> program(m, "Program");

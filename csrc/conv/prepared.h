@@ -8,8 +8,8 @@
 
 namespace konv {
 
-// A copy of weights and bias: contiguous, in the shape that the caller gave them. Bytes have an int32 bias and 0 as their
-// zero point.
+// A copy of weights and bias: contiguous, in the shape that the caller gave them. Bytes have an int32 bias and 0 as
+// their zero point.
 class WeightCopy {
  public:
   explicit WeightCopy(const ConvProblem& p)

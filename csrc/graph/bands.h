@@ -18,12 +18,12 @@ struct Bands {
   int64_t parts(int64_t threads) const { return joint ? 1 : threads; }  // that exist at a time
 };
 
-// `bytes` of copies for one image.
-inline Bands cut_bands(const int64_t out[5], double bytes, int64_t threads) {
+// `bytes` of copies for one image; those of a part take up to `share` of the second-level cache.
+inline Bands cut_bands(const int64_t out[5], double bytes, double share, int64_t threads) {
   int axis = 0;
   while (axis < 2 && out[2 + axis] == 1) axis++;
   const int64_t whole = out[2 + axis];
-  const double bands = std::clamp(std::ceil(4 * bytes / double(l2_cache_bytes())), 1.0, double(whole));
+  const double bands = std::clamp(std::ceil(bytes / (share * double(l2_cache_bytes()))), 1.0, double(whole));
   Bands b{axis, (whole + int64_t(bands) - 1) / int64_t(bands), 0, 1, false};
   b.count = (whole + b.size - 1) / b.size;
   if (threads > 1 && out[0] * b.count < 2 * threads) b = {axis, whole, 1, out[0], true};
@@ -31,9 +31,9 @@ inline Bands cut_bands(const int64_t out[5], double bytes, int64_t threads) {
 }
 
 struct Band {
-  int64_t input;            // elements of the caller's array before its first row
-  int64_t first[3];         // of the output
-  ConvProblem problem;      // on the rows of the input that it sees; its result is contiguous, channels last
+  int64_t input;        // elements of the caller's array before its first row
+  int64_t first[3];     // of the output
+  ConvProblem problem;  // on the rows of the input that it sees; its result is contiguous, channels last
 };
 
 inline Band make_band(const ConvProblem& whole, const Bands& cut, int64_t number) {

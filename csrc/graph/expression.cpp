@@ -119,7 +119,8 @@ class ExpressionStep final : public Step {
     parallel_for(tasks_, threads_, [&](int64_t task, int) { run_task(task, in, out); });
   }
   StepInfo info() const override {
-    return {instructions_.empty() ? "convert" : "elementwise", text_, double(output_.elements()) * double(instructions_.size())};
+    return {instructions_.empty() ? "convert" : "elementwise", text_,
+            double(output_.elements()) * double(instructions_.size())};
   }
 
  private:

@@ -1,5 +1,6 @@
-// Convolutions of bfloat16 in a network: bands of the input become float32 in scratch, and bands of the result bfloat16,
-// while they are in the cache. Weights are float32 numbers that bfloat16 holds: pairs of them multiply without rounding.
+// Convolutions of bfloat16 in a network: bands of the input become float32 in scratch, and bands of the result
+// bfloat16, while they are in the cache. Weights are float32 numbers that bfloat16 holds: pairs of them multiply
+// without rounding.
 #include <utility>
 
 #include "conv/half_arrays.h"
@@ -19,7 +20,7 @@ int64_t output_elements(const ConvProblem& p) { return line(p.n * p.k * pixels(p
 Bands cut_of(const ConvProblem& p) {
   const int64_t out[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
   const double image = double(p.c * pixels(p.in)) + double(p.k * pixels(p.out));
-  return cut_bands(out, image * sizeof(float), p.threads);
+  return cut_bands(out, image * sizeof(float), 1.0, p.threads);
 }
 int64_t part_elements(const ConvProblem& p, const Bands& cut) {
   int64_t most = 0;
@@ -41,7 +42,7 @@ class HalfConvStep final : public Step {
       p.dtype = DType::f32;
       if (p.precision == Precision::high) p.precision = Precision::medium;
       const int64_t x[5] = {p.n, p.c, p.in[0], p.in[1], p.in[2]}, y[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-      contiguous_strides(x, true, p.xs);
+      contiguous_strides(x, a.input.strides[1] == 1 && p.c > 1, p.xs);
       known.push_back(p);
       const auto same = size_t(std::find(known.begin(), known.end(), p) - known.begin());
       int64_t at = 0, residual = 0;

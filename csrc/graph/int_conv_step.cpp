@@ -21,7 +21,7 @@ constexpr int64_t kBlock = 1024;  // numbers that are finished at a time
 
 Bands cut_of(const ConvProblem& p) {
   const int64_t out[5] = {p.n, p.k, p.out[0], p.out[1], p.out[2]};
-  return cut_bands(out, double(p.k * p.out_pixels()) * sizeof(int32_t), p.threads);
+  return cut_bands(out, double(p.k * p.out_pixels()) * sizeof(int32_t), 0.25, p.threads);
 }
 int64_t part_elements(const ConvProblem& p, const Bands& cut) {
   const ConvProblem q = make_band(p, cut, 0).problem;  // the largest
@@ -109,7 +109,8 @@ class IntConvStep final : public Step {
     for (int64_t w = 0; w < pixels; w += rows)
       for (int64_t k = 0; k < channels; k += cols) {
         const int64_t count = std::min(rows, pixels - w), width = std::min(cols, channels - k);
-        table_.ints.dequantize_rows({sums + w * channels + k, channels, count, width, &scale_[size_t(k)], block, width});
+        table_.ints.dequantize_rows(
+            {sums + w * channels + k, channels, count, width, &scale_[size_t(k)], block, width});
         if (r)
           move(r, r.in<char>(buffers) + (row.in(r, first + w) + k * r.strides[1]) * added_.item(), count, width,
                [&](int64_t at, char* place, int64_t step, int64_t n) { added_.load(place, step, n, added + at); });
@@ -144,7 +145,8 @@ class IntConvStep final : public Step {
     r.lane_scale = &scale_[scale_.size() / 2];
     r.zero = y.zero, r.low = is_signed ? -128 : 0, r.high = r.low + 255;
     if (a_.problem.activation != Activation::none) r.low = std::max(r.low, y.zero);
-    if (a_.problem.activation == Activation::relu6) r.high = std::min(r.high, y.zero + int32_t(std::nearbyint(6 / y.scale)));
+    if (a_.problem.activation == Activation::relu6)
+      r.high = std::min(r.high, y.zero + int32_t(std::nearbyint(6 / y.scale)));
     table_.ints.requantize_rows(r);
   }
 

@@ -356,6 +356,9 @@ def pool_options(lowering: Lowering, a: dict[str, Any]) -> Any:
 def _expression(lowering: Lowering, node: Node) -> None:
     inputs = node.reads()
     places = [lowering.at(value) for value in inputs]
+    if not node.attributes["code"] and node.output not in lowering.locations and places[0].is_contiguous():
+        # A conversion alone is no occasion to turn what the caller gave.
+        lowering.put(node.output, lowering.fresh(node.output, range(node.output.rank)))
     target = lowering.result(node, inputs, places)
     shape = node.output.shape
     code, count = [], len(inputs)
