@@ -23,8 +23,8 @@ Emit = Callable[[Any], None]  # of the compiled program
 UPDATES = ("sgd", "adam")  # of a variable by a gradient, which has to lie in C order
 # Nodes whose result may lie wherever it is wanted.
 ANYWHERE = (
-    "conv", "conv_transpose", "narrow_conv", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat",
-    "conv_weight", "batch_norm", "max_pool_gradient", "avg_pool_gradient", "sum", "embed",
+    "conv", "conv_transpose", "narrow_conv", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad",
+    "concat", "conv_weight", "batch_norm", "max_pool_gradient", "avg_pool_gradient", "sum", "embed",
 )  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def _conv(lowering: Lowering, node: Node) -> None:
 
 
 def _narrow_conv(lowering: Lowering, node: Node) -> None:
-    """Of bfloat16, with float32 weights; or of bytes, with int8 weights, an int32 bias and what makes numbers of sums."""
+    """Of bfloat16, with float32 weights; or of bytes, with int8 weights, an int32 bias and scales of sums."""
     a = node.attributes
     x, weight, bias, residual = (*node.inputs, None, None)[:4]
     assert x is not None
