@@ -12,7 +12,16 @@ import inspect
 from pathlib import Path
 from types import ModuleType
 
-MODULES = ("konv", "konv.grad", "konv.nn", "konv.nn.applications", "konv.vision")
+MODULES = (
+    "konv",
+    "konv.grad",
+    "konv.nn",
+    "konv.nn.applications",
+    "konv.nn.ops",
+    "konv.onnx",
+    "konv.onnx.backend",
+    "konv.vision",
+)
 
 _CLASS_OPTIONS = (":members:", ":inherited-members:", ":member-order: bysource")
 

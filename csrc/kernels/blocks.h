@@ -5,7 +5,19 @@
 namespace konv {
 
 // Of one number, with up to two parameters p and q.
-enum class UnaryOp : int64_t { negate, absolute, square_root, reciprocal, exponential, floor, ceil, round, sign, affine, clip };
+enum class UnaryOp : int64_t {
+  negate,
+  absolute,
+  square_root,
+  reciprocal,
+  exponential,
+  floor,
+  ceil,
+  round,
+  sign,
+  affine,
+  clip
+};
 // Of two numbers; leaky is a below zero times b.
 enum class BinaryOp : int64_t { add, subtract, multiply, divide, minimum, maximum, leaky };
 

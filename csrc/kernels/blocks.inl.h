@@ -20,13 +20,17 @@ static void unary_run(const UnaryRun<T>& r) {
   const T* a = r.a;
   T* out = r.out;
   switch (r.op) {
-    case UnaryOp::negate: return map<T>(a, out, r.n, [](Vec<T> x) { return -x; });
-    case UnaryOp::absolute: return map<T>(a, out, r.n, [=](Vec<T> x) { return x < zero ? -x : x + zero; });
+    case UnaryOp::negate:
+      return map<T>(a, out, r.n, [](Vec<T> x) { return -x; });
+    case UnaryOp::absolute:
+      return map<T>(a, out, r.n, [=](Vec<T> x) { return x < zero ? -x : x + zero; });
     case UnaryOp::square_root:
       for (int64_t i = 0; i < r.n; i++) out[i] = square_root(a[i]);
       return;
-    case UnaryOp::reciprocal: return map<T>(a, out, r.n, [=](Vec<T> x) { return one / x; });
-    case UnaryOp::exponential: return map<T>(a, out, r.n, [](Vec<T> x) { return exp<T>(x); });
+    case UnaryOp::reciprocal:
+      return map<T>(a, out, r.n, [=](Vec<T> x) { return one / x; });
+    case UnaryOp::exponential:
+      return map<T>(a, out, r.n, [](Vec<T> x) { return exp<T>(x); });
     case UnaryOp::floor:
       return map<T>(a, out, r.n, [=](Vec<T> x) {
         const Vec<T> w = whole<T>(x);
@@ -37,13 +41,15 @@ static void unary_run(const UnaryRun<T>& r) {
         const Vec<T> w = whole<T>(x);
         return w < x ? w + one : w;
       });
-    case UnaryOp::round: return map<T>(a, out, r.n, [](Vec<T> x) { return whole<T>(x); });
+    case UnaryOp::round:
+      return map<T>(a, out, r.n, [](Vec<T> x) { return whole<T>(x); });
     case UnaryOp::sign:
       return map<T>(a, out, r.n, [=](Vec<T> x) {
         const Vec<T> below = x < zero ? -one : x;
         return x > zero ? one : below;
       });
-    case UnaryOp::affine: return map<T>(a, out, r.n, [=](Vec<T> x) { return x * p + q; });
+    case UnaryOp::affine:
+      return map<T>(a, out, r.n, [=](Vec<T> x) { return x * p + q; });
     case UnaryOp::clip:
       return map<T>(a, out, r.n, [=](Vec<T> x) {
         const Vec<T> low = x < p ? p : x;
@@ -58,10 +64,14 @@ static void binary_run(const BinaryRun<T>& r) {
   const T *a = r.a, *b = r.b;
   T* out = r.out;
   switch (r.op) {
-    case BinaryOp::add: return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x + y; });
-    case BinaryOp::subtract: return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x - y; });
-    case BinaryOp::multiply: return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x * y; });
-    case BinaryOp::divide: return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x / y; });
+    case BinaryOp::add:
+      return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x + y; });
+    case BinaryOp::subtract:
+      return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x - y; });
+    case BinaryOp::multiply:
+      return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x * y; });
+    case BinaryOp::divide:
+      return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) { return x / y; });
     case BinaryOp::minimum:
       return map<T>(a, b, out, r.n, [](Vec<T> x, Vec<T> y) {
         const Vec<T> least = y < x ? y : x;

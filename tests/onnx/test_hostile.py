@@ -150,6 +150,8 @@ BROKEN = {
                    r"node 'y' \(GatherND\): batch_dims"),
     "index": (built([Node("GatherElements", ["x", "i"], ["y"])], i=np.full((1, 2, 8, 8), -HUGE)),
               r"node 'y' \(GatherElements\): .*out of bounds"),
+    "axes": (built([Node("Expand", ["x", "s"], ["y"])], {**IMAGE, "s": (np.int64, [10**6])}),
+             r"node 'y' \(Expand\): the result would have 1000000 axes"),
     "sequence": (onnx.helper.make_model(onnx.helper.make_graph(
         [Node("Identity", ["x"], ["y"])], "g", [helper.make_tensor_sequence_value_info("x", 1, [1])],
         [helper.make_tensor_sequence_value_info("y", 1, [1])]), ir_version=8,

@@ -12,6 +12,7 @@ from . import lower_training  # noqa: F401  (fills the table)
 from .ir import Array, Graph
 from .lower import Lowering, Weights
 from .passes import simplify
+from .tiling import tile_batch
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Compiled:
         simplify(graph)
         if change is not None:
             change(graph)
+        tile_batch(graph, threads)
         self.graph = graph
         self._program, self._nodes = Lowering(graph, weights, threads).compile()
 

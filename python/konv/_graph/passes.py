@@ -72,10 +72,25 @@ def _only_reader(graph: Graph, consumers: dict[Value, list[Node]], value: Value)
 
 
 def _each_node(graph: Graph, change: Callable[[Node, dict[Value, list[Node]]], bool]) -> bool:
+    """Call `change` for each node; it may change the node and those that read its result, and drop one of these."""
     changed, consumers = False, graph.consumers()
+    dropped: set[Node] = set()
     for node in list(graph.nodes):
-        if change(node, consumers):
-            changed, consumers = True, graph.consumers()
+        if node in dropped or not node.outputs:
+            continue
+        near = list(dict.fromkeys((node, *consumers.get(node.output, []))))
+        read = [other.reads() for other in near]
+        if not change(node, consumers):
+            continue
+        changed = True
+        for other, values in zip(near, read, strict=True):
+            for value in values:
+                consumers[value].remove(other)
+            if other is not node and other.outputs and other.output is node.output:
+                dropped.add(other)
+                continue
+            for value in other.reads():
+                consumers.setdefault(value, []).append(other)
     return changed
 
 
@@ -160,27 +175,35 @@ def fold_padding(graph: Graph) -> bool:
 
 def lift_unary(graph: Graph) -> bool:
     """Element-wise nodes come before what only looks at memory in another way, next to what computes."""
-
-    def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
-        if node.op not in ("reshape", "transpose"):
-            return False
-        after = _only_reader(graph, consumers, node.output)
-        if after is None or after.op != "unary" or after.output.shape != node.output.shape:
-            return False
-        (x,) = node.reads()
-        between = Value(x.shape, x.dtype, after.name)
-        node.op, after.op = after.op, node.op
-        node.attributes, after.attributes = after.attributes, node.attributes
-        node.name, after.name = after.name, node.name
-        node.origins, after.origins = after.origins, node.origins
-        node.outputs, after.inputs = [between], [between]
-        return True
-
-    return _each_node(graph, change)
+    changed, consumers, makers = False, graph.consumers(), graph.makers()
+    for node in list(graph.nodes):
+        if node.op != "unary" or node.output.shape != node.reads()[0].shape:
+            continue
+        views: list[Node] = []
+        maker = makers.get(node.reads()[0])
+        while maker is not None and maker.op in ("reshape", "transpose"):
+            if _only_reader(graph, consumers, maker.output) is None:
+                break
+            views.append(maker)
+            maker = makers.get(maker.reads()[0])
+        if not views:
+            continue
+        first, last = views[-1], views[0]
+        (x,) = first.reads()
+        between, result = Value(x.shape, x.dtype, node.name), node.output
+        consumers[x] = [node if reader is first else reader for reader in consumers[x]]
+        consumers[between], consumers[last.output] = [first], []
+        node.inputs, node.outputs, first.inputs, last.outputs = [x], [between], [between], [result]
+        makers[between], makers[result] = node, last
+        graph.nodes.remove(node)
+        graph.nodes.insert(graph.nodes.index(first), node)
+        changed = True
+    return changed
 
 
 def recognise(graph: Graph) -> bool:
     """Recognise that x * sigmoid(x) is silu, x * clip(x / 6 + 1/2, 0, 1) is hardswish, clip(x, 0, 6) is relu6."""
+    makers = graph.makers()
 
     def change(node: Node, consumers: dict[Value, list[Node]]) -> bool:
         if node.op == "unary" and node.attributes["kind"] == "clip":
@@ -196,7 +219,7 @@ def recognise(graph: Graph) -> bool:
         if node.attributes["kind"] == "sigmoid":
             x, gates, name = node.inputs[0], [node], "silu"
         else:
-            line = _line_of_hardswish(graph, consumers, node)
+            line = _line_of_hardswish(graph, consumers, makers.get(node.reads()[0]), node)
             if line is None:
                 return False
             x, gates, name = line.inputs[0], [line, node], "hardswish"
@@ -209,16 +232,14 @@ def recognise(graph: Graph) -> bool:
     return _each_node(graph, change)
 
 
-def _line_of_hardswish(graph: Graph, consumers: dict[Value, list[Node]], node: Node) -> Node | None:
+def _line_of_hardswish(graph: Graph, consumers: dict[Value, list[Node]], line: Node | None, node: Node) -> Node | None:
     """The node that makes x / 6 + 1/2 where `node` clips it to [0, 1]."""
     a = node.attributes
-    if a["kind"] != "clip" or (a["p"], a["q"]) != (0, 1):
+    if line is None or not _is(line, "unary", "affine") or _only_reader(graph, consumers, line.output) is not node:
         return None
-    line = next((n for n in graph.nodes if n.outputs and n.output is node.inputs[0]), None)
-    if not _is(line, "unary", "affine") or line is None or _only_reader(graph, consumers, line.output) is not node:
-        return None
+    clips = a["kind"] == "clip" and (a["p"], a["q"]) == (0, 1)
     sixth = abs(line.attributes["p"] - 1 / 6) < 1e-6 and line.attributes["q"] == 0.5
-    return line if sixth else None
+    return line if clips and sixth else None
 
 
 def fuse_activations(graph: Graph) -> bool:

@@ -217,18 +217,18 @@ def _job(arguments: argparse.Namespace) -> Job:
 
 def _load(path: Path) -> tuple[Session, dict[str, str]]:
     import onnx
-    from google.protobuf.message import DecodeError
 
     from ..onnx import load
 
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file")
     try:
-        model = onnx.load(path)
-        return load(model), {entry.key: entry.value for entry in model.metadata_props}
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
+        session = load(path)
+    except ValueError as error:
+        reason = str(error).removeprefix("model: ").strip().splitlines()[0]
         raise ValueError(f"{path} is not an ONNX model that can be run: {reason}") from None
+    properties = onnx.load(path, load_external_data=False).metadata_props
+    return session, {entry.key: entry.value for entry in properties}
 
 
 def _read_labels(path: Path) -> list[str]:

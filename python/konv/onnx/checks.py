@@ -123,7 +123,10 @@ def infer(node: onnx.NodeProto, opset: int, given: Sequence[Known | None], allow
 
 
 def _refuse(node: onnx.NodeProto, given: Sequence[Known | None]) -> None:
-    """Raise ValueError for attributes at which ONNX's inference reads beyond its arrays."""
+    """Raise ValueError for what makes ONNX's inference read beyond its arrays, or fill memory."""
+    asked = given[RANK_FROM[node.op_type]] if RANK_FROM.get(node.op_type, len(given)) < len(given) else None
+    if asked is not None and prod(asked.shape) > MOST_AXES:
+        raise ValueError(f"the result would have {prod(asked.shape)} axes; expected at most {MOST_AXES}")
     ranks = [len(known.shape) for known in given if known is not None]
     if node.op_type == "Split":
         count = _attribute(node, "num_outputs", len(node.output))
@@ -139,6 +142,8 @@ def _refuse(node: onnx.NodeProto, given: Sequence[Known | None]) -> None:
             raise ValueError(f"axis: expected one from {-ranks[0]} to {ranks[0] - 1}, got {axis}")
 
 
+RANK_FROM = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Unsqueeze": 1}  # the input with an element for each axis
+MOST_AXES = 64  # as in NumPy
 BOUNDS_ALONE = ("STFT",)  # what ONNX infers is larger than what it computes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
@@ -48,14 +48,16 @@ class Report:
         """One line a step: its first node, all operators it does, how; work, memory, and time where it was taken."""
         timed = any(s.seconds for s in self.steps)
         total = sum(s.seconds for s in self.steps)
+        folded = _folded(self.steps)
         rows: list[tuple[str, ...]] = [
             ("node", "operators", "runs as", "MFLOP", "weights", "result", "time", "share", "GFLOP/s")
         ]
-        for s in self.steps:
+        for count, s in folded:
             time = (f"{1e3 * s.seconds:.3f} ms", f"{s.seconds / total:.1%}" if total else "") if timed else ("", "")
             speed = f"{s.flops / s.seconds / 1e9:.1f}" if s.seconds and s.flops else ""
             kind = f"{s.kind} {s.dtype}" if s.dtype in ("bfloat16", "uint8") else s.kind
             how = f"{kind}: {s.detail}" if s.detail else kind
+            how = f"{count} x {how}" if count > 1 else how
             work = f"{s.flops / 1e6:.2f}" if s.flops else ""
             rows.append(
                 (_short(s.name), _short(_operators(s)), _short(how), work, _size(s.weight_bytes), _size(s.result_bytes),
@@ -77,7 +79,7 @@ class Report:
     def _head(self) -> str:
         given = ", ".join(f"{name} {shape}" for name, shape in self.given.items())
         nodes = {origin for s in self.steps for origin in s.origins}
-        weights = sum(s.weight_bytes for s in self.steps)
+        weights = sum(s.weight_bytes for _, s in _folded(self.steps))
         return (
             f"{given}: {len(nodes)} nodes in {len(self.steps)} steps; {weights / 1e6:.2f} MB of packed weights, "
             f"{self.arena_bytes / 1e6:.2f} MB between steps"
@@ -110,6 +112,18 @@ class Report:
             for s in self.steps
         ]  # fmt: skip
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+
+
+def _folded(steps: Sequence[StepReport]) -> list[tuple[int, StepReport]]:
+    """Steps with how many they stand for: those that do the same for other samples of a batch are one."""
+    alike: dict[object, list[StepReport]] = {}
+    for step in steps:
+        alike.setdefault((step.name, step.origins, step.kind, step.detail), []).append(step)
+    sums = ("result_bytes", "flops", "seconds")
+    return [
+        (len(same), replace(same[0], **{name: sum(getattr(s, name) for s in same) for name in sums}))
+        for same in alike.values()
+    ]
 
 
 def _operators(step: StepReport) -> str:
