@@ -78,6 +78,9 @@ def _compute(node: Node, given: list[Any]) -> Any:
     if node.op in ("max_pool", "avg_pool"):
         pool = F.max_pool2d if node.op == "max_pool" else F.avg_pool2d
         return pool(x, a["kernel"], a["strides"], [before for before, _ in a["pads"]])
+    if node.op == "slice":
+        parts = zip(a["slices"], node.output.shape, strict=True)
+        return x[tuple(slice(start, start + step * n, step) for (start, step), n in parts)]
     simple = {
         "concat": lambda: torch.cat(given, a["axis"]),
         "reshape": lambda: x.reshape(node.output.shape),

@@ -317,6 +317,28 @@ def test_other_sizes_share_weights():
     assert np.sqrt(np.mean((second.run([y])[0] - expected) ** 2)) <= 0.05 * np.sqrt(np.mean(expected**2))
 
 
+@pytest.mark.parametrize("mode", ["bfloat16", "int8"])
+def test_parts_of_a_batch(mode):
+    """Samples that go through the first nodes a few at a time have the results that they have alone."""
+    pytest.importorskip("ml_dtypes")
+    build = two_convolutions(k=64, pad=1)
+    make, x = case(build, (40, 3, 64, 64))
+    single, _ = case(build, (1, 3, 64, 64))
+
+    def runner(precision: Precision) -> Callable[[np.ndarray], object]:
+        program = precision.compile(None, single(), Weights(), 1)
+        return lambda sample: program.run([sample])
+
+    precision = quantised(mode, [x[:1], x[1:2]] if mode == "int8" else None, "minmax", runner)
+    whole = precision.compile(None, make(), Weights(), 1)
+    (found,) = whole.run([x])
+    if konv._core.l2_cache_bytes() <= 4 << 20:
+        assert sum(node.op == "narrow_conv" for node in whole.graph.nodes) > 2
+    one = precision.compile(None, single(), Weights(), 1)
+    for i in (0, 7, 39):
+        np.testing.assert_array_equal(found[i : i + 1], one.run([x[i : i + 1]])[0])
+
+
 @pytest.mark.parametrize(
     ("mode", "samples", "method", "message"),
     [
