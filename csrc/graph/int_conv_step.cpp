@@ -125,6 +125,7 @@ class IntConvStep final : public Step {
   // Calls f(offset in a block, place in the array, step, n) for `pixels` of `channels`, as one run where they are one.
   template <class F>
   static void move(const Operand& o, char* place, int64_t pixels, int64_t channels, F f) {
+    if (channels == 1) return f(0, place, o.strides[4], pixels);
     if (o.strides[1] == 1 && (pixels == 1 || o.strides[4] == channels)) return f(0, place, 1, pixels * channels);
     for (int64_t i = 0; i < pixels; i++)
       f(i * channels, place + i * o.strides[4] * dtype_size(o.dtype), o.strides[1], channels);

@@ -125,6 +125,7 @@ NETWORKS: list[tuple[Build, tuple[int, ...]]] = [
     (two_convolutions(k=7, kernel=5, pad=4), (2, 6, 50)),
     (two_convolutions(k=6, kernel=3, pad=1, stride=2), (1, 3, 7, 6, 5)),
     (two_convolutions(k=18, groups=3, kernel=2), (1, 9, 6, 6)),
+    (two_convolutions(k=1, kernel=3), (2, 4, 9, 40)),
     (two_convolutions(k=1030, kernel=1), (1, 3, 3, 2)),  # more channels than are finished at a time
 ]
 
