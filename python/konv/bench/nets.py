@@ -34,8 +34,6 @@ a result is wrong or a contender fails, 2 for arguments without sense."""
 CALLS = 2
 # Steps of training whose losses are compared; the second and third say whether gradients and updates are right.
 STEPS_COMPARED = 3
-# How far such losses may be apart, relative to the largest: updates carry the rounding of one step into the next.
-LOSS_DIFFERENCE = 1e-3
 
 T = TypeVar("T")
 
@@ -191,7 +189,7 @@ def measure_training(row: NetworkRow, contenders: Sequence[str], rounds: int) ->
             _attempt(row, name, worker.wait)
             if "konv" in row.failed:
                 return
-        _compete(row, workers, STEPS_COMPARED, lambda _: LOSS_DIFFERENCE, rounds)
+        _compete(row, workers, STEPS_COMPARED, lambda _: TRAININGS[row.network].loss_difference, rounds)
         for name in row.timings:
             peak = _attempt(row, name, workers[name].peak_bytes)
             if peak is not None:

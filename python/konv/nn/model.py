@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import losses, optimizers, saving
-from . import metrics as metric_names
+from . import optimizers, saving, settings
 from .callbacks import Callback
 from .data import (
     ArraySource,
@@ -30,7 +29,6 @@ from .figures import Figures
 from .graph import Graph
 from .history import History
 from .layers.arguments import positive_int
-from .metrics import Metric
 from .network import Network
 from .optimizers import Optimizer
 from .progress import Progress
@@ -121,17 +119,9 @@ class Model(Network):
         TypeError, ValueError
             If an argument is none of these.
         """
-        if isinstance(metrics, (str, Metric)):
-            raise TypeError(f"metrics must be a list, got {metrics!r}")
-        nested = isinstance(metrics, (list, tuple)) and any(isinstance(m, (list, tuple)) for m in metrics)
-        lists = metrics.values() if isinstance(metrics, Mapping) else metrics if nested else [metrics or []]
-        for one in lists:
-            for metric in [one] if isinstance(one, (str, Metric)) else one or []:
-                metric_names.check(metric)
-        chosen_loss = _map(losses.get, loss)
-        _map(_check_weight, loss_weights)
-        self.optimizer, self.loss = optimizers.get(optimizer), chosen_loss
-        self._loss_weights, self._metrics = loss_weights, metrics or []
+        chosen = settings.checked_loss(loss), settings.checked_weights(loss_weights), settings.checked_metrics(metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss, self._loss_weights, self._metrics = chosen
         self._steps = None
 
     def save(self, filepath: str | Path, overwrite: bool = True) -> None:
@@ -157,13 +147,13 @@ class Model(Network):
         """Return what `compile` was given as plain data, nothing where the model is not compiled."""
         if self.optimizer is None or self.loss is None:
             return {}
-        settings = {
+        given = {
             "optimizer": self.optimizer,
             "loss": self.loss,
             "loss_weights": self._loss_weights,
             "metrics": self._metrics,
         }
-        return {name: plain(value, name) for name, value in settings.items()}
+        return {name: plain(value, name) for name, value in given.items()}
 
     def compile_from_config(self, config: Config, custom_objects: CustomObjects | None = None) -> None:
         """Compile with what `get_compile_config` returned."""
@@ -269,7 +259,7 @@ class Model(Network):
         if validation_data is not None:
             size = validation_batch_size or batch_size
             validation = self._source(*_validation(validation_data), size, validation_steps)
-        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        figures = self._figures()
         self.history = History({"verbose": verbose, "epochs": epochs, "steps": source.steps})
         self.stop_training = False
         for callback in callbacks:
@@ -325,7 +315,7 @@ class Model(Network):
         """
         self._compiled()
         source = self._source(x, y, sample_weight, batch_size, steps)
-        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        figures = self._figures()
         progress = Progress(source.steps, verbose)
         for callback in callbacks:
             callback.set_model(self)
@@ -483,7 +473,7 @@ class Model(Network):
         return taken, figures.result()
 
     def _validate(self, source: Source, callbacks: Sequence[Callback]) -> dict[str, float]:
-        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        figures = self._figures()
         _tell(callbacks, "on_test_begin", {})
         _, logs = self._pass(source, figures, Progress(source.steps, 0), callbacks, "test")
         _tell(callbacks, "on_test_end", logs)
@@ -494,7 +484,7 @@ class Model(Network):
     ) -> float | list[float] | dict[str, float]:
         self._compiled()
         source = self._source(x, y, sample_weight, sys.maxsize, None, class_weight)
-        figures = Figures(self._objective(), self._wanted_metrics(), self._names().outputs)
+        figures = self._figures()
         _, logs = self._pass(source, figures, Progress(1, 0), (), kind)
         if return_dict:
             return logs
@@ -558,33 +548,11 @@ class Model(Network):
         return Names([x.name for x in self.inputs], _distinct([x.name for x in self.outputs]))
 
     def _objective(self) -> Objective:
-        names = self._names().outputs
-        chosen = self.loss
-        if not isinstance(chosen, (list, tuple, Mapping)):
-            chosen = [chosen] * len(names)
-        weights = self._loss_weights
-        if weights is None or isinstance(weights, (int, float)):
-            weights = [1.0 if weights is None else float(weights)] * len(names)
-        found = (
-            [1.0 if w is None else float(w) for w in parts(weights, names, "loss_weights")]
-            if len(names) > 1
-            else [
-                float(
-                    weights[0] if not isinstance(weights, Mapping) else parts(weights, names, "loss_weights")[0] or 1.0
-                )
-            ]
-        )
-        each = parts(chosen, names, "loss") if isinstance(chosen, Mapping) or len(names) > 1 else [chosen[0]]
-        return Objective(each, found)
+        return settings.objective(self.loss, self._loss_weights, self._names().outputs)
 
-    def _wanted_metrics(self) -> list[list[str | Metric]]:
-        """A list for each output; one list alone counts for all of them."""
-        names, chosen = self._names().outputs, self._metrics
-        if isinstance(chosen, Mapping) or (len(names) > 1 and any(isinstance(m, (list, tuple)) for m in chosen)):
-            found = parts(chosen, names, "metrics")
-        else:
-            found = [chosen] * len(names)
-        return [[one] if isinstance(one, (str, Metric)) else list(one or []) for one in found]
+    def _figures(self) -> Figures:
+        names = self._names().outputs
+        return Figures(self._objective(), settings.wanted_metrics(self._metrics, names), names)
 
     def _the_executor(self) -> Executor:
         if self._executor is None:
@@ -604,22 +572,6 @@ class Model(Network):
     def _compiled(self) -> None:
         if self.loss is None or self.optimizer is None:
             raise ValueError(f"model {self.name!r} is not compiled: call compile(...) first")
-
-
-def _map(function: Callable[[Any], Any], given: Any) -> Any:
-    """Apply a function to what a list or dict holds, or to the thing itself; None stays."""
-    if given is None:
-        return None
-    if isinstance(given, Mapping):
-        return {name: _map(function, value) for name, value in given.items()}
-    if isinstance(given, (list, tuple)):
-        return [_map(function, value) for value in given]
-    return function(given)
-
-
-def _check_weight(weight: Any) -> None:
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-        raise TypeError(f"loss_weights must be numbers, got {weight!r}; metrics are passed by name")
 
 
 def _tell(callbacks: Sequence[Callback], event: str, *arguments: Any) -> None:
