@@ -17,6 +17,7 @@
 #include "bindings/register.h"
 #include "core/config.h"
 #include "graph/conv_step.h"
+#include "graph/numbers.h"
 #include "graph/steps.h"
 
 namespace konv {
@@ -24,12 +25,13 @@ namespace konv {
 namespace py = pybind11;
 
 Operand ProgramObject::operand(const Place& place, int rank) const {
-  const auto& [buffer, offset, dtype, shape, strides] = place;
+  const auto& [buffer, offset, dtype, shape, strides, scale, zero] = place;
   if (buffer < 0 || buffer >= program.buffers()) throw std::invalid_argument("operand: no such buffer");
   if (shape.size() > kMaxRank || shape.size() != strides.size() || (rank >= 0 && int(shape.size()) != rank))
     throw std::invalid_argument("operand: wrong number of axes");
   Operand o;
   o.buffer = buffer, o.offset = offset, o.dtype = dtype_named(dtype), o.rank = int(shape.size());
+  o.scale = scale, o.zero = zero;
   int64_t low = offset, high = offset;
   const int64_t item = dtype_size(o.dtype);
   for (size_t i = 0; i < shape.size(); i++) {
@@ -83,11 +85,16 @@ ConvProblem problem_of(const ConvOptions& o, Direction direction, DType dtype) {
 }
 
 void set_sides(ConvProblem& p, const Operand& x, const Operand& w, const Operand& y) {
+  if (x.dtype != y.dtype || x.dtype != w.dtype) throw std::invalid_argument("conv: element types differ");
+  set_shapes(p, x, w, y);
+}
+
+void set_shapes(ConvProblem& p, const Operand& x, const Operand& w, const Operand& y) {
   p.n = x.shape[0], p.c = x.shape[1], p.k = y.shape[1];
   std::copy_n(x.shape + 2, 3, p.in), std::copy_n(y.shape + 2, 3, p.out), std::copy_n(w.shape + 2, 3, p.kernel);
   std::copy_n(x.strides, 5, p.xs), std::copy_n(w.strides, 5, p.ws), std::copy_n(y.strides, 5, p.ys);
-  const bool fits = y.shape[0] == p.n && w.shape[0] == p.k && p.groups > 0 && w.shape[1] * p.groups == p.c &&
-                    p.k % p.groups == 0 && x.dtype == y.dtype && x.dtype == w.dtype;
+  const bool fits =
+      y.shape[0] == p.n && w.shape[0] == p.k && p.groups > 0 && w.shape[1] * p.groups == p.c && p.k % p.groups == 0;
   bool inside = true;
   for (int i = 0; i < 3; i++)
     inside = inside && p.stride[i] > 0 && p.dilation[i] > 0 && p.kernel[i] > 0 && p.pad[i] >= 0 && p.in[i] > 0 &&
@@ -119,7 +126,7 @@ class NodeWeightsObject {
  public:
   // Of a convolution, or of a transposed one, whose weights are (in, out / groups, d, h, w).
   NodeWeightsObject(const py::buffer& w, const std::optional<py::buffer>& bias, int64_t groups, bool transposed,
-                    const std::string& dtype) {
+                    const std::string& dtype, int32_t x_zero) {
     const py::buffer_info wi = w.request();
     if (wi.ndim != 5) throw std::invalid_argument("weight: five axes");
     ConvProblem p{};
@@ -127,6 +134,7 @@ class NodeWeightsObject {
     p.direction = transposed ? Direction::input_gradient : Direction::forward;
     std::copy_n(wi.shape.begin() + 2, 3, p.kernel);
     p.has_bias = bias.has_value();
+    if (wi.itemsize != dtype_size(p.dtype)) throw std::invalid_argument("weight: wrong dtype");
     int64_t bytes = wi.itemsize;
     for (int i = 4; i >= 0; bytes *= wi.shape[size_t(i)], i--)
       if (wi.shape[size_t(i)] != 1 && wi.strides[size_t(i)] != bytes)
@@ -134,13 +142,14 @@ class NodeWeightsObject {
     const void* b = nullptr;
     if (bias) {
       const py::buffer_info bi = bias->request();
-      if (bi.ndim != 1 || bi.shape[0] != p.outputs() || bi.strides[0] != bi.itemsize)
+      if (bi.ndim != 1 || bi.shape[0] != p.outputs() || bi.strides[0] != bi.itemsize ||
+          bi.itemsize != dtype_size(p.result_dtype()))
         throw std::invalid_argument("bias: wrong shape");
       b = bi.ptr;
     }
     shape_.assign(wi.shape.begin(), wi.shape.end());
     dtype_ = dtype, has_bias_ = p.has_bias;
-    weights_ = std::make_shared<NodeWeights>(p, wi.ptr, b);
+    weights_ = std::make_shared<NodeWeights>(p, wi.ptr, b, x_zero);
   }
   const std::shared_ptr<NodeWeights>& weights() const { return weights_; }
   Operand operand() const {
@@ -177,6 +186,39 @@ void add_conv(ProgramObject& program, const Place& input, const NodeWeightsObjec
   }
   py::gil_scoped_release release;
   program.program.add(conv_step(a, weights.weights().get()));
+}
+
+// A convolution of bytes or bfloat16: operands but for element types, and options.
+ConvProblem narrow_problem(const ConvOptions& options, const Operand& x, const Operand& w, const Operand& y) {
+  ConvProblem p = problem_of(options, Direction::forward, x.dtype);
+  if (is_byte(x.dtype)) p.weight_dtype = DType::i8, p.weight_range = WeightRange::int8, p.autotune = 0;
+  set_shapes(p, x, w, y);
+  p.weights_ready = 1;
+  return p;
+}
+int64_t narrow_scratch(const ConvProblem& p) { return is_byte(p.dtype) ? int_conv_scratch(p) : half_conv_scratch(p); }
+
+// `scale` is for bytes.
+void add_narrow_conv(ProgramObject& program, const Place& input, const NodeWeightsObject& weights, const Place& output,
+                     const std::optional<Place>& residual, std::vector<float> scale, const Place& scratch,
+                     const ConvOptions& options) {
+  ConvArguments a;
+  a.input = program.operand(input, 5), a.output = program.operand(output, 5);
+  a.residual = program.optional(residual, 5);
+  const Operand w = weights.operand(), room = program.operand(scratch);
+  const bool bytes = is_byte(a.input.dtype);
+  const auto fits = [&](const Operand& o) { return bytes ? stands_for_numbers(o) : o.dtype == DType::bf16; };
+  if (!(bytes || a.input.dtype == DType::bf16) || w.dtype != (bytes ? DType::i8 : DType::f32) || !fits(a.output) ||
+      (residual && !fits(a.residual)))
+    throw std::invalid_argument("narrow_conv: dtype");
+  if (residual) same_shape(a.residual, a.output);
+  a.problem = narrow_problem(options, a.input, w, a.output);
+  a.problem.has_bias = weights.has_bias(), a.problem.has_residual = residual.has_value();
+  if (room.elements() < narrow_scratch(a.problem) || (bytes && int64_t(scale.size()) != a.problem.k))
+    throw std::invalid_argument("narrow_conv: scratch or scale too small");
+  py::gil_scoped_release release;
+  program.program.add(bytes ? int_conv_step(a, *weights.weights(), std::move(scale), room)
+                            : half_conv_step(a, *weights.weights(), room));
 }
 
 // (kind, name of the operation, a, b, out, p, q, r)
@@ -246,7 +288,7 @@ py::list run(ProgramObject& p, const std::vector<std::tuple<uintptr_t, int64_t>>
 void register_program(py::module_& m) {
   py::class_<ConvOptions>(m, "ConvOptions").def(py::init<Sizes, Sizes, Sizes, int64_t, std::string, double, int64_t>());
   py::class_<NodeWeightsObject>(m, "NodeWeights")
-      .def(py::init<const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&>())
+      .def(py::init<const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&, int32_t>())
       .def_property_readonly("bytes", &NodeWeightsObject::bytes);
   py::class_<PoolOptions>(m, "PoolOptions").def(py::init<Sizes, Sizes, Sizes, Sizes, Sizes, bool, double, int64_t>());
   py::class_<ProgramObject> program(m, "Program");
@@ -268,6 +310,19 @@ void register_program(py::module_& m) {
            })
       .def("add_bound", &add_bound, py::keep_alive<1, 2>())
       .def("conv", &add_conv)
+      .def("narrow_conv", &add_narrow_conv)
+      .def_static("narrow_conv_scratch",
+                  [](const std::string& dtype, const Sizes& x, const Sizes& w, const Sizes& y, const ConvOptions& o) {
+                    Operand operands[3];
+                    const Sizes* shapes[] = {&x, &w, &y};
+                    for (int i = 0; i < 3; i++) {
+                      operands[i].dtype = dtype_named(dtype), operands[i].rank = 5;
+                      int64_t sizes[5];
+                      copy_sizes(*shapes[i], sizes);
+                      std::copy_n(sizes, 5, operands[i].shape);
+                    }
+                    return narrow_scratch(narrow_problem(o, operands[0], operands[1], operands[2]));
+                  })
       .def("pool",
            [](ProgramObject& p, const std::string& kind, const Place& input, const Place& output,
               const std::optional<Place>& indices, const PoolOptions& options) {
@@ -286,15 +341,16 @@ void register_program(py::module_& m) {
       .def("elementwise",
            [](ProgramObject& p, const std::vector<Place>& inputs, const Place& output,
               const std::vector<InstructionTuple>& code, int64_t threads, std::string text) {
-             if (inputs.empty() || inputs.size() + 1 > kMaxRegisters || code.empty())
+             if (inputs.empty() || inputs.size() + 1 > kMaxRegisters || (code.empty() && inputs.size() > 1))
                throw std::invalid_argument("expression: too many inputs, or no instructions");
              std::vector<Operand> in;
              const Operand y = p.operand(output);
-             if (y.dtype != DType::f32 && y.dtype != DType::f64) throw std::invalid_argument("expression: dtype");
+             if (y.dtype != DType::f64 && !stands_for_numbers(y)) throw std::invalid_argument("expression: dtype");
              for (const Place& place : inputs) {
                in.push_back(p.operand(place));
                same_shape(in.back(), y);
-               if (in.back().dtype != y.dtype) throw std::invalid_argument("expression: dtypes differ");
+               if (y.dtype == DType::f64 ? in.back().dtype != y.dtype : !stands_for_numbers(in.back()))
+                 throw std::invalid_argument("expression: dtypes differ");
              }
              std::vector<Instruction> all;
              for (const InstructionTuple& t : code) all.push_back(instruction_of(t, kMaxRegisters));

@@ -15,8 +15,8 @@
 namespace konv {
 
 using Sizes = std::vector<int64_t>;
-// (buffer, offset in bytes, dtype, shape, strides in elements)
-using Place = std::tuple<int, int64_t, std::string, Sizes, Sizes>;
+// (buffer, offset in bytes, dtype, shape, strides in elements, scale and zero point of quantised bytes)
+using Place = std::tuple<int, int64_t, std::string, Sizes, Sizes, float, int32_t>;
 
 // The bytes of a buffer; -1 where they are only known when it runs.
 struct ProgramObject {
@@ -46,6 +46,8 @@ struct ConvOptions {
 ConvProblem problem_of(const ConvOptions& options, Direction direction, DType dtype);
 // `x` and `y` are the problem's, whatever the direction; `w` tells the weights' shape and strides.
 void set_sides(ConvProblem& p, const Operand& x, const Operand& w, const Operand& y);
+// The same where element types may differ.
+void set_shapes(ConvProblem& p, const Operand& x, const Operand& w, const Operand& y);
 
 struct PoolOptions {
   Sizes kernel, stride, dilation, pad, pad_after;

@@ -108,6 +108,7 @@ class Int8InFloat32Plan final : public ConvPlan {
     const int64_t lanes = kernel_table(Isa(p.isa)).f32.lanes;
     input_ = round_up((q.c * q.in[0] * q.in[1] * q.in[2] + 2 * lanes) * int64_t(sizeof(float)), 64);
     prepared_bytes = p.k * (p.c / p.groups) * p.taps() * int64_t(sizeof(float));
+    reads_weights = p.has_bias;  // the bias
     workspace.per_thread = input_ + scratch_;
   }
 

@@ -73,10 +73,11 @@ class BiasGradientStep final : public Step {
 
 }  // namespace
 
-NodeWeights::NodeWeights(const ConvProblem& p, const void* w, const void* bias) {
+NodeWeights::NodeWeights(const ConvProblem& p, const void* w, const void* bias, int32_t x_zero) {
   auto copy = std::make_shared<WeightCopy>(p);
+  copy->x_zero = x_zero;
   std::memcpy(copy->w(), w, size_t(p.k * (p.c / p.groups) * p.taps() * dtype_size(p.dtype)));
-  if (p.has_bias) std::memcpy(copy->bias(), bias, size_t(p.outputs() * dtype_size(p.dtype)));
+  if (p.has_bias) std::memcpy(copy->bias(), bias, size_t(p.outputs() * dtype_size(p.result_dtype())));
   copy_ = std::move(copy);
 }
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/parallel.h"
+#include "graph/numbers.h"
 
 namespace konv {
 
@@ -106,17 +108,19 @@ class ExpressionStep final : public Step {
     tasks_ = output.elements() == 0 ? 0 : (blocks + grain_ - 1) / grain_;
     blocks_ = blocks;
     for (const auto& stride : loops_.stride) forms_.push_back(form_of(stride[last - 1], stride[last]));
+    for (const Operand& o : all) elements_.emplace_back(o);
   }
 
   void run(char* const* buffers) const override {
-    T* out = output_.in<T>(buffers);
-    const T* in[kMaxRegisters];
-    for (size_t i = 0; i < inputs_.size(); i++) in[i] = inputs_[i].in<T>(buffers);
+    char* out = output_.in<char>(buffers);
+    const char* in[kMaxRegisters];
+    for (size_t i = 0; i < inputs_.size(); i++) in[i] = inputs_[i].in<char>(buffers);
     FlushDenormals guard(!config().keep_denormals);
     parallel_for(tasks_, threads_, [&](int64_t task, int) { run_task(task, in, out); });
   }
   StepInfo info() const override {
-    return {"elementwise", text_, double(output_.elements()) * double(instructions_.size())};
+    return {instructions_.empty() ? "convert" : "elementwise", text_,
+            double(output_.elements()) * double(instructions_.size())};
   }
 
  private:
@@ -131,7 +135,33 @@ class ExpressionStep final : public Step {
     return Form::strided;
   }
 
-  void run_task(int64_t task, const T* const* in, T* out) const {
+  // Elements of one operand, the output's number being 0: T, or what stands for numbers.
+  struct Elements {
+    explicit Elements(const Operand& o) : numbers(o), native(std::is_same_v<T, double> || numbers.as_they_are()) {}
+    int64_t item() const { return native ? int64_t(sizeof(T)) : numbers.item(); }
+    void load(const char* src, int64_t step, int64_t n, T* dst) const {
+      if constexpr (std::is_same_v<T, float>)
+        if (!native) return numbers.load(src, step, n, dst);
+      const T* from = reinterpret_cast<const T*>(src);
+      if (step == 1)
+        std::copy_n(from, n, dst);
+      else
+        for (int64_t i = 0; i < n; i++) dst[i] = from[i * step];
+    }
+    void store(const T* src, int64_t n, char* dst, int64_t step) const {
+      if constexpr (std::is_same_v<T, float>)
+        if (!native) return numbers.store(src, n, dst, step);
+      T* to = reinterpret_cast<T*>(dst);
+      if (step == 1)
+        std::copy_n(src, n, to);
+      else
+        for (int64_t i = 0; i < n; i++) to[i * step] = src[i];
+    }
+    Numbers numbers;
+    bool native;
+  };
+
+  void run_task(int64_t task, const char* const* in, char* out) const {
     alignas(64) T memory[kMaxRegisters][kBlock];
     const size_t axes = loops_.size.size(), n = inputs_.size();
     bool filled[kMaxRegisters] = {};
@@ -145,41 +175,44 @@ class ExpressionStep final : public Step {
       const int64_t rows = std::min(block_rows_, loops_.size[axes - 2] - row);
       const int64_t cols = std::min(cols_, loops_.size[axes - 1] - col);
       const T* reg[kMaxRegisters];
-      for (size_t i = 0; i < n; i++) reg[i] = read(i + 1, in[i] + offset[i + 1], rows, cols, memory[i], filled[i]);
-      T* const result = out + offset[0];
+      for (size_t i = 0; i < n; i++) {
+        const char* src = in[i] + offset[i + 1] * elements_[i + 1].item();
+        reg[i] = read(i + 1, src, rows, cols, memory[i], filled[i]);
+      }
+      char* const result = out + offset[0] * elements_[0].item();
+      const bool in_place = forms_[0] == Form::run && elements_[0].native;
       for (const Instruction& instruction : instructions_) {
         const bool last = &instruction == &instructions_.back();
-        T* to = last && forms_[0] == Form::run ? result : memory[instruction.out];
+        T* to = last && in_place ? reinterpret_cast<T*>(result) : memory[instruction.out];
         evaluate(instruction, reg, to, rows * cols);
         reg[instruction.out] = to;
       }
-      if (forms_[0] != Form::run) write(reg[instructions_.back().out], rows, cols, result);
+      if (!in_place || instructions_.empty())
+        write(reg[instructions_.empty() ? 0 : instructions_.back().out], rows, cols, result);
     }
   }
 
-  const T* read(size_t i, const T* src, int64_t rows, int64_t cols, T* memory, bool& filled) const {
+  const T* read(size_t i, const char* src, int64_t rows, int64_t cols, T* memory, bool& filled) const {
     const size_t last = loops_.size.size() - 1;
-    const int64_t row = loops_.stride[i][last - 1], col = loops_.stride[i][last];
+    const int64_t row = loops_.stride[i][last - 1] * elements_[i].item(), col = loops_.stride[i][last];
     switch (forms_[i]) {
       case Form::run:
-        return src;
+        if (elements_[i].native) return reinterpret_cast<const T*>(src);
+        elements_[i].load(src, 1, rows * cols, memory);
+        return memory;
       case Form::scalar:
-        std::fill_n(memory, rows * cols, *src);
+        elements_[i].load(src, 1, 1, memory);
+        std::fill_n(memory, rows * cols, T(memory[0]));
         return memory;
       case Form::repeated:
         // The same for all blocks of a task while outer axes do not move it, and all columns fit a block.
         if (filled && steady(i)) return memory;
-        for (int64_t r = 0; r < rows; r++) std::copy_n(src, cols, memory + r * cols);
+        elements_[i].load(src, 1, cols, memory);
+        for (int64_t r = 1; r < rows; r++) std::copy_n(memory, cols, memory + r * cols);
         filled = rows == block_rows_;
         return memory;
       case Form::strided:
-        for (int64_t r = 0; r < rows; r++, src += row) {
-          T* dst = memory + r * cols;
-          if (col == 1)
-            std::copy_n(src, cols, dst);
-          else
-            for (int64_t c = 0; c < cols; c++) dst[c] = src[c * col];
-        }
+        for (int64_t r = 0; r < rows; r++, src += row) elements_[i].load(src, col, cols, memory + r * cols);
     }
     return memory;
   }
@@ -190,15 +223,11 @@ class ExpressionStep final : public Step {
     return true;
   }
 
-  void write(const T* src, int64_t rows, int64_t cols, T* dst) const {
+  void write(const T* src, int64_t rows, int64_t cols, char* dst) const {
     const size_t last = loops_.size.size() - 1;
-    const int64_t row = loops_.stride[0][last - 1], col = loops_.stride[0][last];
-    for (int64_t r = 0; r < rows; r++, src += cols, dst += row) {
-      if (col == 1)
-        std::copy_n(src, cols, dst);
-      else
-        for (int64_t c = 0; c < cols; c++) dst[c * col] = src[c];
-    }
+    const int64_t row = loops_.stride[0][last - 1] * elements_[0].item(), col = loops_.stride[0][last];
+    if (forms_[0] == Form::run) return elements_[0].store(src, rows * cols, dst, 1);
+    for (int64_t r = 0; r < rows; r++, src += cols, dst += row) elements_[0].store(src, cols, dst, col);
   }
 
   void evaluate(const Instruction& i, const T* const* reg, T* out, int64_t n) const {
@@ -230,6 +259,7 @@ class ExpressionStep final : public Step {
   int threads_;
   Loops loops_;
   std::vector<Form> forms_;  // the output's first
+  std::vector<Elements> elements_;
   int64_t cols_, col_blocks_, block_rows_, row_blocks_, outer_, blocks_, grain_, tasks_;
 };
 

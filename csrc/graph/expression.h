@@ -25,8 +25,9 @@ struct Instruction {
 // Functions of the mathematical library, one element at a time.
 const std::vector<std::string>& function_names();
 
-// The last instruction's register becomes `output`. Inputs have the output's shape, with strides of 0 where they are
-// repeated.
+// The last instruction's register becomes `output`, or the first input where there are none. In float64 all operands
+// are; else each is float32, bfloat16 or quantised bytes, and what is computed is float32. Inputs have the output's
+// shape, with strides of 0 where they are repeated.
 std::unique_ptr<Step> expression_step(const std::vector<Operand>& inputs, const Operand& output,
                                       const std::vector<Instruction>& instructions, int64_t threads, std::string text);
 

@@ -7,6 +7,7 @@
 #include "core/config.h"
 #include "core/isa.h"
 #include "core/parallel.h"
+#include "graph/numbers.h"
 #include "graph/steps.h"
 
 namespace konv {
@@ -125,8 +126,13 @@ class FillStep final : public Step {
         return output_.dtype == DType::f64 ? fill(value_) : fill(int64_t(value_));
       case 4:
         return output_.dtype == DType::f32 ? fill(float(value_)) : fill(int32_t(value_));
-      default:
-        return fill(int8_t(value_));
+      default: {
+        if (!stands_for_numbers(output_)) return fill(int8_t(value_));
+        uint32_t element = 0;  // its first bytes
+        const float number = float(value_);
+        Numbers(output_).store(&number, 1, reinterpret_cast<char*>(&element), 1);
+        return output_.dtype == DType::bf16 ? fill(uint16_t(element)) : fill(uint8_t(element));
+      }
     }
   }
   StepInfo info() const override { return {"fill", "", 0}; }

@@ -25,6 +25,8 @@ struct Operand {
   DType dtype = DType::f32;
   int rank = 0;
   int64_t shape[kMaxRank] = {}, strides[kMaxRank] = {};
+  float scale = 0;  // of quantised bytes, which stand for (byte - zero) * scale
+  int32_t zero = 0;
 
   explicit operator bool() const { return buffer >= 0; }
   template <class T = void>

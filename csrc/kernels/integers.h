@@ -62,6 +62,22 @@ struct RequantizeRows {
   int32_t zero, low, high;
 };
 
+// dst[r * dst_ld + c] = src[r * src_ld + c] * lane_scale[c], in float32.
+struct DequantizeRows {
+  const int32_t* src;
+  int64_t src_ld, rows, cols;
+  const float* lane_scale;
+  float* dst;
+  int64_t dst_ld;
+};
+
+// What bytes stand for: (byte - zero) * scale.
+struct ByteScale {
+  float scale;
+  int32_t zero;
+  bool is_signed;
+};
+
 struct IntKernels {
   IntGemm words;
   // Elements of one channel, in float32; padding is zero.
@@ -69,6 +85,11 @@ struct IntKernels {
   void (*pack_float_pixels)(const PackBytes&);
   void (*whole_rows)(const WholeRows&);
   void (*requantize_rows)(const RequantizeRows&);
+  void (*dequantize_rows)(const DequantizeRows&);
+  // n bytes, `step` apart, as the contiguous numbers that they stand for, and back: to nearest, half to even, within
+  // what a byte holds. NaN becomes the lowest.
+  void (*numbers_of_bytes)(const uint8_t* src, int64_t step, int64_t n, ByteScale scale, float* dst);
+  void (*bytes_of_numbers)(const float* src, int64_t n, ByteScale scale, uint8_t* dst, int64_t step);
 };
 
 // What a CPU with products of bytes adds to a level, or does better.

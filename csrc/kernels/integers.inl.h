@@ -296,6 +296,49 @@ static void requantize_rows(const RequantizeRows& p) {
   }
 }
 
+static void dequantize_rows(const DequantizeRows& p) {
+  constexpr int L = kLanes<float>;
+  for (int64_t r = 0; r < p.rows; r++) {
+    const int32_t* src = p.src + r * p.src_ld;
+    float* dst = p.dst + r * p.dst_ld;
+    int64_t c = 0;
+    for (; c + L <= p.cols; c += L)
+      store(dst + c, __builtin_convertvector(load(src + c), Vec<float>) * load(p.lane_scale + c));
+    for (; c < p.cols; c++) dst[c] = float(src[c]) * p.lane_scale[c];
+  }
+}
+
+static void numbers_of_bytes(const uint8_t* src, int64_t step, int64_t n, ByteScale s, float* dst) {
+  constexpr int L = kLanes<float>;
+  const int32_t flip = s.is_signed ? 0x80 : 0, offset = s.zero + flip;
+  int64_t i = 0;
+  if (step == 1)
+    for (; i + L <= n; i += L)
+      store(dst + i, __builtin_convertvector((widen_bytes(src + i) ^ flip) - offset, Vec<float>) * s.scale);
+  for (; i < n; i++) dst[i] = float((src[i * step] ^ flip) - offset) * s.scale;
+}
+
+static void bytes_of_numbers(const float* src, int64_t n, ByteScale s, uint8_t* dst, int64_t step) {
+  constexpr int L = kLanes<float>;
+  constexpr float kRound = 12582912.0f;
+  const int32_t lowest = s.is_signed ? -128 : 0;
+  const float low = float(lowest - s.zero), high = float(lowest + 255 - s.zero), factor = 1 / s.scale;
+  int64_t i = 0;
+  if (step == 1)
+    for (; i + L <= n; i += L) {
+      Vec<float> v = load(src + i) * factor;
+      v = v > splat<float>(low) ? v : splat<float>(low);
+      v = v < splat<float>(high) ? v : splat<float>(high);
+      store_bytes(dst + i, (Ints)(v + splat<float>(kRound)) - (Ints)splat<float>(kRound) + s.zero);
+    }
+  for (; i < n; i++) {
+    float v = src[i] * factor;
+    v = v > low ? v : low;
+    v = v < high ? v : high;
+    dst[i * step] = uint8_t(int32_t((v + kRound) - kRound) + s.zero);
+  }
+}
+
 constexpr IntKernels make_int_kernels() {
   IntKernels k{};
   k.words = make_word_gemm();
@@ -303,6 +346,9 @@ constexpr IntKernels make_int_kernels() {
   k.pack_float_pixels = pack_byte_pixels<FloatForm>;
   k.whole_rows = whole_rows;
   k.requantize_rows = requantize_rows;
+  k.dequantize_rows = dequantize_rows;
+  k.numbers_of_bytes = numbers_of_bytes;
+  k.bytes_of_numbers = bytes_of_numbers;
   return k;
 }
 

@@ -257,7 +257,7 @@ def activation_grad(
     activation: Activation | None, grad_output: Array, preactivation: Array, out: Array, threads: int | None, /
 ) -> None: ...
 
-_Place = tuple[int, int, str, Sequence[int], Sequence[int]]
+_Place = tuple[int, int, str, Sequence[int], Sequence[int], float, int]
 
 class ConvOptions:
     def __init__(
@@ -267,8 +267,9 @@ class ConvOptions:
 
 class NodeWeights:
     def __init__(
-        self, weight: NDArray[Any], bias: NDArray[Any] | None, groups: int, transposed: bool, dtype: str, /
-    ) -> None: ...
+        self, weight: NDArray[Any], bias: NDArray[Any] | None, groups: int, transposed: bool, dtype: str,
+        x_zero: int, /,
+    ) -> None: ...  # fmt: skip
     @property
     def bytes(self) -> int: ...
 
@@ -292,6 +293,15 @@ class Program:
         self, input: _Place, weights: NodeWeights, output: _Place, residual: _Place | None, transposed: bool,
         options: ConvOptions, /,
     ) -> None: ...  # fmt: skip
+    def narrow_conv(
+        self, input: _Place, weights: NodeWeights, output: _Place, residual: _Place | None, scale: Sequence[float],
+        scratch: _Place, options: ConvOptions, /,
+    ) -> None: ...  # fmt: skip
+    @staticmethod
+    def narrow_conv_scratch(
+        dtype: str, input_shape: Sequence[int], weight_shape: Sequence[int], output_shape: Sequence[int],
+        options: ConvOptions, /,
+    ) -> int: ...  # fmt: skip
     def pool(
         self, kind: str, input: _Place, output: _Place, indices: _Place | None, options: PoolOptions, /
     ) -> None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,14 @@ class StepReport:
     """One step of a program.
 
     `origins` are names and operators of those nodes of the model that it does the work of; `kind` and `detail` say what
-    it does and how, `result_bytes` is the size of what its node makes. Times are in seconds, 0 where none was taken.
+    it does and how, `result_bytes` is the size of what its node makes, and `dtype` its
+    elements': uint8 where they are quantised. Times are in seconds, 0 where none was taken.
     """
 
     name: str
     origins: tuple[tuple[str, str], ...]
     result_bytes: int
+    dtype: str
     kind: str
     detail: str
     flops: float = 0.0
@@ -46,10 +48,16 @@ class Compiled:
         Where packed weights are kept for graphs of other shapes.
     threads : int
         At most this many.
+    change : callable, optional
+        What to do to the graph once it is simplified.
     """
 
-    def __init__(self, graph: Graph, weights: Weights, threads: int) -> None:
+    def __init__(
+        self, graph: Graph, weights: Weights, threads: int, change: Callable[[Graph], None] | None = None
+    ) -> None:
         simplify(graph)
+        if change is not None:
+            change(graph)
         tile_batch(graph, threads)
         self.graph = graph
         self._program, self._nodes = Lowering(graph, weights, threads).compile()
@@ -85,6 +93,7 @@ class Compiled:
             spent: dict[str, Any] = {}
             if times:
                 spent = {"seconds": (times[2 * i + 1] - times[2 * i]) / 1e9, "start": (times[2 * i] - times[0]) / 1e9}
+            dtype = node.outputs[0].dtype.name if node.outputs else ""
             made = sum(value.size * value.dtype.itemsize for value in node.outputs)
-            reports.append(StepReport(node.name, tuple(node.origins), made, *row, **spent))
+            reports.append(StepReport(node.name, tuple(node.origins), made, dtype, *row, **spent))
         return reports

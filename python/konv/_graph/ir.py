@@ -11,6 +11,14 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True)
+class Quantisation:
+    """What the bytes of an array stand for: (byte - zero) * scale."""
+
+    scale: float
+    zero: int
+
+
 @dataclass(eq=False)
 class Value:
     """An array that one node, or the caller, makes and others read; or a constant, or a variable.
@@ -23,6 +31,7 @@ class Value:
     name: str = ""
     constant: Array | None = None
     bound: Array | None = None
+    quantisation: Quantisation | None = None
 
     @property
     def rank(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ Emit = Callable[[Any], None]  # of the compiled program
 UPDATES = ("sgd", "adam")  # of a variable by a gradient, which has to lie in C order
 # Nodes whose result may lie wherever it is wanted.
 ANYWHERE = (
-    "conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad", "concat",
-    "conv_weight", "batch_norm", "max_pool_gradient", "avg_pool_gradient", "sum", "embed",
+    "conv", "conv_transpose", "narrow_conv", "max_pool", "avg_pool", "lp_pool", "expression", "resample", "pad",
+    "concat", "conv_weight", "batch_norm", "max_pool_gradient", "avg_pool_gradient", "sum", "embed",
 )  # fmt: skip
 
 
@@ -31,14 +32,26 @@ class Weights:
     """Packed weights of the nodes of one model, kept between programs for other shapes."""
 
     def __init__(self) -> None:
-        self._packed: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._packed: dict[Any, tuple[Any, Any]] = {}
 
-    def of(self, weight: Array, bias: Array | None, groups: int, transposed: bool) -> Any:
-        key = (id(weight), id(bias))
+    def of(self, weight: Array, bias: Array | None, groups: int, transposed: bool, zero: int = 0) -> Any:
+        """`zero` stands for zero in the input, of int8 weights."""
+        key = (_where(weight), None if bias is None else _where(bias), zero)
         if key not in self._packed:
-            packed = _core.NodeWeights(weight, bias, groups, transposed, weight.dtype.name)
-            self._packed[key] = (packed, (weight, bias))  # the arrays live as long as their identities are keys
+            arrays = (_as_buffer(weight), None if bias is None else _as_buffer(bias))
+            packed = _core.NodeWeights(*arrays, groups, transposed, weight.dtype.name, zero)
+            self._packed[key] = (packed, (weight, bias))  # the arrays live as long as their places are keys
         return self._packed[key][0]
+
+
+def _where(array: Array) -> Any:
+    """What views of the same elements have in common."""
+    return array.ctypes.data, array.shape
+
+
+def _as_buffer(array: Array) -> Array:
+    """Elements whose dtype NumPy does not know go by their bits."""
+    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
 
 
 class Lowering:
@@ -81,9 +94,7 @@ class Lowering:
     def _external(self, value: Value) -> Storage:
         storage = self._new_storage(value.size, value.dtype, "external")
         if value not in self.locations and value.constant is None:
-            self.locations[value] = Location(
-                storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype
-            )
+            self.locations[value] = _whole(storage, value, range(value.rank))
             self._values[storage] = [value]
         return storage
 
@@ -92,7 +103,7 @@ class Lowering:
         if order is None:
             order = (0, *range(2, value.rank), 1) if value.rank > 2 else range(value.rank)
         storage = self._new_storage(value.size, value.dtype)
-        return Location(storage, 0, value.shape, strides_of(value.shape, order), value.dtype)
+        return _whole(storage, value, order)
 
     def put(self, value: Value, location: Location) -> Location:
         self.locations[value] = location
@@ -149,7 +160,7 @@ class Lowering:
                 continue
             if all(self._last_use.get(v, -1) <= self.number for v in self._values[old.storage]):
                 self.storages.remove(location.storage)
-                return self.put(value, old)
+                return self.put(value, replace(old, quantisation=value.quantisation))
         return self.put(value, location)
 
     def at(self, value: Value) -> Location:
@@ -161,8 +172,8 @@ class Lowering:
             else:
                 assert value.constant is not None, value.name
                 storage = self._new_storage(value.size, value.dtype, "constant")
-                self.constants.append((storage, np.asarray(value.constant, order="C")))
-            self.put(value, Location(storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype))
+                self.constants.append((storage, _as_buffer(np.asarray(value.constant, order="C"))))
+            self.put(value, _whole(storage, value, range(value.rank)))
         return self.locations[value]
 
     # --- steps -----------------------------------------------------------------------------------
@@ -188,7 +199,7 @@ class Lowering:
         count = len(self.graph.inputs)
         for value, storage in zip(self.graph.outputs, self.externals[count:], strict=True):
             if self.at(value).storage is not storage:
-                target = Location(storage, 0, value.shape, strides_of(value.shape, range(value.rank)), value.dtype)
+                target = _whole(storage, value, range(value.rank))
                 self.copy(Node("copy", [value], [value], name="output"), self.at(value), target)
 
     def compile(self) -> tuple[Any, list[Node]]:
@@ -207,6 +218,11 @@ class Lowering:
             with _naming(node):
                 emit(program)
         return program, [node for node, _, _ in self.steps]
+
+
+def _whole(storage: Storage, value: Value, order: Sequence[int]) -> Location:
+    """A value alone in its storage, with its axes in this order."""
+    return Location(storage, 0, value.shape, strides_of(value.shape, order), value.dtype, value.quantisation)
 
 
 @contextmanager
@@ -270,6 +286,33 @@ def _conv(lowering: Lowering, node: Node) -> None:
     lowering.step(node, emit_variable, source, kernel, vector_at, target, added)
 
 
+def _narrow_conv(lowering: Lowering, node: Node) -> None:
+    """Of bfloat16, with float32 weights; or of bytes, with int8 weights, an int32 bias and scales of sums."""
+    a = node.attributes
+    x, weight, bias, residual = (*node.inputs, None, None)[:4]
+    assert x is not None
+    assert weight is not None
+    assert weight.constant is not None
+    source = lowering.at(x)
+    added = None if residual is None else lowering.at(residual)
+    apart = added is not None and added.storage is not source.storage
+    target = lowering.result(node, [residual] if residual is not None and apart else [])
+    array = _kept(weight, weight.constant.reshape(*weight.shape[:2], *[1] * (5 - weight.rank), *weight.shape[2:]))
+    zero = x.quantisation.zero if x.quantisation else 0
+    packed = lowering.weights.of(array, None if bias is None else bias.constant, a["groups"], False, zero)
+    x5, y5, more = _volume(source), _volume(target), None if added is None else _volume(added)
+    options, scale = conv_options(lowering, a), [float(s) for s in a.get("scale", ())]
+    size = _core.Program.narrow_conv_scratch(x.dtype.name, x5.shape, array.shape, y5.shape, options)
+    byte = np.dtype(np.uint8)
+    scratch = Location(lowering._new_storage(size, byte), 0, (size,), (1,), byte)
+
+    def emit(p: Any) -> None:
+        place = None if more is None else more.place()
+        p.narrow_conv(x5.place(), packed, y5.place(), place, scale, scratch.place(), options)
+
+    lowering.step(node, emit, source, target, added, scratch)
+
+
 def conv_options(lowering: Lowering, a: dict[str, Any]) -> Any:
     kind, parameter = a.get("activation") or ("none", 0.0)
     return _core.ConvOptions(
@@ -313,6 +356,9 @@ def pool_options(lowering: Lowering, a: dict[str, Any]) -> Any:
 def _expression(lowering: Lowering, node: Node) -> None:
     inputs = node.reads()
     places = [lowering.at(value) for value in inputs]
+    if not node.attributes["code"] and node.output not in lowering.locations and places[0].is_contiguous():
+        # A conversion alone is no occasion to turn what the caller gave.
+        lowering.put(node.output, lowering.fresh(node.output, range(node.output.rank)))
     target = lowering.result(node, inputs, places)
     shape = node.output.shape
     code, count = [], len(inputs)
@@ -459,6 +505,7 @@ def _resample(lowering: Lowering, node: Node) -> None:
 OPS: dict[str, Callable[[Lowering, Node], None]] = {
     "conv": _conv,
     "conv_transpose": _conv,
+    "narrow_conv": _narrow_conv,
     "max_pool": _pool,
     "avg_pool": _pool,
     "lp_pool": _pool,

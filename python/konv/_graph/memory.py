@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from .ir import Quantisation
 
 LINE = 64  # bytes
 
@@ -35,15 +37,17 @@ class Location:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: np.dtype[np.generic]
+    quantisation: Quantisation | None = None
 
-    def place(self) -> tuple[int, int, str, list[int], list[int]]:
+    def place(self) -> tuple[int, int, str, list[int], list[int], float, int]:
         """As the compiled program takes it."""
         start = self.storage.offset if self.storage.kind == "arena" else 0
         offset = start + self.offset * self.dtype.itemsize
-        return self.storage.buffer, offset, self.dtype.name, list(self.shape), list(self.strides)
+        q = self.quantisation or Quantisation(0.0, 0)
+        return self.storage.buffer, offset, self.dtype.name, list(self.shape), list(self.strides), q.scale, q.zero
 
     def with_axes(self, shape: Sequence[int], strides: Sequence[int], offset: int = 0) -> Location:
-        return Location(self.storage, self.offset + offset, tuple(shape), tuple(strides), self.dtype)
+        return replace(self, offset=self.offset + offset, shape=tuple(shape), strides=tuple(strides))
 
     def transposed(self, order: Sequence[int]) -> Location:
         return self.with_axes([self.shape[i] for i in order], [self.strides[i] for i in order])

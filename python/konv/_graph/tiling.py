@@ -50,7 +50,7 @@ def _is_separable(node: Node, batch: int) -> bool:
     x, *others = node.inputs
     if x is None or x.constant is not None or x.shape[:1] != (batch,):
         return False
-    if node.op in CONVOLUTIONS:
+    if node.op in (*CONVOLUTIONS, "narrow_conv"):
         return all(value is None or value.constant is not None for value in others[:2])
     if node.op in ("concat", "resample", "softmax"):
         return bool(a["axis"] != 0)
@@ -78,7 +78,7 @@ def _bytes_saved(node: Node, batch: int, cache: int) -> int:
         return 0
     touched = sum(_bytes(value) for value in (*node.reads(), node.output) if value.constant is None)
     weights = 0
-    if node.op in CONVOLUTIONS and node.inputs[1] is not None:
+    if node.op in (*CONVOLUTIONS, "narrow_conv") and node.inputs[1] is not None:
         shape = node.inputs[1].shape
         weights = _bytes(node.inputs[1]) * (4 if shape[-1] > 1 else 1)
     return (touched if touched > cache else 0) - (batch - 1) * weights
@@ -110,11 +110,13 @@ def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, i
                 slices = tuple((first if axis == 0 else 0, 1) for axis in range(value.rank))
                 shape = (last - first, *value.shape[1:])
                 held[value] = nodes.add("slice", [value], shape, value.name, slices=slices)
+                held[value].quantisation = value.quantisation
             return held[value]
 
         for node in region:
             inputs = [part(value) for value in node.inputs]
-            output = Value((end - start, *node.output.shape[1:]), node.output.dtype, node.output.name)
+            y = node.output
+            output = Value((end - start, *y.shape[1:]), y.dtype, y.name, quantisation=y.quantisation)
             held[node.output] = output
             nodes.nodes.append(Node(node.op, inputs, [output], dict(node.attributes), node.name, list(node.origins)))
         for value, pieces in joined.items():

@@ -91,6 +91,7 @@ from .metrics import BinaryAccuracy, CategoricalAccuracy, Metric, SparseCategori
 from .model import Model
 from .monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from .optimizers import SGD, Adam, AdamW, Optimizer
+from .quantized import QuantizedModel
 from .random import set_random_seed
 from .regularizers import L1, L1L2, L2, Regularizer
 from .saving import load_model, model_from_json
@@ -165,6 +166,7 @@ __all__ = [
     "Ones",
     "Optimizer",
     "Orthogonal",
+    "QuantizedModel",
     "RandomNormal",
     "RandomUniform",
     "ReLU",

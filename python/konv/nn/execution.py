@@ -19,6 +19,7 @@ from .._graph.compiled import Compiled
 from .._graph.gradients import Differentiation
 from .._graph.lower import Weights
 from .._graph.passes import prepare_training
+from .._graph.precision import Precision
 from .emit import Emission
 from .graph import Graph, Node
 from .random import generator
@@ -93,6 +94,8 @@ class Executor:
     ----------
     graph : Graph
         Its variables are read, and in training those that are `updated` are moved.
+    precision : Precision, optional
+        In which numbers predictions are computed: the graph's by default.
 
     Examples
     --------
@@ -106,8 +109,9 @@ class Executor:
     [array([[0., 0.]])]
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, precision: Precision | None = None) -> None:
         self.graph = graph
+        self._precision = precision or Precision()
         self._programs = Programs()
         self._seeds = Seeds()
         self._weights = Weights()
@@ -176,7 +180,9 @@ class Executor:
             def make() -> tuple[Compiled, list[Node]]:
                 forward = Forward(self.graph, shapes, training=training, bound=training)
                 forward.graph.outputs = forward.outputs(self.graph)
-                return Compiled(forward.graph, self._weights, get_num_threads()), forward.emission.dropouts
+                precision = Precision() if training else self._precision
+                compiled = precision.compile(None, forward.graph, self._weights, get_num_threads())
+                return compiled, forward.emission.dropouts
 
             made: tuple[Compiled, list[Node]] = self._programs.get((tuple(shapes), training, settings()), make)
             return made

@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +41,9 @@ from .random import generator
 from .serialization import Config, CustomObjects, plain, revived
 from .training import Batch, Objective, Steps
 from .variable import Array
+
+if TYPE_CHECKING:
+    from .quantized import QuantizedModel
 
 
 class Model(Network):
@@ -412,6 +415,52 @@ class Model(Network):
             for x, value in zip(inputs, values, strict=True)
         ]
         return self._packed(self._the_executor().run(batch, training=training))
+
+    def quantize(self, mode: str, samples: Any = None, *, method: str | tuple[str, float] = "mse") -> QuantizedModel:
+        """Return a copy that predicts in fewer bits; this model stays as it is.
+
+        Inputs and outputs keep their dtype, float32. The copy has the weights of now, is compiled as the model is, and
+        does not train.
+
+        Parameters
+        ----------
+        mode : {"bfloat16", "int8"}
+            bfloat16 rounds weights and what lies between layers to 8 bits of precision, and sums in float32. int8 has
+            unsigned bytes between layers, with one scale a tensor, and signed weights, with one an output channel;
+            convolutions and dense layers sum them exactly, everything else runs in float32.
+        samples : array_like, list or dict of them, or iterable, for "int8"
+            As `predict` takes them: typical ones, some hundreds, of which the ranges of all layers are taken. All are
+            held in memory.
+        method : {"mse", "minmax", "percentile"} or ("percentile", number)
+            How a range follows from the samples: the part of it with the least mean square error, all of it, or without
+            the rarest 0.01 % of the elements (or what the number leaves).
+
+        Returns
+        -------
+        QuantizedModel
+
+        Raises
+        ------
+        ValueError
+            An argument is none of these, or the model is not built, has nothing to quantise or is not of float32.
+        ImportError
+            bfloat16 without ml_dtypes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from konv import nn
+        >>> model = nn.Sequential([nn.Input((8, 8, 1)), nn.Conv2D(4, 3), nn.Flatten(), nn.Dense(2)])
+        >>> x = np.random.default_rng(0).random((32, 8, 8, 1), np.float32)
+        >>> small = model.quantize("int8", x)
+        >>> bool(np.abs(small.predict(x, verbose=0) - model.predict(x, verbose=0)).max() < 0.1)
+        True
+        """
+        from .quantized import QuantizedModel, precision_of
+
+        batches = None if samples is None else list(self._batches_of_inputs(samples, None, None)[0])
+        precision = precision_of(self._built_graph(), self.name, mode, batches, method)
+        return QuantizedModel(self, mode, precision)
 
     # --- one pass ----------------------------------------------------------------------------------
 

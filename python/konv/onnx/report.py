@@ -38,7 +38,7 @@ class Report:
     def add_call(self, name: str, op: str, result_bytes: int, seconds: float = 0.0) -> None:
         """Append what NumPy computes."""
         self.steps.append(
-            StepReport(name, ((name, op),), result_bytes, "NumPy", "", seconds=seconds, start=self._end())
+            StepReport(name, ((name, op),), result_bytes, "", "NumPy", "", seconds=seconds, start=self._end())
         )
 
     def _end(self) -> float:
@@ -55,7 +55,8 @@ class Report:
         for count, s in folded:
             time = (f"{1e3 * s.seconds:.3f} ms", f"{s.seconds / total:.1%}" if total else "") if timed else ("", "")
             speed = f"{s.flops / s.seconds / 1e9:.1f}" if s.seconds and s.flops else ""
-            how = f"{s.kind}: {s.detail}" if s.detail else s.kind
+            kind = f"{s.kind} {s.dtype}" if s.dtype in ("bfloat16", "uint8") else s.kind
+            how = f"{kind}: {s.detail}" if s.detail else kind
             how = f"{count} x {how}" if count > 1 else how
             work = f"{s.flops / 1e6:.2f}" if s.flops else ""
             rows.append(
@@ -103,7 +104,10 @@ class Report:
             {
                 "name": s.name, "cat": s.kind, "ph": "X", "pid": 0, "tid": 0,
                 "ts": 1e6 * s.start, "dur": 1e6 * s.seconds,
-                "args": {"kind": s.kind, "detail": s.detail, "operators": _operators(s), "MFLOP": s.flops / 1e6},
+                "args": {
+                    "kind": s.kind, "dtype": s.dtype, "detail": s.detail, "operators": _operators(s),
+                    "MFLOP": s.flops / 1e6,
+                },
             }
             for s in self.steps
         ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -18,6 +18,7 @@ from .. import config, get_num_threads
 from .._graph.compiled import Compiled
 from .._graph.ir import Array, Value
 from .._graph.lower import Weights
+from .._graph.precision import Precision, quantised
 from . import translations  # noqa: F401  (fills the table)
 from .checks import Known, ValueNeededError
 from .importer import Importer, Network, NumpyCall
@@ -46,7 +47,10 @@ class Session:
     inputs, outputs : list of TensorInfo
     """
 
-    def __init__(self, model: onnx.ModelProto, max_memory: int | None = None) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, max_memory: int | None = None, precision: Precision | None = None
+    ) -> None:
+        self._model, self._max_memory, self._precision = model, max_memory, precision or Precision()
         self._constants = {t.name: _array(t) for t in model.graph.initializer}
         self.inputs = [_info(v) for v in model.graph.input if v.name not in self._constants]
         self.outputs = [_info(v) for v in model.graph.output]
@@ -123,6 +127,56 @@ class Session:
         self._run(arrays, report)
         return report
 
+    def quantize(
+        self,
+        mode: str,
+        samples: Iterable[Mapping[str, Array]] | None = None,
+        *,
+        method: str | tuple[str, float] = "mse",
+    ) -> Session:
+        """Return a session that runs the model in fewer bits; this one stays as it is.
+
+        Inputs and outputs keep their dtypes. float32 alone is changed: see the documentation of networks for what runs
+        how, and for what it costs in accuracy.
+
+        Parameters
+        ----------
+        mode : {"bfloat16", "int8"}
+            bfloat16 rounds weights and what lies between layers to 8 bits of precision, and sums in float32. int8 has
+            unsigned bytes between layers, with one scale a tensor, and signed weights, with one an output channel;
+            convolutions and dense layers sum them exactly, everything else runs in float32.
+        samples : iterable of mapping, for "int8"
+            Inputs by name, as `run` takes them: typical ones, some dozens, of which the ranges of all layers are taken.
+        method : {"mse", "minmax", "percentile"} or ("percentile", number)
+            How a range follows from the samples: the part of it with the least mean square error, all of it, or without
+            the rarest 0.01 % of the elements (or what the number leaves).
+
+        Returns
+        -------
+        Session
+
+        Raises
+        ------
+        ValueError
+            An argument is none of these, or the model has nothing to quantise.
+        ImportError
+            bfloat16 without ml_dtypes.
+
+        Examples
+        --------
+        >>> import numpy as np, konv.onnx
+        >>> from konv.bench.networks import network
+        >>> session = konv.onnx.load(network("squeezenet", 1, 64))
+        >>> samples = [{"input": np.random.default_rng(i).random((1, 3, 64, 64), np.float32)} for i in range(4)]
+        >>> small = session.quantize("int8", samples)
+        >>> bool(np.abs(small.run(samples[0])[0] - session.run(samples[0])[0]).max() < 0.1)
+        True
+        """
+        if not any(node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") for node in self._model.graph.node):
+            raise ValueError("model: it has no convolution or dense layer to quantise")
+        precision = quantised(mode, samples, method, lambda p: Session(self._model, self._max_memory, p).run)
+        return Session(self._model, self._max_memory, precision)
+
     def _zeros(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
         given = {}
         for info in self.inputs:
@@ -180,7 +234,7 @@ class Session:
                     ),
                     *key[2:],
                 )
-            part = self._parts[key] = _Part(network, self._weights, threads)
+            part = self._parts[key] = _Part(network, start, self._weights, threads, self._precision)
             if len(self._parts) > MOST_SHAPES:
                 self._parts.popitem(last=False)
             return part
@@ -189,15 +243,15 @@ class Session:
 class _Part:
     """A network for one set of shapes."""
 
-    def __init__(self, network: Network, weights: Weights, threads: int) -> None:
+    def __init__(self, network: Network, start: int, weights: Weights, threads: int, precision: Precision) -> None:
         self._network, self.rest = network, network.rest
         self._steps: list[tuple[Compiled | NumpyCall, list[Known | None], list[Value]]] = []
-        for part in network.parts:
+        for i, part in enumerate(network.parts):
             if isinstance(part, NumpyCall):
                 self._steps.append((part, part.inputs, part.outputs))
             else:
                 inputs, outputs = list(part.inputs), list(part.outputs)
-                self._steps.append((Compiled(part, weights, threads), [*inputs], outputs))
+                self._steps.append((precision.compile((start, i), part, weights, threads), [*inputs], outputs))
         self._dead = self._find_dead()
         network.allowance.check_bytes(network.allowance.used + self._most_bytes(), "model: the arrays of a run")
 
