@@ -273,12 +273,18 @@ class DensePlan final : public ConvPlan {
     g.kc = (rows.last - rows.first) * depth;
   }
 
+  // A tile that is stored where the result lies takes its residual from where that lies.
+  void finish_in_tile(GemmTile<T>& g, const Epilogue<T>& epilogue) const {
+    g.residual0 = epilogue.residual_of(g.c0), g.residual1 = epilogue.residual_of(g.c1);
+    g.clip = problem_.clip();
+  }
+
   void outputs_in_lanes(const DenseStage<T>& s, const Tile& tile) const {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
     const int64_t row_segments = ceil_div(tile.w, t.segment), segments = tile.h * row_segments;
     GemmTile<T> g{};
-    g.relu = problem_.relu_in_registers() && tile.last;
+    const Clip clip = tile.last ? problem_.clip_in_registers() : Clip::none;
     g.a_ld = tile.pixel_step;
     T* sums = tile.sums;
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
@@ -290,7 +296,7 @@ class DensePlan final : public ConvPlan {
       g.bias = tile.bias + (tile.bias ? k0 : 0);
       T* const dst = tile.dst + k0 * p.out_c;
       const bool whole_lanes =
-          p.out_c == 1 && outputs == vectors * kernel_.lanes && t.channel_blocks == 1 && tile.epilogue->in_registers();
+          p.out_c == 1 && outputs == vectors * kernel_.lanes && t.channel_blocks == 1 && problem_.clips();
       for (int64_t i = 0, row = 0, col = 0, pair; i < segments; i += pair) {
         struct Run {
           const T* src;
@@ -314,10 +320,12 @@ class DensePlan final : public ConvPlan {
         if (whole_lanes && whole) {
           g.ldc = p.out_stride[2];
           g.c0 = run[0].dst, g.c1 = pair == 2 ? run[1].dst : g.c0 + half * g.ldc;
+          finish_in_tile(g, *tile.epilogue);
           gemm[pair * t.segment](g);
           continue;
         }
         g.ldc = t.width;
+        g.residual0 = nullptr, g.clip = clip;
         g.c0 = sums, g.c1 = sums + (pair == 2 ? t.segment : half) * t.width;
         gemm[pair * t.segment](g);
         if (tile.last) {
@@ -339,7 +347,7 @@ class DensePlan final : public ConvPlan {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
     GemmTile<T> g{};
-    g.relu = problem_.relu_in_registers() && tile.last;
+    const Clip clip = tile.last ? problem_.clip_in_registers() : Clip::none;
     g.a_ld = 1;
     T* sums = tile.sums;
     for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
@@ -356,11 +364,13 @@ class DensePlan final : public ConvPlan {
           const int vectors = pixels > kernel_.lanes ? 2 : 1;
           T* dst = tile.dst + k0 * p.out_c + row * p.out_stride[1] + col * p.out_stride[2];
           g.b = tile.src + row * tile.row_step + col * tile.pixel_step;
-          const bool in_place = t.channel_blocks == 1 && p.out_stride[2] == 1 && pixels == vectors * kernel_.lanes &&
-                                tile.epilogue->in_registers();
+          const bool in_place =
+              t.channel_blocks == 1 && p.out_stride[2] == 1 && pixels == vectors * kernel_.lanes && problem_.clips();
           g.c0 = in_place ? dst : sums;
           g.ldc = in_place ? p.out_c : t.width;
           g.c1 = g.c0 + half * g.ldc;
+          g.clip = clip, g.residual0 = nullptr;
+          if (in_place) finish_in_tile(g, *tile.epilogue);
           dense_.gemm[int(t.lanes)][vectors - 1][1][rows](g);
           if (!in_place && tile.last) tile.epilogue->store(sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;

@@ -211,7 +211,7 @@ class DepthwisePlan final : public ConvPlan {
         d.w = run.weights + (k * p.channels + c) * taps + depth;
         d.bias = run.bias ? run.bias + k : nullptr;
         d.out = run.out + p.out_base + n * p.out_n + k * p.out_c + z * p.out_stride[0] + h0 * p.out_stride[1];
-        d.relu = problem_.relu_in_registers() && i + 1 == sums;
+        d.clip = i + 1 == sums ? problem_.clip_in_registers() : Clip::none;
         d.accumulate = i > 0;
         if (s.repeats()) {
           run_repeated(s, d, run.in + n * p.in_n + (group * p.channels + c) * p.in_c, depth, z, h0, run);
@@ -293,7 +293,7 @@ class DepthwisePlan final : public ConvPlan {
         d.out = unit ? dst : tile, d.out_pitch = unit ? p.out_stride[1] : s.tile_w;
         d.rows = rows, d.cols = cols;
         d.bias = run.bias ? run.bias[k] : T(0);
-        d.relu = problem_.relu_in_registers() && last;
+        d.clip = last ? problem_.clip_in_registers() : Clip::none;
         d.accumulate = c > 0;
         if (!unit && c > 0 && run.epilogue.in_registers()) exchange(p, dst, tile, s.tile_w, rows, cols, false);
         kernel_.depthwise_plane(d);
@@ -329,7 +329,7 @@ class DepthwisePlan final : public ConvPlan {
     d.src = src, d.taps = int64_t(p.taps.size()), d.pixel_step = p.step[2] * p.in_stride[2];
     d.w = r.weights, d.w_pitch = p.groups;
     d.channels = p.groups;
-    d.bias = r.bias, d.relu = problem_.relu_in_registers();
+    d.bias = r.bias, d.clip = problem_.clip_in_registers();
     const auto run = [&](int64_t first, int64_t pixels) {
       for (int64_t t = 0; t < d.taps; t++) {
         const int64_t at[3] = {z * p.step[0] + p.taps[size_t(t)].at[0], h * p.step[1] + p.taps[size_t(t)].at[1],

@@ -307,7 +307,7 @@ class DirectPlan final : public DirectFilterPlan {
     const int64_t output = k - b.group * s.p.outputs, end = r + f.rows + s.taps - 1;
     const T* const factors = call.factors + k * s.factors;
     FilterRows<T> row = f;
-    row.w = factors + 1 + s.taps, row.taps = 1, row.bias = 0, row.relu = false, row.out_pitch = s.line;
+    row.w = factors + 1 + s.taps, row.taps = 1, row.bias = 0, row.clip = Clip::none, row.out_pitch = s.line;
     for (int64_t i = r ? r + s.taps - 1 : 0; i < end; i += row.rows) {
       row.row = f.row + i - r, row.out = filtered_row(s, b, output, i);
       row.rows = std::min(end - i, s.filtered_rows - i % s.filtered_rows);
@@ -328,7 +328,7 @@ class DirectPlan final : public DirectFilterPlan {
     f.column = s.columns.data(), f.columns = int64_t(s.columns.size()), f.taps = s.taps;
     f.low = s.low, f.high = s.high;
     f.rows = rows, f.cols = p.out[2];
-    f.relu = problem_.relu_in_registers();
+    f.clip = problem_.clip_in_registers();
     for (int64_t o = 0; o < p.outputs; o++) {
       const int64_t k = group * p.outputs + o;
       T* const dst = out_row(s, b, call.out, r) + k * p.out_c;

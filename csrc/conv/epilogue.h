@@ -10,10 +10,10 @@ class Epilogue {
  public:
   static constexpr int64_t kMaxCols = 32;
 
-  // For one run. Kernels apply relu themselves where in_registers(): store and finish then only move.
+  // For one run. Kernels clip themselves where in_registers(): store and finish then only move.
   Epilogue(const Kernels<T>& kernel, const ConvProblem& p, const ConvTensors& t)
       : kernel_(kernel),
-        activation_(p.relu_in_registers() ? Activation::none : p.activation),
+        activation_(p.ends_in_registers() ? Activation::none : p.activation),
         parameter_(T(p.activation_parameter)),
         in_registers_(p.ends_in_registers()),
         has_residual_(p.has_residual),
@@ -21,14 +21,17 @@ class Epilogue {
                   reinterpret_cast<intptr_t>(p.direction == Direction::forward ? t.y : t.x)) {}
 
   bool in_registers() const { return in_registers_; }
+  // What is added to the element at dst; null where nothing is.
+  const T* residual_of(const T* dst) const {
+    return has_residual_ ? reinterpret_cast<const T*>(reinterpret_cast<intptr_t>(dst) + residual_) : nullptr;
+  }
 
   // dst[r * dst_ld + c] = finished src[r * src_ld + c]; src may be dst where there is no residual.
   void finish(const T* src, int64_t src_ld, int64_t rows, int64_t cols, T* dst, int64_t dst_ld) const {
     if (in_registers_)
       kernel_.copy_rows(src, src_ld, rows, cols, dst, dst_ld);
     else
-      kernel_.finish_rows(
-          {src, src_ld, rows, cols, dst, has_residual_ ? residual_of(dst) : nullptr, dst_ld, activation_, parameter_});
+      kernel_.finish_rows({src, src_ld, rows, cols, dst, residual_of(dst), dst_ld, activation_, parameter_});
   }
 
   // dst[r * row_stride + c * col_stride] = finished tile[r * ld + c], with at most kMaxCols columns. The tile is
@@ -74,9 +77,6 @@ class Epilogue {
     }
   }
 
-  const T* residual_of(const T* dst) const {
-    return reinterpret_cast<const T*>(reinterpret_cast<intptr_t>(dst) + residual_);
-  }
   // The tile itself becomes the finished one.
   void finish_strided(T* tile, int64_t ld, int64_t rows, int64_t cols, const T* dst, int64_t row_stride,
                       int64_t col_stride) const {

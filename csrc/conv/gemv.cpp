@@ -42,7 +42,7 @@ class GemvPlan final : public ConvPlan {
       T sums[kMaxPixels * kTaskOutputs];
       kernel_.gemv({static_cast<const T*>(tensors.w) + k * p_.ws[0], p_.ws[0], count, windows + group * pitch_,
                     p_.groups * pitch_, pixels_, length,
-                    tensors.bias ? static_cast<const T*>(tensors.bias) + k : nullptr, p_.relu_in_registers(), sums,
+                    tensors.bias ? static_cast<const T*>(tensors.bias) + k : nullptr, p_.clip_in_registers(), sums,
                     kTaskOutputs});
       for (int64_t pixel = 0; pixel < pixels_; pixel++)
         epilogue.store(sums + pixel * kTaskOutputs, kTaskOutputs, 1, count,

@@ -239,7 +239,7 @@ class GroupedPixelsPlan final : public ConvPlan {
     d.rows = std::min(at_once_, q.out[1] - h);
     d.lane = blocks.lane(block), d.wide = blocks.width > L;
     d.bias = run.bias ? run.bias + k0 : nullptr;
-    d.relu = problem_.relu_in_registers();
+    d.clip = problem_.clip_in_registers();
     const int64_t count = d.tap_rows + (d.rows - 1) * d.row_step;
     for (int64_t i = 0; i < count; i++) {
       const int64_t depth = at_once_ == 1 ? i / q.grid[1] : 0, tap = at_once_ == 1 ? i % q.grid[1] : 0;

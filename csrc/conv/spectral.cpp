@@ -330,7 +330,7 @@ class SpectralPlan final : public ConvPlan {
     const int64_t planes = output_planes(p, problem_), cols = s.t.size[1];
     const bool pixels = output_lie(p) == Lie::pixels;
     SpectralInverse<T> f{s.y.view(), cols,         pair.spectra + o * s.scratch.tile, s.scratch.pitch, pair.work,
-                         {},         call.bias[k], problem_.relu_in_registers()};
+                         {},         call.bias[k], problem_.clip_in_registers()};
     for (int i = 0; i < 2; i++) {
       f.target[i] = {first_pixel(s, pair, i, k), p.out_stride[1], pair.tiles[i].rows, pair.tiles[i].cols};
       if (planes) {

@@ -293,7 +293,7 @@ class WinogradPlan final : public ConvPlan {
     t.point_pitch = b_.sums_pitch, t.tile_pitch = b_.width;
     t.rows = k.h, t.cols = k.w, t.vectors = vectors(panel);
     t.bias = problem_.has_bias ? run.packed + bias_base_ + (k.group * b_.panels + panel) * b_.width : nullptr;
-    t.relu = problem_.relu_in_registers();
+    t.clip = problem_.clip_in_registers();
     for (int64_t i = 0; i < k.n; i++) {
       const WinogradImage& image = b_.images[size_t(k.image + i)];
       const int64_t rows = std::min(k.h * m[0], image.size[0] - k.row * m[0]);

@@ -63,11 +63,14 @@ struct ConvProblem {
   bool is_finished() const { return has_bias || has_residual || activation != Activation::none; }
   // The channels that a bias has.
   int64_t outputs() const { return direction == Direction::forward ? k : c; }
-  // Whether no more than a bias and relu follows the sums, which kernels apply in registers.
-  bool ends_in_registers() const {
-    return !has_residual && (activation == Activation::none || activation == Activation::relu);
+  // Whether no more than a bias and a clip follows the sums, which all kernels apply in registers.
+  bool ends_in_registers() const { return !has_residual && clips(); }
+  Clip clip_in_registers() const { return has_residual ? Clip::none : clip(); }
+  // Whether the activation is a clip, and which.
+  bool clips() const { return activation == Activation::none || clip() != Clip::none; }
+  Clip clip() const {
+    return activation == Activation::relu ? Clip::relu : activation == Activation::relu6 ? Clip::relu6 : Clip::none;
   }
-  bool relu_in_registers() const { return !has_residual && activation == Activation::relu; }
   DType result_dtype() const { return is_byte(dtype) ? DType::i32 : dtype; }
   bool is_depthwise() const { return groups == c && c > 0; }
 };

@@ -162,7 +162,7 @@ static void depthwise_strip(const DepthwisePlanes<T>& p, int64_t k, int64_t r, c
       s.template add<false>(c, in + c.j * Step, p.in_pitch, rows, w);
     KONV_UNROLL
     for (int q = 0; q < Rows; q++) {
-      const Vec<T> v = p.relu ? relu<T>(s.sum[q]) : s.sum[q];
+      const Vec<T> v = clip<T>(s.sum[q], p.clip);
       if (c.lanes == L)
         store(out + q * p.out_pitch + c.j, v);
       else
@@ -230,7 +230,7 @@ static void depthwise_plane(const DepthwisePlane<T>& p) {
       KONV_UNROLL
       for (int i = 0; i < 4; i++) {
         const int64_t n = left - i * L;
-        if (n > 0) store_n(out + j + i * L, p.relu ? relu<T>(acc[i]) : acc[i], int(n < L ? n : L));
+        if (n > 0) store_n(out + j + i * L, clip<T>(acc[i], p.clip), int(n < L ? n : L));
       }
     }
   }
@@ -257,7 +257,7 @@ KONV_INLINE void depthwise_run(const DepthwisePixels<T>& p, int64_t j, int64_t c
   }
   KONV_UNROLL
   for (int i = 0; i < Pixels; i++) {
-    const Vec<T> v = p.relu ? relu<T>(acc[i]) : acc[i];
+    const Vec<T> v = clip<T>(acc[i], p.clip);
     T* out = p.out + (j + i) * p.out_pitch + c;
     if (n == kLanes<T>)
       store(out, v);

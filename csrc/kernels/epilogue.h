@@ -6,6 +6,9 @@ namespace konv {
 
 enum class Activation : int64_t { none, relu, relu6, leaky_relu, sigmoid, tanh, silu, gelu, gelu_tanh, hardswish };
 
+// What kernels themselves do to finished sums, in registers: nothing, or cut them at zero and relu6 also at six.
+enum class Clip : int32_t { none, relu, relu6 };
+
 // dst[r][c] = activation(src[r][c] + residual[r][c]); a null residual stands for zeros. src, dst and residual may be
 // the same memory, element by element.
 template <class T>

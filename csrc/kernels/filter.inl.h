@@ -138,7 +138,7 @@ static void filter_strip(const FilterRows<T>& p, int64_t r0, int64_t j) {
     T* out = p.out + (r0 + i) * p.out_pitch + j;
     KONV_UNROLL
     for (int k = 0; k < Vectors; k++) {
-      const Vec<T> v = p.relu ? relu<T>(s.sum[i][k]) : s.sum[i][k];
+      const Vec<T> v = clip<T>(s.sum[i][k], p.clip);
       const int64_t n = p.cols - j - k * L;
       if (n >= L)
         store(out + k * L, v);

@@ -53,6 +53,15 @@ static void gemm_tile(const GemmTile<T>& g) {
     }
   }
 
+  if (g.residual0) {
+    KONV_NO_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      const T* row = i < Half ? g.residual0 + i * g.ldc : g.residual1 + (i - Half) * g.ldc;
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) __builtin_prefetch(row + j * L);
+    }
+  }
+
   const int64_t *a_off = g.a_off, *b_off = g.b_off;
   const T *base0 = g.a0, *base1 = g.a1, *base_b = g.b;
   // Rows of B are requested some steps before they are read, or the tile to come `ahead` of this one.
@@ -76,11 +85,27 @@ static void gemm_tile(const GemmTile<T>& g) {
     }
   }
 
-  if (g.relu) {
+  if (g.residual0) {
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      const T* row = i < Half ? g.residual0 + i * g.ldc : g.residual1 + (i - Half) * g.ldc;
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] += load(row + j * L);
+    }
+  }
+  if (g.clip != Clip::none) {
     KONV_UNROLL
     for (int i = 0; i < Rows; i++) {
       KONV_UNROLL
       for (int j = 0; j < Vectors; j++) c[i][j] = relu<T>(c[i][j]);
+    }
+  }
+  if (g.clip == Clip::relu6) {
+    const V six = splat<T>(6);
+    KONV_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) c[i][j] = c[i][j] > six ? six : c[i][j];
     }
   }
   KONV_UNROLL

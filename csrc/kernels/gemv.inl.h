@@ -25,7 +25,7 @@ KONV_INLINE void gemv_block(const Gemv<T>& g, int64_t output, int64_t row) {
   for (int r = 0; r < Rows; r++)
     for (int k = 0; k < Outputs; k++) {
       const T s = horizontal_sum<T>(sum[r][k]) + (g.bias ? g.bias[output + k] : T(0));
-      g.out[(row + r) * g.out_ld + output + k] = g.relu && s < 0 ? T(0) : s;
+      g.out[(row + r) * g.out_ld + output + k] = clip<T>(splat(s), g.clip)[0];
     }
 }
 

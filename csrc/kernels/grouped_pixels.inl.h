@@ -83,7 +83,7 @@ KONV_INLINE void pixel_block(const GroupedPixels<T>& p, int64_t j, const Loader&
     KONV_UNROLL
     for (int i = 0; i < Pixels; i++) {
       const Vec<T> v = r ? acc[1][i] : acc[0][i];
-      store(out + i * p.out_pixel, p.relu ? relu<T>(v) : v);
+      store(out + i * p.out_pixel, clip<T>(v, p.clip));
     }
   }
 }

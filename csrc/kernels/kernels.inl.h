@@ -6,6 +6,7 @@
 #include "kernels/activation_gradient.inl.h"
 #include "kernels/batch_norm.inl.h"
 #include "kernels/blocks.inl.h"
+#include "kernels/clip.inl.h"
 #include "kernels/convert.inl.h"
 #include "kernels/depthwise.inl.h"
 #include "kernels/depthwise_gradient.inl.h"

@@ -66,7 +66,7 @@ struct SpectralInverse {
   T* work;
   SpectralTarget<T> target[2];
   T bias;
-  bool relu;
+  Clip clip;
 };
 
 }  // namespace konv

@@ -280,7 +280,7 @@ static void spectral_inverse(const SpectralInverse<T>& p) {
       const int64_t left = t.cols - c;
       for (int64_t r = 0; r < t.rows && left > 0; r++) {
         const Vec<T> v = load(p.work + (2 * r + part) * L) + bias;
-        const Vec<T> out = p.relu ? relu<T>(v) : v;
+        const Vec<T> out = clip<T>(v, p.clip);
         if (left >= L)
           store(t.dst + r * t.stride + c, out);
         else

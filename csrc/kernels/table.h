@@ -16,7 +16,7 @@
 
 namespace konv {
 
-// out[r * out_ld + k] = bias[k] + sum of w[k * w_ld + i] * x[r * x_ld + i] for i in [0, length), then relu if asked.
+// out[r * out_ld + k] = bias[k] + sum of w[k * w_ld + i] * x[r * x_ld + i] for i in [0, length), then clipped.
 template <class T>
 struct Gemv {
   const T* w;
@@ -24,7 +24,7 @@ struct Gemv {
   const T* x;
   int64_t x_ld, rows, length;
   const T* bias;  // may be null
-  bool relu;
+  Clip clip;
   T* out;
   int64_t out_ld;
 };
@@ -53,7 +53,8 @@ struct DepthwisePlane {
   T* out;
   int64_t rows, cols, out_pitch;
   T bias;
-  bool relu, accumulate;
+  Clip clip;
+  bool accumulate;
 };
 
 // The same for many planes where they lie, for square kernels of 3, 5 and 7 and steps of 1 or 2:
@@ -73,7 +74,8 @@ struct DepthwisePlanes {
   int64_t bias_plane;
   T* out;
   int64_t out_plane, out_pitch, planes, rows, cols;
-  bool relu, accumulate;
+  Clip clip;
+  bool accumulate;
 };
 
 // One column of a filter's kernel: where its rows start in the table of rows, and its offset along them.
@@ -96,7 +98,7 @@ struct FilterRows {
   T* out;
   int64_t rows, cols, out_pitch;
   T bias;
-  bool relu;
+  Clip clip;
 };
 
 // Depthwise convolution of a run of pixels, channels last.
@@ -111,7 +113,7 @@ struct DepthwisePixels {
   T* out;
   int64_t pixels, channels, out_pitch;
   const T* bias;  // may be null
-  bool relu;
+  Clip clip;
 };
 
 // The input gradient of a depthwise convolution whose columns have stride 2: both phases of output columns together.
@@ -165,7 +167,7 @@ struct GroupedPixels {
   T* out;
   int64_t cols, out_row, out_pixel;
   const T* bias;  // may be null
-  bool relu;
+  Clip clip;
 };
 
 // The weight gradient of such a block over a band of output rows, with taps of 3, 5 or 7; with lane, of 3.

@@ -10,7 +10,7 @@ constexpr int kGemmPrefetch = 16;  // rows of B ahead; the offset tables hold as
 
 enum class TileStart : int32_t { zero, load, lane_bias, row_bias };
 
-// C[m][0..nv*lanes) = start + sum over k < kc of A[m][k] * B[k][.], then relu if asked.
+// C[m][0..nv*lanes) = start + sum over k < kc of A[m][k] * B[k][.], then clipped.
 //
 // A[m][k] is a scalar at a0 + a_off[k] + m * a_ld for the first half of the rows, (rows + 1) / 2 of them, and at
 // a1 + a_off[k] + (m - half) * a_ld for the rest: two runs let one tile cover pixels of two image rows. Rows of C lie
@@ -26,10 +26,11 @@ struct GemmTile {
   const int64_t* b_off;
   int64_t ahead;  // elements of B from this tile to one to come, whose rows are requested meanwhile, or 0
   T *c0, *c1;
+  const T *residual0, *residual1;  // added before the clip, lying as C does, or null
   int64_t ldc;
   const T* bias;  // with lane_bias one value a lane, with row_bias one a row
   TileStart start;
-  bool relu;
+  Clip clip;
 };
 
 // One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside

@@ -44,7 +44,7 @@ struct WinogradInput {
   int64_t point_pitch, tile_pitch;
 };
 
-// The m x m' pixels at dst + i * m * row_pitch + j * m' * pixel_pitch = A^T M A + bias, then relu if asked, for
+// The m x m' pixels at dst + i * m * row_pitch + j * m' * pixel_pitch = A^T M A + bias, then clipped, for
 // `vectors` vectors of output channels. M[p] of a tile lies at src + p * point_pitch + tile * tile_pitch.
 template <class T>
 struct WinogradOutput {
@@ -55,7 +55,7 @@ struct WinogradOutput {
   T* dst;
   int64_t row_pitch, pixel_pitch;
   const T* bias;  // one value a lane, or null
-  bool relu;
+  Clip clip;
 };
 
 // dst[p * point_pitch + c * channel_pitch] = (G g G^T)[p], `vectors` vectors of output channels at once; element

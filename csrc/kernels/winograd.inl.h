@@ -212,7 +212,7 @@ static void winograd_output(const WinogradOutput<T>& w) {
           KONV_UNROLL
           for (int x = 0; x < MX; x++) {
             const Vec<T> sum = o[x] + bias;
-            store(dst + y * w.row_pitch + x * w.pixel_pitch, w.relu ? relu<T>(sum) : sum);
+            store(dst + y * w.row_pitch + x * w.pixel_pitch, clip<T>(sum, w.clip));
           }
         }
       }

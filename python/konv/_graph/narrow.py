@@ -48,7 +48,7 @@ class Rules:
     def moves_elements(self, node: Node) -> bool:
         """Whether a node's result has its inputs' form."""
         if node.op == "pad":
-            return bool(node.attributes["mode"] == "constant" and node.attributes["value"] == 0)
+            return bool(node.attributes["value"] == 0)
         return node.op in self.moves and len(node.outputs) == 1
 
     def wanted(self, graph: Graph) -> set[Value]:
