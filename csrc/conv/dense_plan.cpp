@@ -274,9 +274,10 @@ class DensePlan final : public ConvPlan {
   }
 
   // A tile that is stored where the result lies takes its residual from where that lies.
-  void finish_in_tile(GemmTile<T>& g, const Epilogue<T>& epilogue) const {
+  void finish_in_tile(const DenseStage<T>& s, GemmTile<T>& g, const Epilogue<T>& epilogue) const {
     g.residual0 = epilogue.residual_of(g.c0), g.residual1 = epilogue.residual_of(g.c1);
     g.clip = problem_.clip();
+    g.far = s.far;
   }
 
   void outputs_in_lanes(const DenseStage<T>& s, const Tile& tile) const {
@@ -320,12 +321,12 @@ class DensePlan final : public ConvPlan {
         if (whole_lanes && whole) {
           g.ldc = p.out_stride[2];
           g.c0 = run[0].dst, g.c1 = pair == 2 ? run[1].dst : g.c0 + half * g.ldc;
-          finish_in_tile(g, *tile.epilogue);
+          finish_in_tile(s, g, *tile.epilogue);
           gemm[pair * t.segment](g);
           continue;
         }
         g.ldc = t.width;
-        g.residual0 = nullptr, g.clip = clip;
+        g.residual0 = nullptr, g.clip = clip, g.far = false;
         g.c0 = sums, g.c1 = sums + (pair == 2 ? t.segment : half) * t.width;
         gemm[pair * t.segment](g);
         if (tile.last) {
@@ -369,8 +370,8 @@ class DensePlan final : public ConvPlan {
           g.c0 = in_place ? dst : sums;
           g.ldc = in_place ? p.out_c : t.width;
           g.c1 = g.c0 + half * g.ldc;
-          g.clip = clip, g.residual0 = nullptr;
-          if (in_place) finish_in_tile(g, *tile.epilogue);
+          g.clip = clip, g.residual0 = nullptr, g.far = false;
+          if (in_place) finish_in_tile(s, g, *tile.epilogue);
           dense_.gemm[int(t.lanes)][vectors - 1][1][rows](g);
           if (!in_place && tile.last) tile.epilogue->store(sums, t.width, rows, pixels, dst, p.out_c, p.out_stride[2]);
           if (t.channel_blocks > 1) sums += t.rows * t.width;

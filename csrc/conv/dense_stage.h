@@ -7,6 +7,7 @@
 #include "conv/dense_plan.h"
 #include "conv/packing.h"
 #include "conv/weights.h"
+#include "core/machine.h"
 
 namespace konv {
 
@@ -40,6 +41,8 @@ struct DenseKernels {
   }
 };
 
+constexpr int64_t kShallow = 32;  // products a sum
+
 // The lowest and the highest of some elements in memory.
 struct ElementRange {
   int64_t low = 0, high = 0;
@@ -60,6 +63,7 @@ struct DenseStage {
   // Offsets in packed and in original input in the order of sum_index, for full blocks of channels and for the last.
   std::vector<int64_t> packed_off[2], direct_off[2];
   std::vector<int64_t> weight_off[2];
+  bool far;                           // sums are too few for stores to hide behind, and leave the caches
   bool weights_in_place;              // panels are read where the caller has them
   int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
@@ -81,6 +85,8 @@ struct DenseStage {
     // Outputs are innermost in the caller's weights, and too few pixels use each panel to pay for a copy.
     weights_in_place = !conv.weights_ready && together == 1 && t.lanes == Lanes::outputs && p.w_output == 1 &&
                        p.outputs % kernel.lanes == 0 && p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
+    far = depth_k <= kShallow && double(p.n * p.groups * p.outputs) * double(p.out[0] * p.out[1] * p.out[2]) >
+                                     double(l2_cache_bytes()) / sizeof(T);
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? elements - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
       if (is_byte(conv.dtype)) {

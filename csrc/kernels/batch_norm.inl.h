@@ -53,8 +53,7 @@ static void channel_scale(const ChannelScale<T>& s) {
     by_channels<T>(s.cols, [&](int64_t c, auto get, auto put) {
       Vec<T> v = get(x + c) * get(s.scale + c) + get(s.shift + c);
       if (residual) v += get(residual + c);
-      v = v < low ? low : v;
-      put(y + c, v > high ? high : v);
+      put(y + c, lesser(high, greater(low, v)));
     });
   }
 }

@@ -4,12 +4,19 @@
 namespace konv::KONV_ISA_LEVEL_NAME {
 
 template <class T>
+KONV_INLINE Vec<T> relu(Vec<T> v) {
+  return greater(Vec<T>{}, v);
+}
+template <class T>
+KONV_INLINE Vec<T> at_most(Vec<T> v, T top) {
+  return lesser(splat(top), v);
+}
+
+template <class T>
 KONV_INLINE Vec<T> clip(Vec<T> v, Clip how) {
   if (how == Clip::none) return v;
   v = relu<T>(v);
-  if (how == Clip::relu) return v;
-  const Vec<T> six = splat<T>(6);
-  return v > six ? six : v;
+  return how == Clip::relu ? v : at_most<T>(v, 6);
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

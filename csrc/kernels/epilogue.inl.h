@@ -1,5 +1,6 @@
 // Activations, with a residual added before: what follows the sums of a convolution where registers do not hold them.
 #pragma once
+#include "kernels/clip.inl.h"
 #include "kernels/elementwise.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
@@ -59,8 +60,7 @@ KONV_INLINE Vec<T> erfc(Vec<T> x) {
 
 template <class T>
 KONV_INLINE Vec<T> clamp(Vec<T> x, T low, T high) {
-  x = x < splat(low) ? splat(low) : x;
-  return x > splat(high) ? splat(high) : x;
+  return at_most<T>(greater(splat(low), x), high);
 }
 
 template <class T, class F>

@@ -6,6 +6,7 @@
 // AVX-512; 6 rows fit the 16 registers of AVX2 (Goto and van de Geijn, Anatomy of High-Performance Matrix
 // Multiplication, 2008; tile shapes as in BLIS).
 #pragma once
+#include "kernels/clip.inl.h"
 
 namespace konv::KONV_ISA_LEVEL_NAME {
 
@@ -61,6 +62,14 @@ static void gemm_tile(const GemmTile<T>& g) {
       for (int j = 0; j < Vectors; j++) __builtin_prefetch(row + j * L);
     }
   }
+  if (g.far) {
+    KONV_NO_UNROLL
+    for (int i = 0; i < Rows; i++) {
+      const T* row = i < Half ? g.c0 + i * g.ldc : g.c1 + (i - Half) * g.ldc;
+      KONV_UNROLL
+      for (int j = 0; j < Vectors; j++) __builtin_prefetch(row + j * L, 1);
+    }
+  }
 
   const int64_t *a_off = g.a_off, *b_off = g.b_off;
   const T *base0 = g.a0, *base1 = g.a1, *base_b = g.b;
@@ -101,11 +110,10 @@ static void gemm_tile(const GemmTile<T>& g) {
     }
   }
   if (g.clip == Clip::relu6) {
-    const V six = splat<T>(6);
     KONV_UNROLL
     for (int i = 0; i < Rows; i++) {
       KONV_UNROLL
-      for (int j = 0; j < Vectors; j++) c[i][j] = c[i][j] > six ? six : c[i][j];
+      for (int j = 0; j < Vectors; j++) c[i][j] = at_most<T>(c[i][j], 6);
     }
   }
   KONV_UNROLL

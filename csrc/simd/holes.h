@@ -359,4 +359,46 @@ KONV_INLINE void store_bytes(uint8_t* p, Vec<int32_t> v) {
 #endif
 }
 
+// a > b ? a : b and a < b ? a : b, so b where one of them is NaN. Compilers make two instructions of that; without
+// masks GCC 12 warns of what the header itself leaves unset.
+#if defined(__AVX512F__)
+KONV_INLINE Vec<float> greater(Vec<float> a, Vec<float> b) {
+  return (Vec<float>)_mm512_maskz_max_ps(__mmask16(-1), (__m512)a, (__m512)b);
+}
+KONV_INLINE Vec<float> lesser(Vec<float> a, Vec<float> b) {
+  return (Vec<float>)_mm512_maskz_min_ps(__mmask16(-1), (__m512)a, (__m512)b);
+}
+KONV_INLINE Vec<double> greater(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm512_maskz_max_pd(__mmask8(-1), (__m512d)a, (__m512d)b);
+}
+KONV_INLINE Vec<double> lesser(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm512_maskz_min_pd(__mmask8(-1), (__m512d)a, (__m512d)b);
+}
+#elif defined(__AVX2__)
+KONV_INLINE Vec<float> greater(Vec<float> a, Vec<float> b) { return (Vec<float>)_mm256_max_ps((__m256)a, (__m256)b); }
+KONV_INLINE Vec<float> lesser(Vec<float> a, Vec<float> b) { return (Vec<float>)_mm256_min_ps((__m256)a, (__m256)b); }
+KONV_INLINE Vec<double> greater(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+KONV_INLINE Vec<double> lesser(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm256_min_pd((__m256d)a, (__m256d)b);
+}
+#elif defined(__SSE2__)
+KONV_INLINE Vec<float> greater(Vec<float> a, Vec<float> b) { return (Vec<float>)_mm_max_ps((__m128)a, (__m128)b); }
+KONV_INLINE Vec<float> lesser(Vec<float> a, Vec<float> b) { return (Vec<float>)_mm_min_ps((__m128)a, (__m128)b); }
+KONV_INLINE Vec<double> greater(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm_max_pd((__m128d)a, (__m128d)b);
+}
+KONV_INLINE Vec<double> lesser(Vec<double> a, Vec<double> b) { return (Vec<double>)_mm_min_pd((__m128d)a, (__m128d)b); }
+#else
+template <class V>
+KONV_INLINE V greater(V a, V b) {
+  return a > b ? a : b;
+}
+template <class V>
+KONV_INLINE V lesser(V a, V b) {
+  return a < b ? a : b;
+}
+#endif
+
 }  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -196,12 +196,6 @@ KONV_INLINE Vec<int64_t> widen(Vec<int32_t> v) {
   return widen_<First>(v, std::make_integer_sequence<int, kLanes<int64_t>>{});
 }
 
-// max(v, 0) that keeps NaN.
-template <class T>
-KONV_INLINE Vec<T> relu(Vec<T> v) {
-  return v < Vec<T>{} ? Vec<T>{} : v;
-}
-
 template <class T>
 KONV_INLINE T horizontal_sum(Vec<T> v) {
   T s[kLanes<T>];
