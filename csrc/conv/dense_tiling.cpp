@@ -74,9 +74,9 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   t.direct = input == DenseInput::in_place && (t.lanes == Lanes::outputs || p.in_stride[2] * p.step[2] == 1);
   t.cost = std::min(outputs_cost, pixels_cost);
   const int64_t steps = p.step[0] * p.step[1] * p.step[2];
-  if (!t.direct)  // a copy of the input, once a tile
-    t.cost += (steps == 1 ? 0.25 : 1.0) * double(p.n) * double(p.groups) * double(single.channels) *
-              double(p.out[0] * p.out[1] * p.out[2]) * double(steps);
+  const double copy_cost = (steps == 1 ? 0.25 : 1.0) * double(p.n) * double(p.groups) * double(single.channels) *
+                           double(p.out[0] * p.out[1] * p.out[2]) * double(steps);
+  if (!t.direct) t.cost += copy_cost;  // of the input, once a tile
   t.planes = t.lanes == Lanes::pixels || p.in_c != 1 || single.channels == 1;
 
   if (t.lanes == Lanes::outputs) {
@@ -124,7 +124,16 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
     t.tile_h++;
   t.tiles_h = ceil_div(p.out[1], t.tile_h);
   t.panel_block = t.panels;
-  const int64_t threads = problem.threads, wanted = 8 * threads, volumes = std::max<int64_t>(1, p.n * p.groups);
+  const int64_t threads = problem.threads, volumes = std::max<int64_t>(1, p.n * p.groups);
+  int64_t wanted = 8 * threads, panel_blocks = 1;
+  // Tasks that share an image read the weights once each, those that share the outputs the image: where it is the
+  // smaller, they are cut first, as far as packing the image anew for each stays below a fiftieth of the work.
+  const double images = double(p.n) * double(p.out[0] * p.out[1] * p.out[2]) * double(steps);
+  if (threads > 1 && images < double(p.outputs) * double(taps)) {
+    panel_blocks = std::min(t.panels, ceil_div(wanted, volumes * t.tiles_h * t.tiles_w));
+    if (!t.direct) panel_blocks = std::min(panel_blocks, std::max(threads, int64_t(0.02 * t.cost / copy_cost)));
+    wanted = ceil_div(wanted, panel_blocks);
+  }
   t.tile_d = tile_depth(p, t, shape, bytes(t.tile_h, t.tile_w, t.channel_block), budget);
   while (t.tile_d > 1 && threads > 1 && volumes * ceil_div(p.out[0], t.tile_d) * t.tiles_h * t.tiles_w < wanted)
     t.tile_d--;
@@ -144,9 +153,9 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   t.tiles_h = ceil_div(p.out[1], t.tile_h);
   t.tiles_w = ceil_div(p.out[2], t.tile_w);
   const int64_t spatial = outer * t.tiles_h * t.tiles_w;
-  if (threads > 1 && spatial < 2 * threads) {
-    t.panel_block = ceil_div(t.panels, std::min(t.panels, ceil_div(4 * threads, spatial)));
-  }
+  if (threads > 1 && spatial * panel_blocks < 2 * threads)
+    panel_blocks = std::min(t.panels, ceil_div(4 * threads, spatial));
+  t.panel_block = ceil_div(t.panels, panel_blocks);
   t.panel_blocks = ceil_div(t.panels, t.panel_block);
   t.tasks = spatial * t.panel_blocks;
   return t;

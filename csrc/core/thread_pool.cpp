@@ -62,7 +62,12 @@ void ThreadPool::run(int64_t tasks, int threads, Body body, void* context, void 
     return;
   }
   add_workers(threads - 1);
-  loop_.tasks = tasks, loop_.next = 0, loop_.threads = threads;
+  if (shares_.size() < size_t(threads)) shares_ = std::vector<Share>(size_t(threads));
+  for (int64_t i = 0; i < threads; i++) {
+    shares_[size_t(i)].next.store(tasks * i / threads, std::memory_order_relaxed);
+    shares_[size_t(i)].end = tasks * (i + 1) / threads;
+  }
+  loop_.threads = threads;
   loop_.body = body, loop_.context = context;
   loop_.enter = enter, loop_.enter_argument = enter_argument;
   state_.store((state_.load() / kNumber + 1) * kNumber + kOpen);
@@ -79,13 +84,13 @@ void ThreadPool::run(int64_t tasks, int threads, Body body, void* context, void 
 }
 
 void ThreadPool::work(int thread) {
-  const int64_t tasks = loop_.tasks.load(std::memory_order_relaxed);
+  const int threads = loop_.threads.load(std::memory_order_relaxed);
   const Body body = loop_.body.load(std::memory_order_relaxed);
   void* const context = loop_.context.load(std::memory_order_relaxed);
-  for (;;) {
-    const int64_t task = loop_.next.fetch_add(1, std::memory_order_relaxed);
-    if (task >= tasks) return;
-    body(context, task, thread);
+  for (int i = 0; i < threads; i++) {
+    Share& share = shares_[size_t((thread + i) % threads)];
+    int64_t task;
+    while ((task = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end) body(context, task, thread);
   }
 }
 

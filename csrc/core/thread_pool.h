@@ -3,6 +3,9 @@
 // A loop never waits for a worker that has not joined it yet: the caller starts on the tasks at once, closes the loop
 // when none is left, and waits only for workers that are inside. So a sleeper that wakes late costs nothing but its
 // help.
+//
+// Each thread begins with a share of the tasks of its own, in their order, and then helps the others: what one loop has
+// written, the next reads for the most part on the core whose cache has it.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -30,12 +33,16 @@ class ThreadPool {
 
  private:
   struct Loop {
-    std::atomic<int64_t> tasks, next;
     std::atomic<int> threads;
     std::atomic<Body> body;
     std::atomic<void*> context;
     std::atomic<void (*)(uint64_t)> enter;
     std::atomic<uint64_t> enter_argument;
+  };
+  // Tasks [next, end).
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
   };
   // Of the current loop: its number, whether workers may still join, and how many are inside.
   static constexpr uint64_t kOne = 1, kOpen = uint64_t(1) << 20, kNumber = uint64_t(1) << 21;
@@ -50,6 +57,7 @@ class ThreadPool {
   std::vector<std::thread::native_handle_type> workers_;
   bool exhausted_ = false;  // the system refused a thread
   alignas(64) Loop loop_{};
+  std::vector<Share> shares_;  // for those inside the loop alone
   alignas(64) std::atomic<uint64_t> state_{0};
   alignas(64) std::atomic<int> sleeping_{0};
   std::mutex mutex_;
