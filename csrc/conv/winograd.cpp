@@ -81,9 +81,9 @@ class WinogradPlan final : public ConvPlan {
         T* inputs = reinterpret_cast<T*>(ws.of(thread));
         const Block block = block_at(task);
         transform_inputs(run, block, 0, inputs, inputs + inputs_);
-        const bool more = streams_ && task + threads < blocks;
+        const bool more = streams_ && task + 1 < blocks;
         multiply(run, block, 0, b_.panels, inputs, inputs + inputs_ + packed_,
-                 more ? inputs_ahead(run, block_at(task + threads)) : RowsAhead{});
+                 more ? inputs_ahead(run, block_at(task + 1)) : RowsAhead{});
       });
       return;
     }
@@ -102,7 +102,8 @@ class WinogradPlan final : public ConvPlan {
       return;
     }
     parallel_for(blocks * panel_tasks, threads, [&](int64_t task, int thread) {
-      const int64_t block = task / panel_tasks, first = task % panel_tasks * b_.panel_chunk;
+      // By panels: a thread's share reads part of the weights.
+      const int64_t block = task % blocks, first = task / blocks * b_.panel_chunk;
       multiply(run, block_at(block), first, std::min(b_.panels, first + b_.panel_chunk), shared + block * inputs_,
                reinterpret_cast<T*>(ws.of(thread)), RowsAhead{});
     });
