@@ -11,6 +11,7 @@ function(konv_add_isa level)
   target_include_directories(konv_isa_${level} PRIVATE csrc)
   target_compile_options(konv_isa_${level} PRIVATE ${KONV_KERNEL_OPTIMIZATION} -ffp-contract=fast -fno-math-errno
                                                    -fno-trapping-math -fno-exceptions -fno-rtti -fno-lto -Wno-psabi
+                                                   -fno-asynchronous-unwind-tables
                                                    ${ARGN})
   target_link_libraries(konv_isa INTERFACE $<TARGET_OBJECTS:konv_isa_${level}>)
   set(KONV_ISA_OBJECTS ${KONV_ISA_OBJECTS} ${level}=$<TARGET_OBJECTS:konv_isa_${level}> PARENT_SCOPE)
