@@ -79,7 +79,7 @@ static void gemm_tile(const GemmTile<T>& g) {
   const int64_t lda = (UnitA ? 1 : g.a_ld) * int64_t(sizeof(T));
   // Rows of B are requested some steps before they are read, or the tile to come. One distance for all, although rows
   // may lie unevenly: a table of its own costs registers that the loop does not have (3.5 % of its speed).
-  const int64_t ahead = g.ahead ? g.ahead : b_off[kGemmPrefetch] - b_off[0];
+  const int64_t ahead = g.ahead || g.kc == 0 ? g.ahead : b_off[kGemmPrefetch] - b_off[0];
   KONV_NO_UNROLL
   for (int64_t k = 0, kc = g.kc; k < kc; k++) {
     const char *a0 = base_a + a_off[k] * int64_t(sizeof(T)), *a1 = a0 + second;
