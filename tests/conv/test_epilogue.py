@@ -62,6 +62,20 @@ def test_nan_stays(activation: object) -> None:
     assert np.isnan(konv.conv2d(x, np.ones((1, 1, 1, 1), np.float32), activation=activation)).all()
 
 
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_nan_stays_where_kernels_clip(activation: str, layout: str, isa: str) -> None:
+    case = (16, 64, 1, 1, 1, 0, 1)
+    x, w, b, r, _, _ = _problem(case, layout)
+    x[...] = np.nan
+    for algorithm in _algorithms(case, layout):
+        for residual in (None, r):
+            options = {"activation": activation, "layout": layout, "residual": residual, "algorithm": algorithm}
+            with konv.config(isa=isa):
+                assert np.isnan(konv.conv2d(x, w, b, **options)).all(), (algorithm, residual is None)
+
+
 CASES = [
     # c, k, groups, kernel, stride, padding, dilation
     (5, 7, 1, 3, 1, 1, 1),
@@ -101,17 +115,20 @@ def _algorithms(case: tuple[int, ...], layout: str) -> list[str]:
     return [candidate.algorithm for candidate in explanation.candidates if not candidate.reason]
 
 
+@pytest.mark.parametrize("isa", ISA_LEVELS)
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_residual_and_activation_in_every_algorithm(case: tuple[int, ...], layout: str) -> None:
+def test_residual_and_activation_in_every_algorithm(case: tuple[int, ...], layout: str, isa: str) -> None:
     x, w, b, r, value, scale = _problem(case, layout)
     *_, stride, padding, dilation = case
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": case[2], "layout": layout}
     for algorithm in _algorithms(case, layout):
-        for activation in (None, "relu", ("leaky_relu", 0.25), "hardswish"):
+        for activation in (None, "relu", "relu6", ("leaky_relu", 0.25), "hardswish"):
             for residual in (None, r):
                 out = np.full_like(r, np.nan)
-                konv.conv2d(x, w, b, **options, activation=activation, residual=residual, algorithm=algorithm, out=out)
+                finish = {"activation": activation, "residual": residual}
+                with konv.config(isa=isa):
+                    konv.conv2d(x, w, b, **options, **finish, algorithm=algorithm, out=out)
                 sums = value if residual is None else value + residual
                 error = np.abs(out - ACTIVATIONS[activation](sums))
                 # hardswish's slope reaches 1.5, and its product rounds relative to the result.
@@ -120,24 +137,25 @@ def test_residual_and_activation_in_every_algorithm(case: tuple[int, ...], layou
                 assert np.all(error <= bound), (algorithm, activation, residual is None)
 
 
+@pytest.mark.parametrize("activation", ["silu", "relu6"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_residual_may_be_out_and_have_other_strides(case: tuple[int, ...], layout: str) -> None:
+def test_residual_may_be_out_and_have_other_strides(case: tuple[int, ...], layout: str, activation: str) -> None:
     x, w, b, r, _, _ = _problem(case, layout)
     *_, stride, padding, dilation = case
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": case[2], "layout": layout}
     for algorithm in _algorithms(case, layout):
-        expected = konv.conv2d(x, w, b, **options, residual=r, activation="silu", algorithm=algorithm)
+        expected = konv.conv2d(x, w, b, **options, residual=r, activation=activation, algorithm=algorithm)
         out = r.copy()
-        result = konv.conv2d(x, w, b, **options, residual=out, activation="silu", algorithm=algorithm, out=out)
+        result = konv.conv2d(x, w, b, **options, residual=out, activation=activation, algorithm=algorithm, out=out)
         assert result is out
         np.testing.assert_array_equal(out, expected)
         turned = np.asfortranarray(r)
         np.testing.assert_array_equal(
-            konv.conv2d(x, w, b, **options, residual=turned, activation="silu", algorithm=algorithm), expected
+            konv.conv2d(x, w, b, **options, residual=turned, activation=activation, algorithm=algorithm), expected
         )
         if algorithm == "grouped":  # takes contiguous rows only
             continue
         strided = np.zeros((*r.shape[:-1], 2 * r.shape[-1]), np.float32)[..., ::2]
-        konv.conv2d(x, w, b, **options, residual=r, activation="silu", algorithm=algorithm, out=strided)
+        konv.conv2d(x, w, b, **options, residual=r, activation=activation, algorithm=algorithm, out=strided)
         np.testing.assert_array_equal(strided, expected)
