@@ -127,11 +127,13 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   const int64_t threads = problem.threads, volumes = std::max<int64_t>(1, p.n * p.groups);
   int64_t wanted = 8 * threads, panel_blocks = 1;
   // Tasks that share an image read the weights once each, those that share the outputs the image: where it is the
-  // smaller, they are cut first, as far as packing the image anew for each stays below a fiftieth of the work.
+  // smaller, they are cut first: into one block a thread, and into more as far as packing the image for each of them
+  // stays below a fiftieth of the work.
   const double images = double(p.n) * double(p.out[0] * p.out[1] * p.out[2]) * double(steps);
   if (threads > 1 && images < double(p.outputs) * double(taps)) {
     panel_blocks = std::min(t.panels, ceil_div(wanted, volumes * t.tiles_h * t.tiles_w));
-    if (!t.direct) panel_blocks = std::min(panel_blocks, std::max(threads, int64_t(0.02 * t.cost / copy_cost)));
+    if (!t.direct && copy_cost > 0)
+      panel_blocks = std::min(panel_blocks, std::max(threads, int64_t(0.02 * t.cost / copy_cost)));
     wanted = ceil_div(wanted, panel_blocks);
   }
   t.tile_d = tile_depth(p, t, shape, bytes(t.tile_h, t.tile_w, t.channel_block), budget);

@@ -81,6 +81,7 @@ class WinogradPlan final : public ConvPlan {
         T* inputs = reinterpret_cast<T*>(ws.of(thread));
         const Block block = block_at(task);
         transform_inputs(run, block, 0, inputs, inputs + inputs_);
+        // The next task of this thread, most often.
         const bool more = streams_ && task + 1 < blocks;
         multiply(run, block, 0, b_.panels, inputs, inputs + inputs_ + packed_,
                  more ? inputs_ahead(run, block_at(task + 1)) : RowsAhead{});

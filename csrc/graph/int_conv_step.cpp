@@ -147,7 +147,7 @@ class IntConvStep final : public Step {
     r.zero = y.zero, r.low = is_signed ? -128 : 0, r.high = r.low + 255;
     if (a_.problem.activation != Activation::none) r.low = std::max(r.low, y.zero);
     if (a_.problem.activation == Activation::relu6)
-      r.high = std::min(r.high, y.zero + int32_t(std::nearbyint(6 / y.scale)));
+      r.high = std::min(r.high, y.zero + int32_t(std::min(255.0f, std::nearbyint(6 / float(y.scale)))));
     table_.ints.requantize_rows(r);
   }
 

@@ -31,7 +31,7 @@ struct GemmTile {
   const T* bias;  // with lane_bias one value a lane, with row_bias one a row
   TileStart start;
   Clip clip;
-  bool far;  // C is in no cache of this core: its lines are asked for before the products
+  bool far;  // C is likely in no cache of this core: its lines are requested before the products
 };
 
 // One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside

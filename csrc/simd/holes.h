@@ -1,4 +1,5 @@
-// What vector_size lacks: loads and stores of some lanes. Other lanes read as zero and are not touched in memory.
+// What vector_size lacks, or what compilers make too much of: loads and stores of some lanes (others read as zero and
+// are not touched in memory), moves between lanes, maxima, narrow forms.
 #pragma once
 #if defined(__AVX2__)
 #  include <immintrin.h>

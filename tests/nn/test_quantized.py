@@ -39,6 +39,17 @@ def made(model: nn.Model, mode: str, samples: np.ndarray) -> nn.QuantizedModel:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_up_and_down(mode, samples):
+    """Equal biases of convolutions in both directions, which hold weights in different forms."""
+    nn.set_random_seed(1)
+    layers = [nn.Conv2D(8, 3, strides=2), nn.Conv2DTranspose(8, 3, strides=2), nn.Conv2D(3, 1)]
+    model = nn.Sequential([nn.Input((12, 12, 3)), *layers])
+    expected = model.predict(samples, verbose=0)
+    found = made(model, mode, samples).predict(samples, verbose=0)
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_predictions_and_figures(mode, samples):
     model = small_model()
     before = [w.copy() for w in model.get_weights()]

@@ -17,6 +17,8 @@ from onnx import helper
 import konv.onnx
 from konv.bench.networks import network
 
+from .models import model_of
+
 Feed = dict[str, np.ndarray]
 # Of the outputs' root mean square: what rounding costs these networks.
 ALLOWED = {"bfloat16": 0.03, "int8": 0.06}
@@ -132,6 +134,37 @@ def test_a_step_in_numpy_between_graphs():
     feed = {"x": rng.standard_normal((1, 4, 9, 9)).astype(np.float32)}
     assert max(errors(session, session.quantize("int8", [feed]), [feed])) < 0.02
     assert max(errors(session, session.quantize("bfloat16"), [feed])) < 0.01
+
+
+@pytest.mark.parametrize("mode", ["bfloat16", "int8"])
+def test_constants_beside_activations(mode):
+    """Coordinates as channels: what is joined with the input is no activation."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.standard_normal((8, 5, 3, 3)) / 7,
+        "grid": 3 * rng.standard_normal((1, 2, 9, 9)),
+        "v": rng.standard_normal((4, 8, 1, 1)) / 3,
+    }
+    nodes = [
+        helper.make_node("Concat", ["x", "grid"], ["c"], axis=1),
+        helper.make_node("Conv", ["c", "w"], ["h"]),
+        helper.make_node("Conv", ["h", "v"], ["y"]),
+    ]
+    shapes = {"x": (np.float32, (1, 3, 9, 9))}
+    model = model_of(nodes, shapes, constants={name: a.astype(np.float32) for name, a in constants.items()})
+    session = konv.onnx.load(model)
+    feed = {"x": rng.standard_normal((1, 3, 9, 9)).astype(np.float32)}
+    assert max(errors(session, quantized(session, mode, [feed]), [feed])) < 0.02
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("method", ["mse", "minmax", "percentile"])
+def test_samples_are_finite(method, number):
+    session = konv.onnx.load(network("squeezenet", 1, 64))
+    sample = np.zeros((1, 3, 64, 64), np.float32)
+    sample[0, 1, 5, 7] = number
+    with pytest.raises(ValueError, match="samples: expected finite numbers"):
+        session.quantize("int8", [{"input": sample}], method=method)
 
 
 def test_wrong_arguments():

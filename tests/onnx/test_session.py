@@ -35,6 +35,17 @@ def assert_close(found: list[Any], expected: list[Any], tolerance: float = 1e-5)
             np.testing.assert_array_equal(a, b)
 
 
+def test_weights_of_both_directions_are_kept_apart() -> None:
+    """One array serves a convolution and a transposed one."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["h"]), helper.make_node("ConvTranspose", ["h", "w"], ["y"])]
+    weight, x = normal(32, 32, 1, 1), normal(1, 32, 8, 8)
+    model = model_of(nodes, {"x": (np.float32, x.shape)}, constants={"w": weight})
+    (found,) = konv.onnx.load(model).run({"x": x})
+    square = weight[..., 0, 0].astype(np.float64)
+    expected = np.einsum("ki,kc,bchw->bihw", square, square, x.astype(np.float64))
+    np.testing.assert_allclose(found, expected, 1e-4, 1e-4 * np.abs(expected).max())
+
+
 def small_network(opset: int = 17) -> Any:
     """Convolutions, pooling and resizing of images of any size, and a head that asks for shapes, as exporters write."""
     weights = {

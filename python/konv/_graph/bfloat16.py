@@ -53,7 +53,7 @@ class ToBFloat16:
     def _round(self, value: Value, dtype: np.dtype[Any]) -> Value:
         """Numbers that bfloat16 holds, as another dtype."""
         assert value.constant is not None
-        key = fingerprint(value.constant)
+        key = fingerprint(value.constant) + dtype.name.encode()
         if key not in self._rounded:
             self._rounded[key] = value.constant.astype(self.dtype).astype(dtype)
         return constant(self._rounded[key], value.name)

@@ -30,7 +30,7 @@ def check_method(method: str | tuple[str, float]) -> tuple[str, float]:
     name, parameter = method if isinstance(method, tuple) and len(method) == 2 else (method, PERCENTILE)
     if name not in METHODS or (isinstance(method, tuple) and name != "percentile"):
         raise ValueError(f"method: expected one of {list(METHODS)} or ('percentile', number), got {method!r}")
-    if not 50 < parameter <= 100:
+    if not isinstance(parameter, (int, float)) or not 50 < parameter <= 100:
         raise ValueError(f"method: expected a percentile above 50 and up to 100, got {parameter!r}")
     return str(name), float(parameter)
 
@@ -53,7 +53,7 @@ class Observations:
         """Take note of one value of one run."""
         if self.histograms is None:
             low, high = self._ranges.get(number, (0.0, 0.0))
-            self._ranges[number] = min(low, float(array.min())), max(high, float(array.max()))
+            self._ranges[number] = min(low, _finite(array.min())), max(high, _finite(array.max()))
             return
         low, high = self._ranges[number]
         counts, _ = np.histogram(array, BINS, (low, high if high > low else low + 1))
@@ -62,6 +62,7 @@ class Observations:
     def add_input(self, number: int, array: Array) -> None:
         """Take note of one convolution's input."""
         if self.histograms is None:
+            _finite(array.sum(dtype=np.float64))
             self._sums[number] = self._sums[number] + array.sum((0, *range(2, array.ndim)), np.float64)
             self._counts[number] += array.size // array.shape[1]
 
@@ -76,6 +77,12 @@ class Observations:
             )
         means = [total / count for total, count in zip(self._sums, self._counts, strict=True)]
         return Calibration(self.kinds, ranges, means)
+
+
+def _finite(number: Any) -> float:
+    if not np.isfinite(number):
+        raise ValueError(f"samples: expected finite numbers in all layers, got {number}")
+    return float(number)
 
 
 def _percentile(counts: Array, found: Range, percent: float) -> Range:

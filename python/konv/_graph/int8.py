@@ -56,8 +56,6 @@ RULES = Rules(computes=_computes, moves=frozenset((*VIEWS, "concat", "max_pool")
 def byte_quantisation(low: float, high: float) -> Quantisation:
     """The one that covers a range, and zero exactly."""
     low, high = min(low, 0.0), max(high, 0.0)
-    if not np.isfinite(high - low):
-        raise ValueError(f"samples: expected finite numbers in all layers, got a range of {low} to {high}")
     scale = float(np.float32((high - low) / 255))
     if scale < float(np.finfo(np.float32).tiny):
         return Quantisation(1.0, 0)
@@ -102,7 +100,7 @@ class ToInt8:
         offset = np.zeros(weight.shape[0], FLOAT) if bias is None else bias.constant
         assert offset is not None
         scale = x.quantisation.scale
-        key = fingerprint(weight.constant, offset, np.array(scale))
+        key = fingerprint(weight.constant, offset, np.array(scale), mean)
         if key not in self._quantised:
             self._quantised[key] = quantise_weights(weight.constant, offset, scale, mean)
         whole, start, scales = self._quantised[key]

@@ -36,7 +36,7 @@ class Weights:
 
     def of(self, weight: Array, bias: Array | None, groups: int, transposed: bool, zero: int = 0) -> Any:
         """`zero` stands for zero in the input, of int8 weights."""
-        key = (_where(weight), None if bias is None else _where(bias), zero)
+        key = (_where(weight), None if bias is None else _where(bias), groups, transposed, zero)
         if key not in self._packed:
             arrays = (_as_buffer(weight), None if bias is None else _as_buffer(bias))
             packed = _core.NodeWeights(*arrays, groups, transposed, weight.dtype.name, zero)

@@ -49,7 +49,8 @@ class Rules:
         """Whether a node's result has its inputs' form."""
         if node.op == "pad":
             return bool(node.attributes["value"] == 0)
-        return node.op in self.moves and len(node.outputs) == 1
+        alone = len(node.outputs) == 1 and all(value.constant is None for value in node.reads())
+        return node.op in self.moves and alone
 
     def wanted(self, graph: Graph) -> set[Value]:
         """The values to store in the narrow form."""

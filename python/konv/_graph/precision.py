@@ -45,6 +45,8 @@ class _Int8(Precision):
         self._changes = {place: ToInt8(found.calibration(method)) for place, found in known.items()}
 
     def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:
+        if place not in self._changes:
+            raise ValueError("input: the network takes other steps for this shape than for the samples of calibration")
         return Compiled(graph, weights, threads, self._changes[place])
 
 
@@ -80,6 +82,8 @@ def quantised(
     run = runner(calibrating)
     for sample in given:
         run(sample)
+    if not calibrating.known:
+        raise ValueError("samples: expected some that hold elements, got none")
     if not any(found.convolutions for found in calibrating.known.values()):
         raise ValueError("model: it has no convolution or dense layer of float32 to quantise")
     if chosen[0] != "minmax":

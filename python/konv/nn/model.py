@@ -429,7 +429,7 @@ class Model(Network):
             unsigned bytes between layers, with one scale a tensor, and signed weights, with one an output channel;
             convolutions and dense layers sum them exactly, everything else runs in float32.
         samples : array_like, list or dict of them, or iterable, for "int8"
-            As `predict` takes them: typical ones, some hundreds, of which the ranges of all layers are taken. All are
+            As `predict` takes them: typical ones, some dozens, of which the ranges of all layers are taken. All are
             held in memory.
         method : {"mse", "minmax", "percentile"} or ("percentile", number)
             How a range follows from the samples: the part of it with the least mean square error, all of it, or without

@@ -73,7 +73,9 @@ class QuantizedModel(Model):
         return self._executor
 
     def _the_steps(self) -> Any:
-        return None, _Evaluation(self._the_executor(), self._objective())
+        if self._steps is None:
+            self._steps = None, _Evaluation(self._the_executor(), self._objective())  # type: ignore[assignment]
+        return self._steps
 
 
 class _Evaluation:
