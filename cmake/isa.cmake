@@ -1,7 +1,8 @@
 # One object library for each ISA level: the same kernel sources under other flags and another namespace.
 #
 # Flags name features, not a CPU (-march= would also pick a tuning). These objects are never link-time optimised: LTO
-# could merge code compiled for one level into another. Adding a level is a row here and one in csrc/isa/isa.def.
+# could merge code compiled for one level into another. Nothing unwinds through them: tables for that would be 1 % of
+# the wheel. Adding a level is a row here and one in csrc/isa/isa.def.
 
 add_library(konv_isa INTERFACE)
 set(KONV_ISA_OBJECTS "")
@@ -25,6 +26,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     konv_add_isa(generic)
   endif()
   konv_add_isa(avx2 -mavx2 -mfma -mf16c)
+  # Every CPU with AVX-512 can request lines for writing.
   set(avx512 -mprfchw -mavx512f -mavx512cd -mavx512vl -mavx512dq -mavx512bw -mfma -mf16c)
   konv_add_isa(avx512 ${avx512})
   konv_add_isa(avx512_bf16 ${avx512} -mavx512bf16)

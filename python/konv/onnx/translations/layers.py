@@ -21,35 +21,32 @@ def _sides(w: Windows) -> dict[str, Any]:
     return {"strides": w.strides, "dilations": w.dilations, "pads": w.pads}
 
 
-@translates("Conv")
-def conv(context: Context) -> list[Known]:
-    x, weight = float_value(context), context.constant(1)
-    bias = context.constant(2)
+def _operands(context: Context) -> tuple[Value, Array, list[Known | None]]:
+    """Input, weight, and what the node reads: both and the bias, as constants of the input's dtype."""
+    x, weight, bias = float_value(context), context.constant(1), context.constant(2)
     if weight is None or (context[2] is not None and bias is None) or not 3 <= x.rank <= 5:
         raise UnsupportedError
+    constants = [weight] if bias is None else [weight, bias]
+    return x, weight, [x, *(np.ascontiguousarray(array, x.dtype) for array in constants)]
+
+
+@translates("Conv")
+def conv(context: Context) -> list[Known]:
+    x, weight, inputs = _operands(context)
     windows = windows_of(context.attributes, x.shape[2:], weight.shape[2:])
     out, groups = windows.within(x.shape[2:]), context.get("group", 1)
     if groups < 1 or weight.shape[0] % groups or weight.shape[1] * groups != x.shape[1]:
         raise ValueError(f"W: shape {weight.shape} with group {groups} does not fit an input of shape {x.shape}")
-    inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
-    if bias is not None:
-        inputs.append(np.ascontiguousarray(bias, x.dtype))
     return [context.add("conv", inputs, (x.shape[0], weight.shape[0], *out), groups=groups, **_sides(windows))]
 
 
 @translates("ConvTranspose")
 def conv_transpose(context: Context) -> list[Known]:
-    x, weight = float_value(context), context.constant(1)
-    bias = context.constant(2)
-    if weight is None or (context[2] is not None and bias is None) or not 3 <= x.rank <= 5:
-        raise UnsupportedError
+    x, weight, inputs = _operands(context)
     windows, out = transposed_windows_of(context.attributes, x.shape[2:], weight.shape[2:])
     groups = context.get("group", 1)
     if groups < 1 or x.shape[1] % groups or weight.shape[0] != x.shape[1]:
         raise ValueError(f"W: shape {weight.shape} with group {groups} does not fit an input of shape {x.shape}")
-    inputs: list[Known | None] = [x, np.ascontiguousarray(weight, x.dtype)]
-    if bias is not None:
-        inputs.append(np.ascontiguousarray(bias, x.dtype))
     shape = (x.shape[0], weight.shape[1] * groups, *out)
     return [context.add("conv_transpose", inputs, shape, groups=groups, **_sides(windows))]
 
