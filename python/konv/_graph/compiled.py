@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import lower_training  # noqa: F401  (fills the table)
+from . import lower_forward, lower_training  # noqa: F401  (fill the table)
 from .ir import Array, Graph
 from .lower import Lowering, Weights
 from .passes import simplify

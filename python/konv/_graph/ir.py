@@ -44,7 +44,7 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
-    """One operation. What it does is its row in `konv._graph.lower`; attributes are numbers, strings and tuples.
+    """One operation. What it does is its row in `konv._graph.lower.OPS`; attributes are numbers, strings and tuples.
 
     A node without outputs changes variables.
     """

@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import _core
 from .ir import Node, Value
-from .lower import OPS, Lowering, _volume, conv_options, pool_options
+from .lower import OPS, Lowering
+from .lower_forward import conv_options, pool_options, volume
 from .memory import Location
 
 
@@ -112,9 +113,9 @@ def _batch_norm_gradient(lowering: Lowering, node: Node) -> None:
 
 
 def _conv_weight(lowering: Lowering, node: Node) -> None:
-    x, grad = (_volume(lowering.at(value)) for value in node.reads())
+    x, grad = (volume(lowering.at(value)) for value in node.reads())
     target = lowering.result(node)
-    out, options = _volume(target), conv_options(lowering, node.attributes)
+    out, options = volume(target), conv_options(lowering, node.attributes)
 
     def emit(p: Any) -> None:
         p.variable_conv("weight_gradient", x.place(), grad.place(), None, out.place(), None, options)
@@ -126,19 +127,19 @@ def _channel_sum(lowering: Lowering, node: Node) -> None:
     source, target = lowering.at(node.inputs[0]), lowering.result(node)  # type: ignore[arg-type]
     if len(source.shape) == 2:
         (n, c), (sn, sc) = source.shape, source.strides
-        volume = source.with_axes((1, c, 1, 1, n), (0, sc, 0, 0, sn))
+        image = source.with_axes((1, c, 1, 1, n), (0, sc, 0, 0, sn))
     else:
-        volume = _volume(source)
+        image = volume(source)
     lowering.step(
-        node, lambda p: p.bias_gradient(volume.place(), target.place(), lowering.threads), source, target
+        node, lambda p: p.bias_gradient(image.place(), target.place(), lowering.threads), source, target
     )  # fmt: skip
 
 
 def _pool_gradient(lowering: Lowering, node: Node) -> None:
-    grad = _volume(lowering.at(node.inputs[0]))  # type: ignore[arg-type]
-    indices = _volume(lowering.at(node.reads()[1])) if len(node.reads()) > 1 else None
+    grad = volume(lowering.at(node.inputs[0]))  # type: ignore[arg-type]
+    indices = volume(lowering.at(node.reads()[1])) if len(node.reads()) > 1 else None
     target = lowering.result(node)
-    out, options = _volume(target), pool_options(lowering, node.attributes)
+    out, options = volume(target), pool_options(lowering, node.attributes)
     lowering.step(
         node, lambda p: p.pool_gradient(grad.place(), _place(indices), out.place(), options), grad, indices, target
     )  # fmt: skip
