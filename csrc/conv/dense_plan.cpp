@@ -280,6 +280,34 @@ class DensePlan final : public ConvPlan {
     g.far = s.far;
   }
 
+  // Multiplies pairs of panels by whole rows of pixels, where neither operand needs offsets and the sums can be stored
+  // where the result lies. How many panels that were.
+  int64_t wide_panels(const DenseStage<T>& s, const Tile& tile) const {
+    const TapProblem& p = s.p;
+    const int64_t width = s.t.width, whole = std::min(tile.last_panel, p.outputs / width);
+    const int64_t panels = (whole - tile.first_panel) / 2 * 2;
+    if (!s.wide || panels <= 0) return 0;
+    WideGemm<T> g{};
+    g.rows = tile.w, g.kc = tile.elements, g.a_ld = tile.pixel_step, g.ldc = p.out_stride[2];
+    g.start = tile.bias ? TileStart::lane_bias : TileStart::zero;
+    g.clip = problem_.clip();
+    g.far = s.far;
+    for (int64_t panel = tile.first_panel; panel < tile.first_panel + panels; panel += 2)
+      for (int64_t row = 0; row < tile.h; row++) {
+        g.a = tile.src + row * tile.row_step;
+        for (int i = 0; i < 2; i++) {
+          const int64_t k0 = (panel + i) * width;
+          g.b[i] = tile.weights + (panel + i) * s.weight_panel;
+          g.next[i] = row == 0 && panel + 2 < tile.first_panel + panels ? g.b[i] + 2 * s.weight_panel : nullptr;
+          g.c[i] = tile.dst + k0 + row * p.out_stride[1];
+          g.residual[i] = tile.epilogue->residual_of(g.c[i]);
+          g.bias[i] = tile.bias + (tile.bias ? k0 : 0);
+        }
+        kernel_.gemm_wide(g);
+      }
+    return panels;
+  }
+
   void outputs_in_lanes(const DenseStage<T>& s, const Tile& tile) const {
     const DenseTiling& t = s.t;
     const TapProblem& p = s.p;
@@ -288,7 +316,7 @@ class DensePlan final : public ConvPlan {
     const Clip clip = tile.last ? problem_.clip_in_registers() : Clip::none;
     g.a_ld = tile.pixel_step;
     T* sums = tile.sums;
-    for (int64_t panel = tile.first_panel; panel < tile.last_panel; panel++) {
+    for (int64_t panel = tile.first_panel + wide_panels(s, tile); panel < tile.last_panel; panel++) {
       const int64_t k0 = panel * t.width, outputs = std::min(t.width, p.outputs - k0);
       const int vectors = outputs > kernel_.lanes ? 2 : 1;
       const auto* gemm = dense_.gemm[int(t.lanes)][vectors - 1][g.a_ld == 1];
@@ -397,7 +425,7 @@ double dense_cost(const ConvProblem& problem, DenseInput input) {
   const bool single = sum_size(problem.dtype) == sizeof(float);
   double cost = 0;
   for (TapProblem& p : tap_problems(problem)) {
-    if (input != DenseInput::packed) flatten_pixels(p);
+    flatten_pixels(p);
     cost += dense_tiling(p, problem, input, single ? table.f32.lanes : table.f64.lanes,
                          single ? table.f32.gemm_rows : table.f64.gemm_rows)
                 .cost;

@@ -64,6 +64,7 @@ struct DenseStage {
   std::vector<int64_t> packed_off[2], direct_off[2];
   std::vector<int64_t> weight_off[2];
   bool far;                           // sums are too few for stores to hide behind, and leave the caches
+  bool wide;                          // pairs of panels suit the kernel for them
   bool weights_in_place;              // panels are read where the caller has them
   int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
@@ -75,7 +76,7 @@ struct DenseStage {
 
   DenseStage(TapProblem problem, const ConvProblem& conv, DenseInput input) : p(std::move(problem)) {
     const Kernels<T>& kernel = kernels<T>(Isa(conv.isa));
-    if (input != DenseInput::packed) flatten_pixels(p);
+    flatten_pixels(p);
     t = dense_tiling(p, conv, input, kernel.lanes, kernel.gemm_rows);
     together = channels_an_element(input), elements = ceil_div(p.channels, together);
     const int64_t unit = t.lanes == Lanes::outputs ? t.segment : kernel.lanes, line = 64 / int64_t(sizeof(T));
@@ -87,6 +88,10 @@ struct DenseStage {
                        p.outputs % kernel.lanes == 0 && p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     far = depth_k <= kShallow && double(p.n * p.groups * p.outputs) * double(p.out[0] * p.out[1] * p.out[2]) >
                                      double(l2_cache_bytes()) / sizeof(T);
+    // Rows of A are pixels' channels; a fourth of a tile of rows at most may be spent on what is no pixel.
+    wide = kernel.gemm_wide && input != DenseInput::pairs && !is_byte(conv.dtype) && !weights_in_place && taps == 1 &&
+           t.lanes == Lanes::outputs && t.width == 2 * kernel.lanes && t.channel_blocks == 1 && p.out_c == 1 &&
+           conv.clips() && (t.direct ? p.in_c : packing.channel) == 1 && (t.tile_w >= 24 || t.tile_w % 6 == 0);
     for (int last = 0; last < 2; last++) {
       const int64_t channels = last ? elements - (t.channel_blocks - 1) * t.channel_block : t.channel_block;
       if (is_byte(conv.dtype)) {

@@ -13,11 +13,21 @@ namespace konv {
 
 namespace {
 
-// Pixels or planes whose strides are multiples of the page would lie in few sets of the first-level cache.
+// Whether the kernel of few rows multiplies most outputs of a 1x1 convolution on channels-last arrays.
+bool is_wide(const ConvProblem& p) {
+  const bool forward = p.direction == Direction::forward;
+  const auto& kernel = kernel_table(Isa(p.isa)).f32;
+  return p.dtype == DType::f32 && kernel.gemm_wide && p.taps() == 1 && p.clips() && (forward ? p.ys : p.xs)[1] == 1 &&
+         (forward ? p.k : p.c) / p.groups >= 8 * kernel.lanes;
+}
+
+// Pixels or planes whose strides are multiples of the page would lie in few sets of the first-level cache, fewer than
+// tiles have rows.
 std::string crowded_strides(const ConvProblem& p) {
   const int64_t item = dtype_size(p.dtype);
   const int64_t* s = p.direction == Direction::forward ? p.xs : p.ys;
   const int64_t channels = p.direction == Direction::forward ? p.c : p.k;
+  if (is_wide(p)) return "";
   if (s[1] == 1 && channels > 1 && std::llabs(s[4]) * item % 2048 == 0) return "pixels lie a multiple of 2 KiB apart";
   if (s[1] != 1 && channels > 128 && std::llabs(s[1]) * item % 4096 == 0) return "planes lie a multiple of 4 KiB apart";
   return "";
@@ -101,7 +111,9 @@ const Algorithm pointwise_algorithm = {"pointwise", pointwise_supports,
 extern const Algorithm implicit_gemm_bf16_algorithm;
 const Algorithm implicit_gemm_bf16_algorithm = {
     "implicit_gemm_bf16", bf16_supports,
-    [](const ConvProblem& p) { return kFavourFloat32 * cost_with_weights(p, DenseInput::pairs); },
+    [](const ConvProblem& p) {
+      return kFavourFloat32 / pair_products_rate() * cost_with_weights(p, DenseInput::pairs);
+    },
     [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }, true};
 
 extern const Algorithm implicit_gemm_algorithm;

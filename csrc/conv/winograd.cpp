@@ -48,6 +48,7 @@ class WinogradPlan final : public ConvPlan {
     packed_ = round_up(region(0, b_.h) * region(1, b_.w) * pixel_pitch_ + 4 * kernel_.lanes, line);
     sums_ = (b_.weight_chunk ? b_.blocks() : b_.panel_group) * b_.points() * b_.sums_pitch;
     weights_ = b_.weight_chunk ? b_.points() * weight_point_ : 0;
+    weights_far_ = b_.panels * b_.points() * weight_point_ * item > l2_cache_bytes() / 2;
     const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
     const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
     streams_ = double(p_.n * p_.out[0] * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
@@ -130,6 +131,7 @@ class WinogradPlan final : public ConvPlan {
   struct Summed {
     int64_t count;
     std::vector<int64_t> a_off, b_off;
+    bool contiguous() const { return count == 0 || a_off[size_t(count) - 1] - a_off[0] == count - 1; }
   };
   // Their place in summed_: most points sum over the same.
   size_t place_of_sums(int64_t point) {
@@ -229,10 +231,15 @@ class WinogradPlan final : public ConvPlan {
       const int64_t result_share = ceil_div(results.count(), (end - panel) * b_.points());
       int64_t result = 0;
       for (int64_t point = 0; point < b_.points(); point++)
-        for (int64_t i = panel; i < end; i++) {
-          ahead.request(requested, requested + share), requested += share;
-          results.request(result, result + result_share), result += result_share;
-          multiply_point(run, k, i, point, inputs, scratch + ((i - panel) * b_.points() + point) * b_.sums_pitch);
+        for (int64_t i = panel, count; i < end; i += count) {
+          count = takes_pairs(point) && i + 1 < end && vectors(i + 1) == 2 ? 2 : 1;
+          ahead.request(requested, requested + count * share), requested += count * share;
+          results.request(result, result + count * result_share), result += count * result_share;
+          T* const sums = scratch + ((i - panel) * b_.points() + point) * b_.sums_pitch;
+          if (count == 2)
+            multiply_pair(run, k, i, point, i + 3 < end ? i + 2 : panel, inputs, sums);
+          else
+            multiply_point(run, k, i, point, inputs, sums);
         }
       for (int64_t i = panel; i < end; i++)
         transform_outputs(run, k, i, scratch + (i - panel) * b_.points() * b_.sums_pitch, scratch + sums_);
@@ -249,6 +256,27 @@ class WinogradPlan final : public ConvPlan {
     g.b = run.packed + ((k.group * b_.panels + panel) * b_.points() + point) * weight_point_;
     g.start = TileStart::zero;
     multiply_tiles(k, panel, g, inputs + point * b_.point_pitch, sums);
+  }
+
+  bool takes_pairs(int64_t point) const { return kernel_.gemm_wide && summed_at(point).contiguous(); }
+  // Two whole panels at a time, from the given one on; those that follow begin at `next`, of the next point where that
+  // is no later one.
+  void multiply_pair(const Run& run, const Block& k, int64_t panel, int64_t point, int64_t next, const T* inputs,
+                     T* sums) const {
+    const Summed& summed = summed_at(point);
+    WideGemm<T> g{};
+    g.rows = k.tiles(), g.kc = summed.count;
+    g.a = inputs + point * b_.point_pitch + (g.kc ? summed.a_off[0] : 0), g.a_ld = b_.tile_pitch;
+    g.ldc = b_.width;
+    const int64_t next_point = next > panel ? point : point + 1;
+    for (int i = 0; i < 2; i++) {
+      g.b[i] = run.packed + ((k.group * b_.panels + panel + i) * b_.points() + point) * weight_point_ +
+               (g.kc ? summed.b_off[0] : 0);
+      if (weights_far_ && next_point < b_.points())
+        g.next[i] = run.packed + ((k.group * b_.panels + next + i) * b_.points() + next_point) * weight_point_;
+      g.c[i] = sums + i * b_.points() * b_.sums_pitch;
+    }
+    kernel_.gemm_wide(g);
   }
 
   void multiply_tiles(const Block& k, int64_t panel, GemmTile<T> g, const T* inputs, T* sums) const {
@@ -332,6 +360,7 @@ class WinogradPlan final : public ConvPlan {
   int64_t weight_point_, bias_base_;                // elements of packed weights
   int64_t pixel_pitch_;                             // of packed input
   int64_t inputs_, chunk_inputs_, packed_, sums_, weights_;  // elements of scratch
+  bool weights_far_;                                         // transformed weights leave the second-level cache
   bool streams_;                                             // tensors are larger than the cache
 };
 

@@ -3,6 +3,10 @@
 #include <fstream>
 #include <string>
 
+#if defined(__x86_64__)
+#  include <cpuid.h>
+#endif
+
 namespace konv {
 
 namespace {
@@ -44,6 +48,16 @@ int64_t l3_cache_bytes() {
 double stream_cost(double bytes) {
   if (bytes <= double(l2_cache_bytes()) / 2) return 0;
   return bytes / (bytes <= double(l3_cache_bytes()) * 5 / 8 ? kL3Bytes : kMemoryBytes);
+}
+
+double pair_products_rate() {
+#if defined(__x86_64__)
+  // Intel's cores have two units for multiply-adds of float32, one of which has vdpbf16ps (uops.info: Cooper Lake and
+  // Sapphire Rapids); AMD's have it wherever they multiply.
+  unsigned max, b, c, d;
+  if (__get_cpuid(0, &max, &b, &c, &d) && b == signature_INTEL_ebx) return 0.5;
+#endif
+  return 1;
 }
 
 }  // namespace konv

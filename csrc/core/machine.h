@@ -12,4 +12,7 @@ int64_t l3_cache_bytes();
 // core, at full rate. Zero where they stay in the second-level cache.
 double stream_cost(double bytes);
 
+// How many multiply-adds of pairs of bfloat16 a core does in the time of one of float32s, where it has them.
+double pair_products_rate();
+
 }  // namespace konv

@@ -16,6 +16,7 @@
 #include "kernels/filter.inl.h"
 #include "kernels/fma.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/gemm_wide.inl.h"
 #include "kernels/gemv.inl.h"
 #include "kernels/grouped_pixels.inl.h"
 #include "kernels/integers.inl.h"
@@ -65,6 +66,7 @@ constexpr Kernels<T> make_kernels() {
   k.filter_rows_at_once = kFilterRows;
   k.tap_sum_outputs = tap_sum_outputs;
   fill_gemm<T, Products>(k);
+  if constexpr (KONV_GEMM_ROWS == 14 && sizeof(T) == sizeof(float)) k.gemm_wide = gemm_wide<T>;
   fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"

@@ -256,6 +256,7 @@ struct Kernels : PoolKernels<T> {
   int (*tap_sum_outputs)(int taps);  // that tap_sums takes at most
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
+  void (*gemm_wide)(const WideGemm<T>&);  // null where registers hold no tile worth it
   void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);
   void (*winograd_output[kWinogradFormCount])(const WinogradOutput<T>&);
   void (*winograd_weights[kWinogradFormCount])(const WinogradWeights<T>&);

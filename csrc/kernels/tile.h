@@ -34,6 +34,24 @@ struct GemmTile {
   bool far;  // C is likely in no cache of this core: its lines are requested before the products
 };
 
+// Rows of A times two panels of B side by side, each of two vectors a row of B, where rows of A and of B are contiguous
+// along k: C[panel][m][.] = start + sum over k < kc of A[m][k] * B[panel][k][.], for any number of rows.
+template <class T>
+struct WideGemm {
+  int64_t rows, kc;
+  const T* a;
+  int64_t a_ld;
+  const T* b[2];
+  const T* next[2];  // panels that the next call will read, to be requested meanwhile, or null
+  T* c[2];
+  const T* residual[2];  // added before the clip, lying as C does, or null
+  int64_t ldc;
+  const T* bias[2];  // one value a lane
+  TileStart start;   // all but row_bias
+  Clip clip;
+  bool far;  // C is likely in no cache of this core: its lines are requested before the products
+};
+
 // One axis of a packed region. Source index of packed index u of phase p: first + phase[p] + u * step; indices outside
 // [0, size) read as zero.
 struct PackAxis {

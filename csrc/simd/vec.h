@@ -8,6 +8,7 @@
 #include <utility>
 
 #define KONV_INLINE static inline __attribute__((always_inline))
+#define KONV_LAMBDA __attribute__((always_inline))  // between a lambda's parameters and its body
 #define KONV_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #  define KONV_UNROLL KONV_PRAGMA(clang loop unroll(full))

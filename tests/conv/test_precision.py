@@ -163,9 +163,10 @@ def test_the_setting_decides() -> None:
         assert konv.config.precision == "medium"
         chosen = konv.explain("conv2d", input_shape=case.input_shape, weight_shape=case.weight_shape).chosen
         fast = case.compute("forward", data)
-    assert chosen == NAME
-    np.testing.assert_array_equal(fast, medium(case, "forward", data))
-    assert (fast != high).any()
+    faster = "Intel" not in konv.info()["cpu"]  # whose cores have half as many units for these products
+    assert (chosen == NAME) == faster
+    np.testing.assert_array_equal(fast, medium(case, "forward", data) if faster else high)
+    assert (medium(case, "forward", data) != high).any()
     np.testing.assert_array_equal(case.compute("forward", data), high)
 
 

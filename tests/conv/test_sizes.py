@@ -7,6 +7,7 @@ import pytest
 
 import konv
 from tests.cases import DIRECTIONS, DTYPES, ISA_LEVELS, LAYOUTS, Case
+from tests.reference import assert_accurate
 
 SIZES = range(1, 36)
 FAMILIES = {
@@ -48,6 +49,29 @@ def test_wider_than_one_panel(n: int, isa: str) -> None:
             for direction in DIRECTIONS:
                 case.check(direction)
                 case.check(direction, layout="NHWC")
+
+
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+def test_pairs_of_panels(isa: str, activation: str | None) -> None:
+    """Channels-last pixels by 64 outputs and more: remainders of a tile's rows and of steps, and a panel left over."""
+    rng = np.random.default_rng(5)
+    with konv.config(isa=isa):
+        for pixels in range(24, 31):
+            for channels, outputs in ((1, 64), (3, 96), (4, 128), (65, 130), (512, 64)):
+                x = rng.standard_normal((2, 1, pixels, channels)).astype(np.float32)
+                w = rng.standard_normal((outputs, channels, 1, 1)).astype(np.float32)
+                b = rng.standard_normal(outputs).astype(np.float32)
+                residual = rng.standard_normal((2, 1, pixels, outputs)).astype(np.float32)
+                sums = x.astype(np.float64) @ w[:, :, 0, 0].T.astype(np.float64) + b + residual
+                magnitude = np.abs(x) @ np.abs(w[:, :, 0, 0].T) + np.abs(b) + np.abs(residual)
+                truth = {"relu": np.maximum(sums, 0), "relu6": np.clip(sums, 0, 6)}.get(str(activation), sums)
+                for algorithm in ("auto", "implicit_gemm"):
+                    y = konv.conv2d(
+                        x, w, b, layout="NHWC", activation=activation, residual=residual, algorithm=algorithm,
+                        out=np.full(residual.shape, np.nan, np.float32),
+                    )  # fmt: skip
+                    assert_accurate(y, truth, magnitude, channels + 2)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
