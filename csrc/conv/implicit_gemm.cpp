@@ -112,7 +112,7 @@ extern const Algorithm implicit_gemm_bf16_algorithm;
 const Algorithm implicit_gemm_bf16_algorithm = {
     "implicit_gemm_bf16", bf16_supports,
     [](const ConvProblem& p) {
-      return kFavourFloat32 / pair_products_rate() * cost_with_weights(p, DenseInput::pairs);
+      return kFavourFloat32 / core_speeds().pair_products * cost_with_weights(p, DenseInput::pairs);
     },
     [](const ConvProblem& p) { return make_dense_plan(p, DenseInput::pairs); }, true};
 

@@ -93,9 +93,9 @@ double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form) 
   // One vector a row cannot hide the broadcasts behind multiplications, nor can few rows hide the loads of weights;
   // each product stores its sums.
   const double micro_rows = double(b.block_tiles()) / double(ceil_div(b.block_tiles(), rows));
-  const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 0.5 / micro_rows);
-  const double multiply = tiles * (depth * load + 3 * points) * out_vectors;
-  const double transforms = tiles * points * n * (in_vectors + out_vectors);
+  const double load = (b.width == lanes ? 1.25 : 1.0) * (1 + 0.5 / micro_rows), step = core_speeds().vector_step;
+  const double multiply = tiles * (depth * load + 3 * step * points) * out_vectors;
+  const double transforms = step * tiles * points * n * (in_vectors + out_vectors);
   // Planes are transposed into vectors of channels and back; each phase of a step of 2 reads all lines.
   const double slices = double(p.n * p.out[0]), pixels_in = slices * double(p.grid[0] * p.in[1] * p.in[2]);
   const double pixels_out = slices * double(p.out[1] * p.out[2]);

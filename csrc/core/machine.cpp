@@ -11,10 +11,20 @@ namespace konv {
 
 namespace {
 
-// Bytes that one core streams while it could do one vector multiply-add, from the third-level cache and from memory.
-// Measured on Zen 4 with 64-byte vectors (3.7 GHz, one multiply-add a cycle): 55 and 20 GB/s. Cores with two such units
-// a cycle have about twice the bandwidth too, narrower vectors do as many multiply-adds a cycle or twice as many.
-constexpr double kL3Bytes = 15, kMemoryBytes = 5.5;
+// Measured on Zen 4 with 64-byte vectors: 3.7 GHz, one multiply-add a cycle, 55 GB/s from the third-level cache and 20
+// from memory.
+constexpr CoreSpeeds kOneMultiplyAdd = {15, 5.5, 1, 1};
+// On Emerald Rapids: 2.8 GHz, two multiply-adds a cycle, 28 and 10 GB/s; one of its two units has vdpbf16ps.
+constexpr CoreSpeeds kIntel = {5, 2, 0.5, 2};
+
+bool is_intel() {
+#if defined(__x86_64__)
+  unsigned highest, b, c, d;
+  return __get_cpuid(0, &highest, &b, &c, &d) && b == signature_INTEL_ebx;
+#else
+  return false;
+#endif
+}
 
 // Of the first core's cache of a level, as Linux lists them (sysconf adds up those of several sockets); else
 // `otherwise`.
@@ -45,19 +55,14 @@ int64_t l3_cache_bytes() {
   return bytes;
 }
 
-double stream_cost(double bytes) {
-  if (bytes <= double(l2_cache_bytes()) / 2) return 0;
-  return bytes / (bytes <= double(l3_cache_bytes()) * 5 / 8 ? kL3Bytes : kMemoryBytes);
+const CoreSpeeds& core_speeds() {
+  static const CoreSpeeds speeds = is_intel() ? kIntel : kOneMultiplyAdd;
+  return speeds;
 }
 
-double pair_products_rate() {
-#if defined(__x86_64__)
-  // Intel's cores have two units for multiply-adds of float32, one of which has vdpbf16ps (uops.info: Cooper Lake and
-  // Sapphire Rapids); AMD's have it wherever they multiply.
-  unsigned max, b, c, d;
-  if (__get_cpuid(0, &max, &b, &c, &d) && b == signature_INTEL_ebx) return 0.5;
-#endif
-  return 1;
+double stream_cost(double bytes) {
+  if (bytes <= double(l2_cache_bytes()) / 2) return 0;
+  return bytes / (bytes <= double(l3_cache_bytes()) * 5 / 8 ? core_speeds().l3_bytes : core_speeds().memory_bytes);
 }
 
 }  // namespace konv

@@ -12,7 +12,12 @@ int64_t l3_cache_bytes();
 // core, at full rate. Zero where they stay in the second-level cache.
 double stream_cost(double bytes);
 
-// How many multiply-adds of pairs of bfloat16 a core does in the time of one of float32s, where it has them.
-double pair_products_rate();
+// What else costs depend on, in the same unit, by the CPU's maker.
+struct CoreSpeeds {
+  double l3_bytes, memory_bytes;  // that a core streams meanwhile
+  double pair_products;           // products of pairs of bfloat16 that it forms meanwhile, where it has them
+  double vector_step;             // of a load, addition or store of vectors that no multiply-add hides
+};
+const CoreSpeeds& core_speeds();
 
 }  // namespace konv
