@@ -41,7 +41,7 @@ Array checked_array(PyObject* object, const char* name) {
     type_error("%s: expected an array, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }
   PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
-  return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a)};
+  return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a), PyArray_STRIDES(a)};
 }
 
 void check_memory(const Array& a, const char* name) {

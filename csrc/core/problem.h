@@ -37,7 +37,8 @@ inline int64_t sum_size(DType t) { return t == DType::f64 ? 8 : 4; }
 struct ConvProblem {
   DType dtype;
   Direction direction;
-  int64_t isa, threads, max_workspace;
+  int64_t isa;  // an Isa; on devices which device
+  int64_t threads, max_workspace;
   int64_t algorithm;  // index into the list of algorithms, or -1: choose
   int64_t autotune;   // 0: by estimated cost; else by time, as a table of conv/autotune.h has it
   Precision precision;

@@ -175,6 +175,16 @@ def get_num_threads() -> int:
     return _core.config().threads
 
 
+def _cuda_text() -> str:
+    from .cuda import _module
+
+    reason = _module.unavailable()
+    if reason:
+        return f"not available: {reason}"
+    module = _module.module()
+    return ", ".join(module.device_info(i)["name"] for i in range(module.device_count()))
+
+
 def info() -> dict[str, Any]:
     """Describe this build and machine.
 
@@ -184,7 +194,7 @@ def info() -> dict[str, Any]:
         version, compiler, cpu, cores (that the process may use), l2_cache (bytes), isa_levels (that the CPU runs,
         lowest first), isa (the active one), bfloat16 (whether it multiplies in bfloat16, which precision "medium"
         asks for), threads, threading, plan_cache (a dict of size, capacity, hits, misses)
-        and cuda (why the GPU path is not available).
+        and cuda (the devices, or why there are none to use).
 
     Examples
     --------
@@ -205,5 +215,5 @@ def info() -> dict[str, Any]:
         "threads": _core.config().threads,
         "threading": _core.threading_backend(),
         "plan_cache": {"size": size, "capacity": capacity, "hits": hits, "misses": misses},
-        "cuda": "not available: this version has no CUDA module",
+        "cuda": _cuda_text(),
     }

@@ -1,0 +1,88 @@
+"""konv on CUDA devices: the names of `konv` and `konv.grad` for arrays of CuPy, PyTorch and JAX.
+
+Arrays that are on a device stay there, and results come back as their kind, on the stream that their library works
+on at the time of the call. NumPy arrays are copied to `device()` and results back. `konv.conv2d` and the others send
+arrays that are on a device here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from . import _module, grad
+from ._arrays import current_device, queue_of
+from .conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+
+if TYPE_CHECKING:
+    from .._types import AnyArray
+
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "device",
+    "device_count",
+    "grad",
+    "is_available",
+    "to_device",
+    "to_numpy",
+]
+
+
+def is_available() -> bool:
+    """Whether konv has its CUDA module and the machine a device.
+
+    Returns
+    -------
+    bool
+        `konv.info()["cuda"]` says why not.
+    """
+    return not _module.unavailable()
+
+
+def device_count() -> int:
+    """How many devices there are; 0 where `is_available()` is False."""
+    found = _module.find()
+    return 0 if found is None else int(found.device_count())
+
+
+@contextmanager
+def device(index: int) -> Iterator[None]:
+    """Within a ``with`` block NumPy arrays go to this device; otherwise to device 0."""
+    count = _module.module().device_count()
+    if not 0 <= index < count:
+        raise ValueError(f"device: expected one of the {count} devices, from 0 on, got {index}")
+    token = current_device.set(index)
+    try:
+        yield
+    finally:
+        current_device.reset(token)
+
+
+def to_device(array: Any, *, stream: int | None = None) -> Any:
+    """Copy a NumPy array to a device, as an array for konv and for any library that takes DLPack.
+
+    Parameters
+    ----------
+    array : ndarray
+    stream : int, optional
+        The CUDA stream whose work the array belongs to; by default the legacy default stream.
+
+    Returns
+    -------
+    DeviceArray
+        With shape, strides, dtype, device, `numpy()` and ``__dlpack__``.
+    """
+    (index, own), _ = queue_of((array,))
+    return _module.module().as_device_array((index, own if stream is None else stream), array)
+
+
+def to_numpy(array: Any) -> AnyArray:
+    """Copy an array of any library from its device."""
+    result: AnyArray = to_device(array).numpy()
+    return result

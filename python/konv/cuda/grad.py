@@ -1,0 +1,8 @@
+"""Gradients on CUDA devices: the names of `konv.grad`."""
+
+from __future__ import annotations
+
+from . import _conv_grad
+from ._conv_grad import *  # noqa: F403
+
+__all__ = [name for module in (_conv_grad,) for name in module.__all__]
