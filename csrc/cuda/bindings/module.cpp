@@ -6,10 +6,10 @@
 #include "conv/conv.h"
 #include "cuda/bindings/conv.h"
 #include "cuda/bindings/device_array.h"
+#include "cuda/tests/primitives.h"
 
 #if defined(KONV_CUDA_SIMULATOR)
 #  include "cuda/simulator/control.h"
-#  include "cuda/tests/primitives.h"
 #endif
 
 namespace py = pybind11;
@@ -71,6 +71,8 @@ PYBIND11_MODULE(_cuda, m) {
                                konv::conv_explain_methods})
     if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
   konv::cuda::register_device_array(m.ptr());
+  m.def("check_primitive", &konv::cuda::check_primitive, "Runs the kernel that checks a part of device.h.");
+  m.def("primitives", &konv::cuda::primitives);
 #if defined(KONV_CUDA_SIMULATOR)
   m.attr("simulator") = true;
   m.def(
@@ -79,8 +81,6 @@ PYBIND11_MODULE(_cuda, m) {
         konv::simulator::set({devices, failing_call, calls_before_failure});
       },
       py::arg("devices") = 2, py::arg("failing_call") = "", py::arg("calls_before_failure") = 0);
-  m.def("check_primitive", &konv::cuda::check_primitive, "Runs the kernel that checks a part of device.h.");
-  m.def("primitives", &konv::cuda::primitives);
 #else
   m.attr("simulator") = false;
 #endif
