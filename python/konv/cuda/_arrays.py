@@ -18,17 +18,19 @@ current_device: ContextVar[int] = ContextVar("konv.cuda.device", default=0)
 """Where NumPy arrays go."""
 
 
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
 def on_device(value: Any) -> bool:
     """Whether `value` is an array in a CUDA device's memory."""
     if isinstance(value, (np.ndarray, np.generic)):
         return False
+    if _library(value) == "torch":
+        return bool(getattr(value, "is_cuda", False))
     if hasattr(value, "__dlpack_device__"):
         return int(value.__dlpack_device__()[0]) in _CUDA_MEMORY
     return hasattr(value, "__cuda_array_interface__")
-
-
-def _library(value: Any) -> str:
-    return type(value).__module__.partition(".")[0]
 
 
 def _device(value: Any) -> int:
