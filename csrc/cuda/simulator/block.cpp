@@ -13,6 +13,8 @@
 #include "cuda/simulator/context.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#  include <pthread.h>
+#  include <sanitizer/asan_interface.h>
 #  include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -101,6 +103,10 @@ std::string Block::run(Index index, int64_t linear, void (*kernel)(const void*),
     thread.done = false;
     thread.group = 0;
     thread.copies.clear();
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(stacks_ + t * kStack,
+                                  size_t(kStack));  // the last thread's frames were left, not ended
+#endif
     thread.context.stack_pointer = new_context(stacks_ + t * kStack, kStack, &Block::start);
     make_ready(t);
   }
