@@ -62,14 +62,24 @@ dlpack::DataType dlpack_type(DType t) {
   return {code, uint8_t(8 * dtype_size(t)), 1};
 }
 
-// What holds a foreign array; its deleter runs with the GIL, and not at all once the interpreter is gone.
+// Calls `f`, which may run Python code, with the GIL, and not at all once the interpreter is gone. An error that is on
+// its way stays what it was.
+template <class F>
+void let_go(F&& f) {
+  if (!Py_IsInitialized()) return;
+  const PyGILState_STATE state = PyGILState_Ensure();
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  f();
+  PyErr_Restore(type, value, trace);
+  PyGILState_Release(state);
+}
+
+// What holds a foreign array.
 template <class T>
 std::shared_ptr<void> owner_of(T* managed) {
   return {managed, [](T* m) {
-            if (!m->deleter || !Py_IsInitialized()) return;
-            const PyGILState_STATE state = PyGILState_Ensure();
-            m->deleter(m);
-            PyGILState_Release(state);
+            if (m->deleter) let_go([m] { m->deleter(m); });
           }};
 }
 
@@ -107,6 +117,27 @@ void check_device(const char* name, int device, Queue queue) {
                 device);
 }
 
+// What a capsule held and no longer does; no owner where it is none that could be taken, no tensor where its version
+// is not known.
+struct Taken {
+  std::shared_ptr<void> owner;
+  const dlpack::Tensor* tensor = nullptr;
+  uint64_t flags = 0;
+  uint32_t major = 0;
+};
+Taken take(PyObject* capsule) {
+  if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
+    auto* m = static_cast<dlpack::VersionedManaged*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
+    if (PyCapsule_SetName(capsule, "used_dltensor_versioned") < 0) throw PythonError();
+    if (m->version.major != 1) return {owner_of(m), nullptr, 0, m->version.major};
+    return {owner_of(m), &m->tensor, m->flags, 1};
+  }
+  if (!PyCapsule_IsValid(capsule, "dltensor")) return {};
+  auto* m = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule, "dltensor"));
+  if (PyCapsule_SetName(capsule, "used_dltensor") < 0) throw PythonError();
+  return {owner_of(m), &m->tensor};
+}
+
 Operand from_dlpack(PyObject* object, const char* name, Queue queue) {
   const dlpack::Device device = device_of(object);
   if (device.type != dlpack::kCuda && device.type != dlpack::kCudaManaged)
@@ -123,32 +154,18 @@ Operand from_dlpack(PyObject* object, const char* name, Queue queue) {
     capsule = Ref(PyObject_Call(method.get(), none.get(), keywords.get()));
   }
   checked(capsule.get());
-  Operand a;
-  if (PyCapsule_IsValid(capsule.get(), "dltensor_versioned")) {
-    auto* m = static_cast<dlpack::VersionedManaged*>(PyCapsule_GetPointer(capsule.get(), "dltensor_versioned"));
-    if (m->version.major != 1) type_error("%s: DLPack of version %d is not known", name, int(m->version.major));
-    a = from_tensor(m->tensor, name, queue);
-    a->readonly = m->flags & dlpack::kReadOnly;
-    if (PyCapsule_SetName(capsule.get(), "used_dltensor_versioned") < 0) throw PythonError();
-    a->owner = owner_of(m);
-  } else if (PyCapsule_IsValid(capsule.get(), "dltensor")) {
-    auto* m = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
-    a = from_tensor(m->tensor, name, queue);
-    if (PyCapsule_SetName(capsule.get(), "used_dltensor") < 0) throw PythonError();
-    a->owner = owner_of(m);
-  } else {
-    type_error("%s: __dlpack__ returned no DLPack capsule that was not used before", name);
-  }
+  const Taken taken = take(capsule.get());
+  capsule = Ref(nullptr);
+  if (!taken.owner) type_error("%s: __dlpack__ returned no DLPack capsule that was not used before", name);
+  if (!taken.tensor) type_error("%s: DLPack of version %d is not known", name, int(taken.major));
+  Operand a = from_tensor(*taken.tensor, name, queue);
+  a->readonly = taken.flags & dlpack::kReadOnly;
+  a->owner = taken.owner;
   return a;
 }
 
 std::shared_ptr<void> held(PyObject* object) {
-  return {Py_NewRef(object), [](void* o) {
-            if (!Py_IsInitialized()) return;
-            const PyGILState_STATE state = PyGILState_Ensure();
-            Py_DECREF(static_cast<PyObject*>(o));
-            PyGILState_Release(state);
-          }};
+  return {Py_NewRef(object), [](void* o) { let_go([o] { Py_DECREF(static_cast<PyObject*>(o)); }); }};
 }
 
 // https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html, version 3
@@ -179,6 +196,8 @@ Operand from_interface(PyObject* object, const char* name, Queue queue) {
     if (described.contains("strides") && !described["strides"].is_none())
       for (int i = 0; i < a->ndim; i++)
         a->strides[i] = described["strides"].cast<py::tuple>()[size_t(i)].cast<npy_intp>();
+    if (described.contains("mask") && !described["mask"].is_none())
+      type_error("%s: masked arrays are not supported", name);
     if (described.contains("stream") && !described["stream"].is_none())
       order({queue.device, stream_of(described["stream"].cast<int64_t>())}, queue);
     a->owner = held(object);
