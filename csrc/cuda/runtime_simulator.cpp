@@ -10,9 +10,24 @@
 #include "cuda/simulator/block.h"
 #include "cuda/simulator/control.h"
 
+#if defined(KONV_ADDRESS_SANITIZER)
+#  include <malloc.h>
+#  include <sanitizer/asan_interface.h>
+#endif
+
 namespace konv::cuda {
 
 namespace {
+
+// For AddressSanitizer: so many bytes of a piece of memory are in use. The rest is the pool's.
+void guard(void* memory, int64_t used) noexcept {
+#if defined(KONV_ADDRESS_SANITIZER)
+  ASAN_POISON_MEMORY_REGION(memory, malloc_usable_size(memory));
+  ASAN_UNPOISON_MEMORY_REGION(memory, size_t(used));
+#else
+  (void)memory, (void)used;
+#endif
+}
 
 std::mutex mutex;
 simulator::Settings settings;
@@ -80,11 +95,14 @@ bool is_forked_child() noexcept { return process_is_child; }
 void* allocate(Queue queue, int64_t bytes) {
   check_call(queue, "cudaMalloc");
   void* const memory = pool().allocate(queue, bytes);
+  guard(memory, bytes);
   std::memset(memory, 0xff, size_t(bytes));  // reused memory, too, holds NaN
   return memory;
 }
 void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
-  if (!process_is_child) pool().release(queue, memory, others);
+  if (process_is_child) return;
+  guard(memory, 0);
+  pool().release(queue, memory, others);
 }
 MemoryInfo memory_info() { return pool().info(); }
 void release_idle() { pool().release_idle(); }

@@ -12,7 +12,7 @@
 
 #include "cuda/simulator/context.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(KONV_ADDRESS_SANITIZER)
 #  include <pthread.h>
 #  include <sanitizer/asan_interface.h>
 #  include <sanitizer/common_interface_defs.h>
@@ -24,7 +24,7 @@ thread_local Block* current_block = nullptr;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(KONV_ADDRESS_SANITIZER)
 constexpr int64_t kStack = 256 << 10;
 #else
 constexpr int64_t kStack = 64 << 10;
@@ -103,7 +103,7 @@ std::string Block::run(Index index, int64_t linear, void (*kernel)(const void*),
     thread.done = false;
     thread.group = 0;
     thread.copies.clear();
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(KONV_ADDRESS_SANITIZER)
     __asan_unpoison_memory_region(stacks_ + t * kStack,
                                   size_t(kStack));  // the last thread's frames were left, not ended
 #endif
@@ -120,7 +120,7 @@ std::string Block::run(Index index, int64_t linear, void (*kernel)(const void*),
 
 void Block::start() {
   Block& b = *current_block;
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(KONV_ADDRESS_SANITIZER)
   __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif
   b.kernel_(b.arguments_);
@@ -140,7 +140,7 @@ void Block::leave() {
 }
 
 void Block::switch_to(Context& from, Context& to, int thread) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(KONV_ADDRESS_SANITIZER)
   static thread_local const void* main_bottom;
   static thread_local size_t main_size;
   void* fake = nullptr;

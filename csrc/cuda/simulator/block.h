@@ -8,6 +8,15 @@
 #include <string>
 #include <vector>
 
+// GCC says so by a macro, Clang by a feature.
+#if defined(__SANITIZE_ADDRESS__)
+#  define KONV_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#  if __has_feature(address_sanitizer)
+#    define KONV_ADDRESS_SANITIZER 1
+#  endif
+#endif
+
 namespace konv::simulator {
 
 struct Index {
