@@ -68,6 +68,32 @@ void order(Queue earlier, Queue later);
 void* create_stream(int device);
 void destroy_stream(int device, void* stream);
 
+// A moment of a stream: when it came to where the event was recorded last. Timed ones can be compared.
+void* create_event(int device, bool timed);
+void destroy_event(int device, void* event) noexcept;
+void record_event(Queue queue, void* event);
+void wait_for_event(Queue later, void* event);  // `later` may be of any device
+// Waits for `to`; both are timed and have been recorded.
+double seconds_between(int device, void* from, void* to);
+
+class Event {
+ public:
+  explicit Event(int device, bool timed = false) : device_(device), event_(create_event(device, timed)) {}
+  Event(Event&& o) noexcept : device_(o.device_), event_(std::exchange(o.event_, nullptr)) {}
+  Event& operator=(Event&& o) noexcept {
+    std::swap(device_, o.device_), std::swap(event_, o.event_);
+    return *this;
+  }
+  ~Event() {
+    if (event_) destroy_event(device_, event_);
+  }
+  void* get() const { return event_; }
+
+ private:
+  int device_;
+  void* event_;
+};
+
 class Memory {
  public:
   Memory() = default;

@@ -181,6 +181,32 @@ void destroy_stream(int device, void* stream) {
   check(cudaStreamDestroy(static_cast<cudaStream_t>(stream)), "cudaStreamDestroy");
 }
 
+void* create_event(int device, bool timed) {
+  OnDevice on(device);
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming), "cudaEventCreate");
+  return event;
+}
+void destroy_event(int, void* event) noexcept {
+  if (!process_is_child) (void)cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+void record_event(Queue queue, void* event) {
+  OnDevice on(queue.device);
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(queue)), "cudaEventRecord");
+}
+void wait_for_event(Queue later, void* event) {
+  OnDevice on(later.device);
+  check(cudaStreamWaitEvent(stream_of(later), static_cast<cudaEvent_t>(event), 0), "cudaStreamWaitEvent");
+}
+double seconds_between(int device, void* from, void* to) {
+  OnDevice on(device);
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(to)), "cudaEventSynchronize");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(from), static_cast<cudaEvent_t>(to)),
+        "cudaEventElapsedTime");
+  return double(milliseconds) / 1e3;
+}
+
 namespace detail {
 
 void before_launch(Queue, const char*, Dim, Dim, int64_t) { use_device(); }

@@ -1,6 +1,7 @@
 // The runtime on the CPU: device memory is malloc's, so that AddressSanitizer watches it, and everything is done before
 // a call returns. Tests say how many devices there are and which calls fail.
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <set>
 
@@ -140,6 +141,21 @@ void* create_stream(int device) {
 void destroy_stream(int device, void* stream) {
   std::lock_guard lock(mutex);
   if (streams.erase({device, stream})) std::free(stream);
+}
+
+void* create_event(int device, bool) {
+  check_call({device, nullptr}, "cudaEventCreate");
+  return new std::chrono::steady_clock::time_point;
+}
+void destroy_event(int, void* event) noexcept { delete static_cast<std::chrono::steady_clock::time_point*>(event); }
+void record_event(Queue queue, void* event) {
+  check_call(queue, "cudaEventRecord");
+  *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+}
+void wait_for_event(Queue later, void*) { check_call(later, "cudaStreamWaitEvent"); }
+double seconds_between(int, void* from, void* to) {
+  using Time = std::chrono::steady_clock::time_point;
+  return std::chrono::duration<double>(*static_cast<Time*>(to) - *static_cast<Time*>(from)).count();
 }
 
 namespace detail {

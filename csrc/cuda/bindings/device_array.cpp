@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cuda/bindings/checked_call.h"
 #include "cuda/bindings/dlpack.h"
 #include "cuda/elementwise.h"
 
@@ -390,19 +391,6 @@ void copy_operand(Queue queue, const Operand& to, const Operand& from) {
 PyObject* wrap(const Operand& a) { return py::cast(a).release().ptr(); }
 
 namespace {
-
-// For what pybind11 calls: errors as Python's.
-template <class F>
-auto checked_call(F&& f) {
-  try {
-    return f();
-  } catch (const PythonError&) {
-    throw py::error_already_set();
-  } catch (const OutOfMemory& e) {
-    PyErr_SetString(PyExc_MemoryError, e.what());
-    throw py::error_already_set();
-  }
-}
 
 py::object to_numpy(const Operand& a) {
   return checked_call([&] {

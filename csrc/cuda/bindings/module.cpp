@@ -6,6 +6,9 @@
 #include "conv/conv.h"
 #include "cuda/bindings/conv.h"
 #include "cuda/bindings/device_array.h"
+#include "cuda/conv/implicit_gemm.h"
+#include "cuda/bindings/pool.h"
+#include "cuda/bindings/program.h"
 #include "cuda/tests/primitives.h"
 
 #if defined(KONV_CUDA_SIMULATOR)
@@ -68,11 +71,13 @@ PYBIND11_MODULE(_cuda, m) {
   m.doc() = "konv on CUDA devices.";
   konv::cuda::register_runtime(m);
   for (PyMethodDef* methods : {konv::cuda::array_methods, konv::cuda::conv_methods, konv::cuda::conv_gradient_methods,
-                               konv::conv_explain_methods})
+                               konv::conv_explain_methods, konv::cuda::pool_methods, konv::cuda::pool_gradient_methods})
     if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
   konv::cuda::register_device_array(m.ptr());
+  konv::cuda::register_program(m);
   m.def("check_primitive", &konv::cuda::check_primitive, "Runs the kernel that checks a part of device.h.");
   m.def("primitives", &konv::cuda::primitives);
+  m.def("force_gemm_tile", &konv::cuda::force_gemm_tile, "For tests: rows, columns and parts of plans made from now on.");
 #if defined(KONV_CUDA_SIMULATOR)
   m.attr("simulator") = true;
   m.def(
