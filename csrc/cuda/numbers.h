@@ -31,6 +31,7 @@ __device__ __forceinline__ double widened(double v) { return v; }
 
 #if defined(__CUDACC__)
 
+__device__ __forceinline__ float bits_as_float(uint32_t bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ float widened(float16 v) { return __half2float(__ushort_as_half(v.bits)); }
 __device__ __forceinline__ float widened(bfloat16 v) { return __uint_as_float(uint32_t(v.bits) << 16); }
 __device__ __forceinline__ float16 to_float16(float v) { return {__half_as_ushort(__float2half_rn(v))}; }

@@ -1,0 +1,175 @@
+// Forward convolution and input gradient as one implicit matrix product.
+//
+// Rows are output pixels, columns the output channels of a group, the inner dimension is taps x channels: a flat
+// sequence of 16-byte vectors of channels, tap after tap. A step takes 128 bytes of it. The matrix of patches is never
+// formed: a thread copies the vectors of one column of the tile, and the table of the inner dimension tells it, one
+// entry a step, which tap that is and how far it lies from each pixel; pixels are found once a block. What lies beyond
+// the border, the last pixel or the last tap is zero-filled by cp.async itself. Steps are copied kStages - 1 ahead,
+// with one barrier a step.
+//
+// Budget of the 128x128 tile: 32 KiB a stage, three stages, 98 KiB with the pixels: two blocks of 8 warps on a
+// processor of an H100, one on an A100. A step is 2 * 128 * 128 * 64 FLOPs (16-bit) on 32 KiB, 64 FLOPs a byte copied
+// from the second-level cache; at 5.5 TB/s of that cache on an H100 (4 on an A100) that allows 350 (250) TFLOP/s.
+// Fragments: 24 ldmatrix (512 bytes each) for 64 mma a warp and step, so that shared memory is read for 96 of the 128
+// cycles that mma.sync takes on an A100. Predicted, large layers: A100 65-75 % of 312 TFLOP/s; H100 45-55 % of 989,
+// because mma.sync itself reaches about 62 % there. tf32: half of both, less the rounding of A in registers. Strict:
+// 64 FMA for every 4 loads of 16 bytes, 80 % of the float32 rate.
+#pragma once
+#include "cuda/kernels/gemm_finish.cuh"
+
+namespace konv::cuda {
+
+constexpr int kOutside = -(1 << 30);  // the position of what lies nowhere
+
+// Where a pixel's window begins, and that place in vectors from the operand's first.
+struct alignas(16) Window {
+  int at[3], offset;
+};
+__device__ __forceinline__ Window window_of(const PixelVectors& v, const int (&out)[3], const int (&step)[3], int m,
+                                            int group) {
+  const Pixel p = pixel_of(m, out);
+  Window w{{p.at[0] * step[0], p.at[1] * step[1], p.at[2] * step[2]}, p.n * v.n + group * v.group};
+#pragma unroll
+  for (int i = 0; i < 3; i++) w.offset += w.at[i] * v.stride[i];
+  return w;
+}
+__device__ __forceinline__ bool is_inside(const PixelVectors& v, const Window& w, const TapVector& t) {
+  return unsigned(w.at[0] + t.at[0]) < unsigned(v.size[0]) && unsigned(w.at[1] + t.at[1]) < unsigned(v.size[1]) &&
+         unsigned(w.at[2] + t.at[2]) < unsigned(v.size[2]);
+}
+
+// Shared memory: the stages, which the finished sums take over, then the pixels' windows and results.
+template <class T, class Tile>
+struct GemmMemory {
+  static constexpr int kStage = (Tile::kM + Tile::kN) * kRowBytes;
+  static constexpr int kPitch = Tile::kN + 8;  // of sums: eight lanes' pairs of four rows fall into all banks
+  static constexpr int kSums = Tile::kM * kPitch * int(sizeof(Sum<T>));
+  static constexpr int kStages = kStage * Tile::kStages > kSums ? kStage * Tile::kStages : kSums;
+  static constexpr int kBytes = kStages + Tile::kM * int(sizeof(Window) + sizeof(int64_t));
+};
+
+// Copies a thread's share of each step: one column of A's vectors, and of B's chunks.
+template <class Tile, int VectorBytes>
+class GemmCopies {
+ public:
+  __device__ GemmCopies(const GemmArguments& a, const Window* windows, int n0, int group, int first_tile)
+      : a_(a), windows_(windows) {
+    const int t = int(threadIdx.x);
+    column_ = t % kColumns, row_ = t / kColumns;
+    table_ = a.table + int64_t(first_tile) * kColumns + column_;
+    next_ = *table_;
+    const int64_t pitch = int64_t(a.k_tiles) * kRowBytes;
+    const int chunk = t % kChunksOfRow;
+    n_ = n0 + t / kChunksOfRow;
+    weights_ = a.w + (int64_t(group) * a.outputs + n_) * pitch + int64_t(first_tile) * kRowBytes + chunk * kChunk;
+    weight_rows_ = kBRows * pitch;
+    to_b_ = chunk_at(t / kChunksOfRow, chunk);
+  }
+
+  // The next step, of which `more` follow. Its own entry of the table was read a step ago.
+  __device__ __forceinline__ void issue(char* stage, bool more) {
+    const TapVector tap = next_;
+    table_ += kColumns;
+    if (more) next_ = *table_;
+#pragma unroll
+    for (int i = 0; i < Tile::kM / kARows; i++) {
+      const int row = row_ + i * kARows;
+      const Window w = windows_[row];
+      copy_async<VectorBytes>(stage + chunk_at(row, column_ * VectorBytes / kChunk) + column_ * VectorBytes % kChunk,
+                              a_.a + int64_t(w.offset + tap.offset) * VectorBytes, is_inside(a_.pixels, w, tap));
+    }
+    char* const b = stage + Tile::kM * kRowBytes;
+#pragma unroll
+    for (int i = 0; i < (Tile::kN + kBRows - 1) / kBRows; i++)
+      copy_async<kChunk>(b + to_b_ + i * kBRows * kRowBytes, weights_ + i * weight_rows_, n_ + i * kBRows < a_.outputs);
+    weights_ += kRowBytes;
+  }
+
+ private:
+  static constexpr int kColumns = kRowBytes / VectorBytes, kARows = Tile::kThreads / kColumns;
+  static constexpr int kBRows = Tile::kThreads / kChunksOfRow;
+  static_assert(kBRows % 8 == 0 && Tile::kM % kARows == 0 && Tile::kN % kBRows == 0);
+
+  const GemmArguments& a_;
+  const Window* windows_;
+  int column_, row_, n_, to_b_;
+  const TapVector* table_;
+  TapVector next_;
+  const char* weights_;
+  int64_t weight_rows_;
+};
+
+// grid: tiles, columns fastest; groups; parts of the inner dimension.
+template <class T, class Tile, template <class, class> class Sums, int VectorBytes>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) implicit_gemm(GemmArguments a) {
+  using Memory = GemmMemory<T, Tile>;
+  char* const stages = shared_memory();
+  Window* const windows = reinterpret_cast<Window*>(stages + Memory::kStages);
+  int64_t* const results = reinterpret_cast<int64_t*>(windows + Tile::kM);
+  const int m0 = int(blockIdx.x) / a.column_blocks * Tile::kM, n0 = int(blockIdx.x) % a.column_blocks * Tile::kN;
+  const int group = int(blockIdx.y), part = int(blockIdx.z), first = part * a.tiles_a_part;
+  const int count = least(a.tiles_a_part, a.k_tiles - first);
+  for (int r = int(threadIdx.x); r < Tile::kM; r += Tile::kThreads) {
+    const bool is_there = m0 + r < a.m;
+    windows[r] =
+        is_there ? window_of(a.pixels, a.out, a.step, m0 + r, group) : Window{{kOutside, kOutside, kOutside}, 0};
+    results[r] = is_there ? result_of(a, m0 + r) : 0;
+  }
+  __syncthreads();
+  Sums<T, Tile> sums;
+  if (count > 0) {
+    GemmCopies<Tile, VectorBytes> copies(a, windows, n0, group, first);
+#pragma unroll
+    for (int s = 0; s < Tile::kStages - 1; s++) {
+      if (s < count) copies.issue(stages + s * Memory::kStage, s + 1 < count);
+      commit_copies();
+    }
+    int from = 0, to = Tile::kStages - 1;
+#pragma unroll 1
+    for (int tile = 0; tile < count; tile++) {
+      wait_copies<Tile::kStages - 2>();
+      __syncthreads();  // this step is there, and nobody reads the stage that is copied to next
+      const int ahead = tile + Tile::kStages - 1;
+      if (ahead < count) copies.issue(stages + to * Memory::kStage, ahead + 1 < count);
+      commit_copies();
+      const char* const stage = stages + from * Memory::kStage;
+      sums.add(stage, stage + Tile::kM * kRowBytes);
+      from = from + 1 == Tile::kStages ? 0 : from + 1;
+      to = to + 1 == Tile::kStages ? 0 : to + 1;
+    }
+    wait_copies<0>();
+    __syncthreads();
+  }
+
+  Sum<T>* const finished = reinterpret_cast<Sum<T>*>(stages);
+  sums.each(
+      [&](int row, int column, const auto& values) { store_vector(finished + row * Memory::kPitch + column, values); });
+  __syncthreads();
+  constexpr int kRuns = Tile::kN / kRun<T>;
+  const int64_t first_channel = int64_t(group) * a.outputs + n0, width = int64_t(gridDim.y) * a.outputs;
+#pragma unroll 1
+  for (int i = int(threadIdx.x); i < Tile::kM * kRuns; i += Tile::kThreads) {
+    const bool by_channel = a.sums || a.y_c == 1;
+    const int row = by_channel ? i / kRuns : i % Tile::kM, run = (by_channel ? i % kRuns : i / Tile::kM) * kRun<T>;
+    const int n = least(kRun<T>, a.outputs - n0 - run);
+    if (m0 + row >= a.m || n <= 0) continue;
+    Sum<T>* const from = finished + row * Memory::kPitch + run;
+    const int64_t channel = first_channel + run;
+    if (a.sums) {
+      Sum<T>* const to = static_cast<Sum<T>*>(a.sums) + (int64_t(part) * a.m + m0 + row) * width + channel;
+      for (int j = 0; j < n; j++) to[j] = from[j];
+    } else {
+      finish_run<T>(a, from, n, channel, results[row] + channel * a.y_c);
+    }
+  }
+}
+
+template <class T, class Tile, template <class, class> class Sums, int VectorBytes = kChunk>
+GemmKernel gemm_kernel(double efficiency) {
+  return {Tile::kM, Tile::kN, VectorBytes, efficiency, [](Queue queue, const GemmArguments& a, Dim grid) {
+            launch<implicit_gemm<T, Tile, Sums, VectorBytes>>(queue, "implicit_gemm", grid, {unsigned(Tile::kThreads)},
+                                                              GemmMemory<T, Tile>::kBytes, a);
+          }};
+}
+
+}  // namespace konv::cuda
