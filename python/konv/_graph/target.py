@@ -1,5 +1,6 @@
-"""What graphs are compiled for: the CPU, or a CUDA device. Passes and lowering are the same; a target has the programs
-that steps are added to, and runs them.
+"""What graphs are compiled for: the CPU, or a CUDA device.
+
+Passes and lowering are the same; a target has the programs that steps are added to, and runs them.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from .._graph.ir import Array, Graph, Node
-from .._graph.target import Target
+from .._graph.target import Target, target_of
 from . import _module
-from ._arrays import _back, _host_array, current_device, on_device, queue_of
+from ._arrays import _back, _device, _host_array, current_device, on_device, queue_of
 
 _OPS = (
-    "conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "expression", "reshape", "transpose", "slice", "concat",
-    "pad", "softmax", "resample",
+    "conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "expression", "softmax", "resample", "pad",
+    "reshape", "transpose", "slice", "concat",
 )  # fmt: skip
 _COMPUTES = ("float32", "float64", "bfloat16")
 
@@ -83,6 +83,30 @@ class Device(Target):
             return [array.numpy() if on_device(array) else array for array in outputs]
         queue, back = queue_of((like,))[0], _back(like)
         return [back(self._module.as_device_array(queue, array)) for array in outputs]
+
+
+def shape_and_dtype(array: Any) -> tuple[tuple[int, ...], str]:
+    """Return the shape, and the dtype's name, of an array that is on a device."""
+    if hasattr(array, "shape") and hasattr(array, "dtype"):
+        return tuple(int(n) for n in array.shape), str(array.dtype).rpartition(".")[2]
+    described = array.__cuda_array_interface__
+    return tuple(described["shape"]), np.dtype(described["typestr"]).name
+
+
+def device_of(arrays: Sequence[Any], device: str | None) -> str:
+    """Return where to compute: on `device`, by default where the first of the arrays on a device is, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        Arrays are on a device, and `device` is another.
+    """
+    place = next((f"cuda:{_device(array)}" for array in arrays if on_device(array)), None)
+    if device is None:
+        return place or "cpu"
+    if place is not None and target_of(device).name != place:
+        raise ValueError(f"device: expected {place!r}, where the arrays are, or none, got {device!r}")
+    return device
 
 
 def _operator(node: Node) -> str:
