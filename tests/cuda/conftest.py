@@ -1,16 +1,20 @@
 """konv._cuda for these tests: that of a GPU where there is one, else the simulator.
 
-KONV_CUDA_SIMULATOR names the simulated module; without it the module is built once a run, which needs CMake, pybind11
-and a C++ compiler.
+KONV_CUDA_SIMULATOR names the simulated module. Without it the module is built once a run, from when the tests have been
+collected, beside those of other folders. That takes Linux, CMake, pybind11 and a C++ compiler; KONV_CUDA_BUILD names a
+folder to keep the build in, where later runs compile what has changed.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,20 +25,77 @@ import konv
 from konv.cuda import _module
 
 ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
 
 
-def _built(folder: Path) -> Path:
-    if not shutil.which("cmake") or not (shutil.which("c++") or os.environ.get("CXX")):
-        pytest.skip("no GPU; the simulator needs cmake and a C++ compiler, or KONV_CUDA_SIMULATOR to name its module")
-    pybind11 = pytest.importorskip("pybind11", reason="no GPU, and building the simulator takes pybind11")
-    configure = [
-        "cmake", "-S", str(ROOT), "-B", str(folder), "-DKONV_CUDA_SIMULATOR=ON",
-        f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
-    ]  # fmt: skip
-    for command in (configure, ["cmake", "--build", str(folder), "-j2"]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return next((folder / "csrc" / "cuda").glob("_cuda*.so"))
+def _tool(name: str) -> str | None:
+    """A program that pip has installed beside this Python, or another."""
+    return shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
+
+
+class Build:
+    """The simulator's, running beside the tests."""
+
+    def __init__(self) -> None:
+        kept = os.environ.get("KONV_CUDA_BUILD")
+        self.temporary = None if kept else tempfile.TemporaryDirectory(prefix="konv-simulator-")
+        self.folder = Path(kept or self.temporary.name)  # type: ignore[union-attr]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / "build.log"
+        import pybind11
+
+        cmake, ninja = _tool("cmake"), _tool("ninja")
+        options = [
+            "-S", ROOT, "-B", self.folder, "-DKONV_CUDA_SIMULATOR=ON", f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        ]  # fmt: skip
+        if ninja:
+            options += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+        script = 'cmake=$1; shift; "$cmake" "$@" && exec "$cmake" --build "$0" -j2'
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["nice", "sh", "-c", script, self.folder, cmake, *options],  # type: ignore[list-item]
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def module(self) -> Path:
+        assert self.process.wait() == 0, self.log.read_text()[-10000:]
+        return next((self.folder / "csrc" / "cuda").glob("_cuda*.so"))
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, 15)
+            self.process.wait()
+        if self.temporary:
+            self.temporary.cleanup()
+
+
+_build: Build | None = None
+
+
+def _missing() -> str:
+    """What building the simulator lacks; empty where it has all."""
+    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
+        return "Linux on x86-64 or AArch64"
+    if not _tool("cmake") or not importlib.util.find_spec("pybind11"):
+        return "cmake and pybind11, of konv[test]"
+    return "" if shutil.which(os.environ.get("CXX", "c++")) else "a C++ compiler"
+
+
+def _named() -> str | None:
+    return os.environ.get("KONV_CUDA_SIMULATOR")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    global _build
+    wanted = any(item.path.is_relative_to(HERE) for item in session.items)
+    if wanted and not session.config.option.collectonly and not _named() and not konv.cuda.is_available():
+        _build = None if _missing() else Build()
+
+
+def pytest_unconfigure() -> None:
+    if _build:
+        _build.end()
 
 
 def _load(path: Path) -> Any:
@@ -47,11 +108,15 @@ def _load(path: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def loaded() -> Any:
     if konv.cuda.is_available():
         return _module.module()
-    path = os.environ.get("KONV_CUDA_SIMULATOR")
-    return _load(Path(path) if path else _built(tmp_path_factory.mktemp("simulator")))
+    if path := _named():
+        return _load(Path(path))
+    if missing := _missing():
+        pytest.skip(f"no GPU, and building the simulator takes {missing}")
+    assert _build is not None
+    return _load(_build.module())
 
 
 @pytest.fixture
@@ -71,5 +136,7 @@ def simulator(cuda: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def _cuda(cuda: Any) -> None:
-    pass
+def _cuda(cuda: Any) -> Iterator[None]:
+    """float32 products are float32's: tests of tf32 say so themselves."""
+    with konv.config(precision="strict"):
+        yield
