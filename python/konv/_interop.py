@@ -24,6 +24,23 @@ _OUT = {
         for operand in ("input", "weight")
     },
     "conv_bias": 2,
+    **{
+        f"{name}{spatial}d{gradient}": position
+        for spatial in (1, 2, 3)
+        for name, gradient, position in (
+            ("max_pool", "", 9),
+            ("avg_pool", "", 9),
+            ("lp_pool", "", 6),
+            ("adaptive_max_pool", "", 4),
+            ("adaptive_avg_pool", "", 3),
+            ("max_unpool", "", 7),
+            ("max_pool", "_grad", 4),
+            ("avg_pool", "_grad", 10),
+            ("adaptive_avg_pool", "_grad", 3),
+            ("lp_pool", "_grad", 7),
+            ("max_unpool", "_grad", 4),
+        )
+    },
 }
 _TAKE_COMPLEX = (_core.conv1d, _core.conv2d, _core.conv3d)
 

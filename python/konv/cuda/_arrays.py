@@ -85,14 +85,15 @@ def queue_of(values: tuple[Any, ...]) -> tuple[tuple[int, int], Any]:
 def call(name: str, *args: Any, out: Any = None) -> Any:
     """Call a function of konv._cuda; results come back as the kind of the first array on a device, else NumPy's.
 
-    `out` is the one of `args` that receives the result, and comes back as the object that was given.
+    `out` is the one of `args` that receives the result, of several the first, and comes back as the object that was
+    given.
     """
     function = getattr(_module.module(), name)
     queue, like = queue_of(args)
     result = function(queue, *map(_host_array, args))
-    if out is not None:
-        if not on_device(out):
-            np.copyto(_host_array(out), result.numpy())
-        return out
     back = _back(like) if like is not None else lambda array: array.numpy()
-    return tuple(map(back, result)) if isinstance(result, tuple) else back(result)
+    first, *others = result if isinstance(result, tuple) else (result,)
+    if out is not None and not on_device(out):
+        np.copyto(_host_array(out), first.numpy())
+    first = back(first) if out is None else out
+    return (first, *map(back, others)) if others else first
