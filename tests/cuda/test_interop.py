@@ -398,7 +398,7 @@ print("unseen", flush=True)
 """
 
 
-@pytest.mark.skipif("asan" not in os.environ.get("LD_PRELOAD", ""), reason="only with tools/sanitize cuda")
+@pytest.mark.skipif("asan" not in os.environ.get("LD_PRELOAD", ""), reason="only with tools/cuda sanitize")
 def test_use_after_free_is_found(simulator: Any) -> None:
     """A producer that frees what it has handed out does not get away with it where AddressSanitizer looks."""
     root = Path(__file__).parents[2]
