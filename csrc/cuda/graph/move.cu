@@ -51,15 +51,19 @@ __global__ void __launch_bounds__(kThreads) move(Moves m) {
   }
 }
 
-template <class T>
 struct Filling {
   Moves m;
-  T value;
+  double value;
 };
 template <class T>
-__global__ void __launch_bounds__(kThreads) fill(Filling<T> f) {
+__global__ void __launch_bounds__(kThreads) fill(Filling f) {
+  T value;
+  if constexpr (std::is_integral_v<T>)
+    value = T(int64_t(f.value));
+  else
+    value = narrowed<T>(Sum<T>(f.value));
   for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < f.m.count; i += int64_t(gridDim.x) * kThreads)
-    reinterpret_cast<T*>(f.m.to)[Offsets<uint64_t>(f.m, f.m.axes, uint64_t(i)).to] = f.value;
+    reinterpret_cast<T*>(f.m.to)[Offsets<uint64_t>(f.m, f.m.axes, uint64_t(i)).to] = value;
 }
 
 // The last axis is the output's innermost, the one before it the input's; a block moves a tile of both. The tile's rows
@@ -185,31 +189,37 @@ class FillStep final : public Step {
 
   void run(Queue queue, char* const* buffers, char*) const override {
     if (moves_.count == 0) return;
-    switch (output_.dtype) {
-      case DType::f32:
-        return with(queue, buffers, float(value_));
-      case DType::f64:
-        return with(queue, buffers, value_);
-      case DType::bf16:
-        return with(queue, buffers, to_bfloat16(float(value_)));
-      case DType::f16:
-        return with(queue, buffers, to_float16(float(value_)));
-      default:
-        return by_size(dtype_size(output_.dtype), [&](auto t) {
-          using T = decltype(t);
-          if constexpr (!std::is_same_v<T, Line>) with(queue, buffers, T(int64_t(value_)));
-        });
-    }
+    Filling f{moves_, value_};
+    f.m.to = output_.in<char>(buffers);
+    by_dtype(output_.dtype, [&](auto t) {
+      launch<fill<decltype(t)>>(queue, "fill", blocks_for(f.m.count, kThreads, kMostBlocks), {kThreads}, 0, f);
+    });
   }
   konv::StepInfo info() const override { return {"fill", "", 0}; }
 
  private:
-  template <class T>
-  void with(Queue queue, char* const* buffers, T value) const {
-    Filling<T> f{moves_, value};
-    f.m.to = output_.in<char>(buffers);
-    launch<fill<T>>(queue, "fill", blocks_for(f.m.count, kThreads, kMostBlocks), {kThreads}, 0, f);
+  template <class F>
+  static void by_dtype(DType dtype, F f) {
+    switch (dtype) {
+      case DType::f32:
+        return f(float());
+      case DType::f64:
+        return f(double());
+      case DType::f16:
+        return f(float16());
+      case DType::bf16:
+        return f(bfloat16());
+      case DType::i64:
+        return f(int64_t());
+      case DType::i32:
+        return f(int32_t());
+      case DType::i16:
+        return f(int16_t());
+      default:
+        return f(int8_t());
+    }
   }
+
   konv::Operand output_;
   double value_;
   Moves moves_;
