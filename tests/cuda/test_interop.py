@@ -365,7 +365,8 @@ def test_threads_share_arrays() -> None:
 
     def work() -> None:
         for _ in range(20):
-            tensor = Consumer(konv.cuda.conv2d(x, w))
+            with konv.config(precision="strict"):  # settings are a thread's own
+                tensor = Consumer(konv.cuda.conv2d(x, w))
             foreign = Producer(tensor.data, tensor.shape, F32)
             if not np.allclose(konv.cuda.to_numpy(foreign), Y, rtol=1e-4, atol=1e-5):
                 wrong.append(foreign)
