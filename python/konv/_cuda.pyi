@@ -203,10 +203,6 @@ class Program:
         self, input: _Place, weights: NodeWeights, output: _Place, residual: _Place | None, transposed: bool,
         options: ConvOptions, /,
     ) -> None: ...  # fmt: skip
-    def variable_conv(
-        self, direction: str, input: _Place, weight: _Place, bias: _Place | None, output: _Place,
-        residual: _Place | None, options: ConvOptions, /,
-    ) -> None: ...  # fmt: skip
     def pool(
         self, kind: str, input: _Place, output: _Place, indices: _Place | None, options: PoolOptions, /
     ) -> None: ...

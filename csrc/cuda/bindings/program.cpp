@@ -25,7 +25,7 @@ class NodeWeightsObject {
     operand_ = given.operand, has_bias_ = given.problem.has_bias;
     weights_ = std::make_unique<NodeWeights>(device, given.problem, given.w, given.bias);
   }
-  NodeWeights* weights() const { return weights_.get(); }
+  NodeWeights& weights() const { return *weights_; }
   const konv::Operand& operand() const { return operand_; }
   bool has_bias() const { return has_bias_; }
 
@@ -55,22 +55,14 @@ class ProgramObject {
             bool transposed, const ConvOptions& options) {
     ConvArguments a;
     a.input = operand(input, 5), a.output = operand(output, 5), a.residual = optional(residual, 5);
-    set_problem(a, weights.operand(), transposed, options);
-    a.problem.weights_ready = 1, a.problem.has_bias = weights.has_bias();
+    set_problem_device(program_->device());
+    const Direction direction = transposed ? Direction::input_gradient : Direction::forward;
+    a.problem = checked_call([&] { return problem_of(options, direction, a.input.dtype); });
+    transposed ? set_sides(a.problem, a.output, weights.operand(), a.input)
+               : set_sides(a.problem, a.input, weights.operand(), a.output);
+    a.problem.weights_ready = 1, a.problem.has_bias = weights.has_bias(), a.problem.has_residual = residual.has_value();
+    if (residual) check_residual(a.residual, a.output);
     add([&] { return cuda::conv_step(a, weights.weights()); });
-  }
-  // direction: "forward" or "input_gradient", of a transposed convolution
-  void variable_conv(const std::string& direction, const Place& input, const Place& weight, const MaybePlace& bias,
-                     const Place& output, const MaybePlace& residual, const ConvOptions& options) {
-    ConvArguments a;
-    a.input = operand(input, 5), a.weight = operand(weight, 5), a.bias = optional(bias, 1);
-    a.output = operand(output, 5), a.residual = optional(residual, 5);
-    set_problem(a, a.weight, direction == "input_gradient", options);
-    a.problem.has_bias = bias.has_value();
-    if (bias && (a.bias.shape[0] != a.output.shape[1] || a.bias.dtype != a.input.dtype ||
-                 (a.bias.shape[0] > 1 && a.bias.strides[0] != 1)))
-      throw std::invalid_argument("bias: wrong shape");
-    add([&] { return cuda::conv_step(a, nullptr); });
   }
   void pool(const std::string& kind, const Place& input, const Place& output, const MaybePlace& indices,
             const PoolOptions& options) {
@@ -170,14 +162,6 @@ class ProgramObject {
       program_->add(make());
     });
   }
-  void set_problem(ConvArguments& a, const konv::Operand& weight, bool transposed, const ConvOptions& options) const {
-    set_problem_device(program_->device());
-    const Direction direction = transposed ? Direction::input_gradient : Direction::forward;
-    a.problem = checked_call([&] { return problem_of(options, direction, a.input.dtype); });
-    transposed ? set_sides(a.problem, a.output, weight, a.input) : set_sides(a.problem, a.input, weight, a.output);
-    a.problem.has_residual = bool(a.residual);
-    if (a.residual) check_residual(a.residual, a.output);
-  }
   // In C order from an address that vectors of 16 bytes may start at, copied if need be.
   static konv::cuda::Operand whole(const konv::cuda::Operand& given) {
     bool in_order = reinterpret_cast<uintptr_t>(given->data) % 16 == 0;
@@ -203,14 +187,13 @@ void register_program(py::module_& m) {
       .def(py::init<Sizes, Sizes, Sizes, Sizes, Sizes, bool, double, int64_t>());
   py::class_<NodeWeightsObject>(m, "NodeWeights", py::module_local())
       .def(py::init<int, const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&>())
-      .def_property_readonly("bytes", [](const NodeWeightsObject& w) { return w.weights()->bytes(); });
+      .def_property_readonly("bytes", [](const NodeWeightsObject& w) { return w.weights().bytes(); });
   py::class_<ProgramObject>(m, "Program", py::module_local())
       .def(py::init<int, int64_t>())
       .def_property_readonly("arena_bytes", &ProgramObject::arena_bytes)
       .def("add_external", &ProgramObject::add_external)
       .def("add_constant", &ProgramObject::add_constant)
       .def("conv", &ProgramObject::conv)
-      .def("variable_conv", &ProgramObject::variable_conv)
       .def("pool", &ProgramObject::pool)
       .def("elementwise", &ProgramObject::elementwise)
       .def("copy", &ProgramObject::copy)

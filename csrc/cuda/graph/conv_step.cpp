@@ -8,19 +8,13 @@ namespace konv::cuda {
 
 namespace {
 
-ConvTensors tensors_of(const ConvArguments& a, char* const* buffers) {
-  ConvTensors t{a.input.in(buffers), a.weight.in(buffers), a.output.in(buffers), a.bias.in(buffers),
-                a.residual.in(buffers)};
-  if (a.problem.direction == Direction::input_gradient) std::swap(t.x, t.y);
-  return t;
-}
-
-class PreparedConvStep final : public Step {
+class ConvStep final : public Step {
  public:
-  PreparedConvStep(const ConvArguments& a, DevicePreparedPlan plan) : a_(a), plan_(std::move(plan)) {}
+  ConvStep(const ConvArguments& a, DevicePreparedPlan plan) : a_(a), plan_(std::move(plan)) {}
 
   void run(Queue queue, char* const* buffers, char* scratch) const override {
-    ConvTensors t = tensors_of(a_, buffers);
+    ConvTensors t{a_.input.in(buffers), nullptr, a_.output.in(buffers), nullptr, a_.residual.in(buffers)};
+    if (a_.problem.direction == Direction::input_gradient) std::swap(t.x, t.y);
     if (plan_.weights) t.w = plan_.weights->w, t.bias = plan_.weights->bias;
     plan_.plan->run(t, plan_.packed->memory.data(), {scratch, nullptr, 0, &queue});
   }
@@ -33,27 +27,6 @@ class PreparedConvStep final : public Step {
  private:
   ConvArguments a_;
   DevicePreparedPlan plan_;
-};
-
-class ConvStep final : public Step {
- public:
-  explicit ConvStep(const ConvArguments& a)
-      : a_(a), plan_(find_plan(a.problem)), packed_bytes_(rounded_bytes(plan_->prepared_bytes)) {}
-
-  void run(Queue queue, char* const* buffers, char* scratch) const override {
-    const ConvTensors t = tensors_of(a_, buffers);
-    if (packed_bytes_) plan_->prepare_on(&queue, t, scratch);
-    plan_->run(t, scratch, {scratch + packed_bytes_, nullptr, 0, &queue});
-  }
-  int64_t scratch_bytes() const override { return packed_bytes_ + plan_->workspace.shared; }
-  konv::StepInfo info() const override {
-    return {"conv", algorithm_at(plan_->algorithm).name, a_.problem.flops(), 0, scratch_bytes()};
-  }
-
- private:
-  ConvArguments a_;
-  std::shared_ptr<const ConvPlan> plan_;
-  int64_t packed_bytes_;
 };
 
 }  // namespace
@@ -110,9 +83,8 @@ int64_t NodeWeights::bytes() const {
   return total;
 }
 
-std::unique_ptr<Step> conv_step(const ConvArguments& a, NodeWeights* weights) {
-  if (weights) return std::make_unique<PreparedConvStep>(a, weights->prepare(a.problem));
-  return std::make_unique<ConvStep>(a);
+std::unique_ptr<Step> conv_step(const ConvArguments& a, NodeWeights& weights) {
+  return std::make_unique<ConvStep>(a, weights.prepare(a.problem));
 }
 
 }  // namespace konv::cuda

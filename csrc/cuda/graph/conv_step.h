@@ -46,7 +46,6 @@ class NodeWeights {
   std::vector<std::weak_ptr<const DevicePackedWeights>> packed_;
 };
 
-// With the weights' own memory, or with weights that an earlier step makes, which are prepared in each run.
-std::unique_ptr<Step> conv_step(const ConvArguments& arguments, NodeWeights* weights);
+std::unique_ptr<Step> conv_step(const ConvArguments& arguments, NodeWeights& weights);
 
 }  // namespace konv::cuda

@@ -26,6 +26,7 @@ class Target:
 
     name = "cpu"
     tiles_batches = True  # whether a sample at a time is faster than all of them
+    has_bfloat16 = False  # whether convolutions take it with weights of it
 
     def check(self, graph: Graph) -> None:
         """Raise ValueError, naming the node, where a simplified graph has something that is not computed here."""

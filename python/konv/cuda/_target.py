@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._graph.ir import Array, Graph, Node
+from .._graph.passes import CONVOLUTIONS
 from .._graph.target import Target, target_of
 from . import _module
 from ._arrays import _back, _device, _host_array, current_device, on_device, queue_of
@@ -36,6 +37,7 @@ class Device(Target):
     """
 
     tiles_batches = False
+    has_bfloat16 = True
 
     def __init__(self, index: int | None = None) -> None:
         self._module = _module.module()
@@ -116,6 +118,8 @@ def _operator(node: Node) -> str:
 def _refusal(node: Node) -> str:
     if node.op not in _OPS:
         return "devices do not compute this operation"
+    if node.op in CONVOLUTIONS and any(v is not None and v.constant is None for v in node.inputs[1:3]):
+        return "devices compute with weights that are constants"
     if node.op in ("reshape", "transpose", "slice", "concat"):
         return ""
     types = {v.dtype.name for v in (*node.reads(), *node.outputs)}

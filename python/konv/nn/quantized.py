@@ -69,9 +69,9 @@ class QuantizedModel(Model):
         return ValueError(f"model: {self.name!r} in {self.mode} cannot {what}, the model that it was made of can")
 
     def _new_executor(self, target: Target) -> Executor:
-        if target is not CPU:
+        if target is not CPU and self.mode != "bfloat16":
             raise ValueError(f"device: models in {self.mode} run on the CPU, not on {target.name!r}")
-        return Executor(self._built_graph(), self._precision)
+        return Executor(self._built_graph(), self._precision, target)
 
     def _the_steps(self) -> Any:
         if self._steps is None:

@@ -188,12 +188,12 @@ class Session:
         >>> bool(np.abs(small.run(samples[0])[0] - session.run(samples[0])[0]).max() < 0.1)
         True
         """
-        if self._target is not CPU:
-            raise ValueError(f"quantize: sessions in fewer bits run on the CPU, not on {self._target.name!r}")
+        if self._target is not CPU and mode == "int8":
+            raise ValueError(f"mode: sessions in int8 run on the CPU, not on {self._target.name!r}")
         if not any(node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") for node in self._model.graph.node):
             raise ValueError("model: it has no convolution or dense layer to quantise")
         precision = quantised(mode, samples, method, lambda p: Session(self._model, self._max_memory, p).run)
-        return Session(self._model, self._max_memory, precision)
+        return Session(self._model, self._max_memory, precision, self._target)
 
     def _zeros(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
         given = {}
