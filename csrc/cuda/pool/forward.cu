@@ -115,7 +115,7 @@ __device__ __forceinline__ void finish(const Pool<T>& a, Found<T, Kind, V>& f, c
 
 // K: windows of K x K without dilation in one slice; 0: any.
 template <class T, Pooling Kind, int V, int K>
-__global__ void __launch_bounds__(kPoolThreads, 4) pool_windows(Pool<T> a) {
+__global__ void __launch_bounds__(kPoolThreads, 3) pool_windows(Pool<T> a) {
   const PoolGeometry& g = a.g;
   const uint32_t i = blockIdx.x * kPoolThreads + threadIdx.x;
   if (i >= g.count) return;

@@ -22,7 +22,7 @@ struct Spread {
 };
 
 template <class T, class S, int V>
-__global__ void __launch_bounds__(kPoolThreads, 4) spread_windows(Spread<T, S> a) {
+__global__ void __launch_bounds__(kPoolThreads, 3) spread_windows(Spread<T, S> a) {
   using W = Pooled<T>;
   const PoolGeometry& g = a.g;
   const uint32_t i = blockIdx.x * kPoolThreads + threadIdx.x;

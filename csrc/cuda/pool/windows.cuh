@@ -8,33 +8,13 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "cuda/kernels/divider.cuh"
 #include "cuda/numbers.h"
 #include "cuda/pool/pool.h"
 
 namespace konv::cuda {
 
 constexpr int kPoolThreads = 256;
-
-// n / divisor for n below 2^31.
-struct Divider {
-  uint32_t divisor, factor, shift;
-
-  __device__ __forceinline__ uint32_t quotient(uint32_t n) const {
-    return (uint32_t(uint64_t(n) * factor >> 32) + n) >> shift;
-  }
-  __device__ __forceinline__ uint32_t split(uint32_t& n) const {  // returns the remainder, leaves the quotient
-    const uint32_t whole = n;
-    n = quotient(n);
-    return whole - n * divisor;
-  }
-};
-inline Divider divider_of(int64_t divisor) {
-  if (divisor < 1) return {1, 1, 0};  // nothing is there to be counted
-  uint32_t shift = 0;
-  while ((int64_t(1) << shift) < divisor) shift++;
-  const uint64_t d = uint64_t(divisor), rest = (uint64_t(1) << shift) - d;
-  return {uint32_t(d), uint32_t((rest << 32) / d + 1), shift};
-}
 
 // What is computed with: 16-bit floats as float32, narrow integers as int32.
 template <class T>
