@@ -18,7 +18,7 @@ constexpr int kRowBytes = 128;
 struct TapGrid {
   int count[3], at[3], step[3];
   int64_t weight, weight_step[3];  // elements
-  int taps() const { return count[0] * count[1] * count[2]; }
+  constexpr int taps() const { return count[0] * count[1] * count[2]; }
 };
 
 // A channels-last operand; strides in vectors.

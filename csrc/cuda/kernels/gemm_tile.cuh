@@ -23,9 +23,11 @@ struct Tile {
   static constexpr int kM = M, kN = N, kWarpsN = WarpsN, kStages = Stages;
   static constexpr int kThreads = WarpsM * WarpsN * kWarp;
   static constexpr int kWarpM = M / WarpsM, kWarpN = N / WarpsN;
-  // Blocks that a processor should hold: 2 of 256 threads have 128 registers each.
-  static constexpr int kBlocks = kThreads >= 256 ? 2 : 3;
 };
+
+// Blocks that a processor should hold: 2 of 256 threads have 128 registers each.
+template <class T, class Tile>
+constexpr int kBlocksOf = Tile::kThreads >= 256 || sizeof(T) == 8 ? 2 : 3;
 
 __device__ __forceinline__ int least(int a, int b) { return a < b ? a : b; }
 
@@ -43,7 +45,8 @@ __device__ __forceinline__ void multiply(float (&d)[4], const uint32_t (&a)[4], 
 }
 
 // Tensor cores: float16, bfloat16, and float as tf32, whose B is rounded already. Each warp owns kWarpM x kWarpN sums.
-// The fragments of the next 32 bytes are loaded before the products of these.
+// Fragments of the next 32 bytes are loaded before the products of these; tf32's, whose rounding waits for them, are
+// not.
 template <class T, class Tile>
 class TensorSums {
  public:
@@ -59,16 +62,17 @@ class TensorSums {
   }
 
   __device__ __forceinline__ void add(const char* a, const char* b) {
-    load(0, a, b, 0);
+    if constexpr (kBuffers == 2) load(0, a, b, 0);
 #pragma unroll
     for (int step = 0; step < kSteps; step++) {
-      if (step + 1 < kSteps) load((step + 1) % 2, a, b, step + 1);
+      if constexpr (kBuffers == 1) load(0, a, b, step);
+      if (kBuffers == 2 && step + 1 < kSteps) load((step + 1) % 2, a, b, step + 1);
 #pragma unroll
       for (int i = 0; i < kI; i++)
 #pragma unroll
         for (int j = 0; j < kJ; j++) {
-          const uint32_t pair[2] = {b_[step % 2][j / 2][j % 2 * 2], b_[step % 2][j / 2][j % 2 * 2 + 1]};
-          multiply<T>(sums_[i][j], a_[step % 2][i], pair);
+          const uint32_t pair[2] = {b_[step % kBuffers][j / 2][j % 2 * 2], b_[step % kBuffers][j / 2][j % 2 * 2 + 1]};
+          multiply<T>(sums_[i][j], a_[step % kBuffers][i], pair);
         }
     }
   }
@@ -88,6 +92,7 @@ class TensorSums {
 
  private:
   static constexpr int kI = Tile::kWarpM / 16, kJ = Tile::kWarpN / 8, kSteps = kChunksOfRow / 2;
+  static constexpr int kBuffers = sizeof(T) == 2 ? 2 : 1;
   static_assert(kJ % 2 == 0);
 
   __device__ __forceinline__ void load(int buffer, const char* a, const char* b, int step) {
@@ -106,7 +111,7 @@ class TensorSums {
 
   int lane_, m0_, n0_;
   float sums_[kI][kJ][4];
-  uint32_t a_[2][kI][4], b_[2][kJ / 2][4];
+  uint32_t a_[kBuffers][kI][4], b_[kBuffers][kJ / 2][4];
 };
 
 // Fused multiply-adds, float or double. Eight threads side by side have neighbouring columns, four above each other
@@ -124,7 +129,7 @@ class FusedSums {
   }
 
   __device__ __forceinline__ void add(const char* a, const char* b) {
-#pragma unroll 2
+#pragma unroll 1
     for (int c = 0; c < kChunksOfRow; c++) {
       Chunk rows[kI];
 #pragma unroll

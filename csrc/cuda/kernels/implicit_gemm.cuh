@@ -52,56 +52,51 @@ struct GemmMemory {
 template <class Tile, int VectorBytes>
 class GemmCopies {
  public:
-  __device__ GemmCopies(const GemmArguments& a, const Window* windows, int n0, int group, int first_tile)
-      : a_(a), windows_(windows) {
-    const int t = int(threadIdx.x);
-    column_ = t % kColumns, row_ = t / kColumns;
-    table_ = a.table + int64_t(first_tile) * kColumns + column_;
-    next_ = *table_;
-    const int64_t pitch = int64_t(a.k_tiles) * kRowBytes;
-    const int chunk = t % kChunksOfRow;
+  __device__ GemmCopies(const GemmArguments& a, const Window* windows, int n0, int group, int first_tile) : a_(a) {
+    const int t = int(threadIdx.x), column = t % kColumns, row = t / kColumns, chunk = t % kChunksOfRow;
+    windows_ = windows + row;
+    to_a_ = chunk_at(row, column * VectorBytes / kChunk) + column * VectorBytes % kChunk;
+    entry_ = first_tile * kColumns + column;
+    next_ = a.table[entry_];
     n_ = n0 + t / kChunksOfRow;
-    weights_ = a.w + (int64_t(group) * a.outputs + n_) * pitch + int64_t(first_tile) * kRowBytes + chunk * kChunk;
-    weight_rows_ = kBRows * pitch;
-    to_b_ = chunk_at(t / kChunksOfRow, chunk);
+    weights_ = a.w + (int64_t(group) * a.outputs + n_) * a.k_tiles * kRowBytes + int64_t(first_tile) * kRowBytes +
+               chunk * kChunk;
+    to_b_ = Tile::kM * kRowBytes + chunk_at(t / kChunksOfRow, chunk);
   }
 
   // The next step, of which `more` follow. Its own entry of the table was read a step ago.
   __device__ __forceinline__ void issue(char* stage, bool more) {
     const TapVector tap = next_;
-    table_ += kColumns;
-    if (more) next_ = *table_;
+    entry_ += kColumns;
+    if (more) next_ = a_.table[entry_];
 #pragma unroll
     for (int i = 0; i < Tile::kM / kARows; i++) {
-      const int row = row_ + i * kARows;
-      const Window w = windows_[row];
-      copy_async<VectorBytes>(stage + chunk_at(row, column_ * VectorBytes / kChunk) + column_ * VectorBytes % kChunk,
+      const Window w = windows_[i * kARows];
+      copy_async<VectorBytes>(stage + to_a_ + i * kARows * kRowBytes,
                               a_.a + int64_t(w.offset + tap.offset) * VectorBytes, is_inside(a_.pixels, w, tap));
     }
-    char* const b = stage + Tile::kM * kRowBytes;
 #pragma unroll
-    for (int i = 0; i < (Tile::kN + kBRows - 1) / kBRows; i++)
-      copy_async<kChunk>(b + to_b_ + i * kBRows * kRowBytes, weights_ + i * weight_rows_, n_ + i * kBRows < a_.outputs);
+    for (int i = 0; i < Tile::kN / kBRows; i++)
+      copy_async<kChunk>(stage + to_b_ + i * kBRows * kRowBytes,
+                         weights_ + int64_t(i * kBRows) * a_.k_tiles * kRowBytes, n_ + i * kBRows < a_.outputs);
     weights_ += kRowBytes;
   }
 
  private:
   static constexpr int kColumns = kRowBytes / VectorBytes, kARows = Tile::kThreads / kColumns;
   static constexpr int kBRows = Tile::kThreads / kChunksOfRow;
-  static_assert(kBRows % 8 == 0 && Tile::kM % kARows == 0 && Tile::kN % kBRows == 0);
+  static_assert(kARows % 8 == 0 && kBRows % 8 == 0 && Tile::kM % kARows == 0 && Tile::kN % kBRows == 0);
 
   const GemmArguments& a_;
   const Window* windows_;
-  int column_, row_, n_, to_b_;
-  const TapVector* table_;
+  int entry_, n_, to_a_, to_b_;
   TapVector next_;
   const char* weights_;
-  int64_t weight_rows_;
 };
 
 // grid: tiles, columns fastest; groups; parts of the inner dimension.
 template <class T, class Tile, template <class, class> class Sums, int VectorBytes>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) implicit_gemm(GemmArguments a) {
+__global__ void __launch_bounds__(Tile::kThreads, kBlocksOf<T, Tile>) implicit_gemm(GemmArguments a) {
   using Memory = GemmMemory<T, Tile>;
   char* const stages = shared_memory();
   Window* const windows = reinterpret_cast<Window*>(stages + Memory::kStages);

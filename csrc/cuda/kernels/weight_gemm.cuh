@@ -91,7 +91,7 @@ class WeightGemmCopies {
 
 // grid: tiles, columns fastest; groups; parts of the pixels.
 template <class T, class Tile, template <class, class> class Sums>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) weight_gemm(WeightGemmArguments a) {
+__global__ void __launch_bounds__(Tile::kThreads, kBlocksOf<T, Tile>) weight_gemm(WeightGemmArguments a) {
   using Memory = WeightGemmMemory<T, Tile>;
   constexpr int kStages = Tile::kStages;
   char* const stages = shared_memory();

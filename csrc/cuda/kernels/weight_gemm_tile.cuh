@@ -22,12 +22,15 @@ __device__ __forceinline__ int pixel_chunk_at(int pixel, int chunk) {
   return (chunk / kChunksOfRow * Pixels + pixel) * kRowBytes + ((chunk % kChunksOfRow ^ turn) * kChunk);
 }
 
+// 16-bit fragments are loaded before the products of the ones before; tf32's, of which there are as many for half the
+// products, as they are needed: registers.
 template <class T, class Tile>
 class TensorWeightSums {
  public:
   __device__ TensorWeightSums() : lane_(int(threadIdx.x) % kWarp) {
     const int warp = int(threadIdx.x) / kWarp;
     m0_ = warp / Tile::kWarpsN * Tile::kWarpM, n0_ = warp % Tile::kWarpsN * Tile::kWarpN;
+    word_at_ = lane_ % 4 * kRowBytes + (lane_ / 16 ^ (lane_ % 4 * 2)) * kChunk + lane_ / 4 % 4 * 4;
 #pragma unroll
     for (int i = 0; i < kI; i++)
 #pragma unroll
@@ -37,14 +40,15 @@ class TensorWeightSums {
   }
 
   __device__ __forceinline__ void add(const char* a, const char* b) {
-    load(0, a, b, 0);
+    if constexpr (kBuffers == 2) load(0, a, b, 0);
 #pragma unroll
     for (int step = 0; step < kSteps; step++) {
-      if (step + 1 < kSteps) load((step + 1) % 2, a, b, step + 1);
+      if constexpr (kBuffers == 1) load(0, a, b, step);
+      if (kBuffers == 2 && step + 1 < kSteps) load((step + 1) % 2, a, b, step + 1);
 #pragma unroll
       for (int i = 0; i < kI; i++)
 #pragma unroll
-        for (int j = 0; j < kJ; j++) multiply<T>(sums_[i][j], a_[step % 2][i], b_[step % 2][j]);
+        for (int j = 0; j < kJ; j++) multiply<T>(sums_[i][j], a_[step % kBuffers][i], b_[step % kBuffers][j]);
     }
   }
 
@@ -62,7 +66,8 @@ class TensorWeightSums {
 
  private:
   static constexpr int kI = Tile::kWarpM / 16, kJ = Tile::kWarpN / 8, kInner = sizeof(T) == 2 ? 16 : 8;
-  static constexpr int kSteps = Tile::kPixels / kInner;
+  static constexpr int kSteps = Tile::kPixels / kInner, kBuffers = sizeof(T) == 2 ? 2 : 1;
+  static constexpr int kWordsOfRow = kRowBytes / 4;
   static_assert(kJ % 2 == 0);
 
   __device__ __forceinline__ void load(int buffer, const char* a, const char* b, int step) {
@@ -81,26 +86,29 @@ class TensorWeightSums {
         for (int r = 0; r < 4; r++) b_[buffer][j + r / 2][r % 2] = four[r];
       }
     } else {
+      static_assert(Tile::kWarpM % kWordsOfRow == 0 && Tile::kWarpN % kWordsOfRow == 0);
+      const char* const rows = a + m0_ / kWordsOfRow * (Tile::kPixels * kRowBytes);
+      const char* const columns = b + n0_ / kWordsOfRow * (Tile::kPixels * kRowBytes);
 #pragma unroll
       for (int i = 0; i < kI; i++)
 #pragma unroll
-        for (int r = 0; r < 4; r++)
-          a_[buffer][i][r] = element(a, step * 8 + lane_ % 4 + r / 2 * 4, m0_ + i * 16 + r % 2 * 8 + lane_ / 4);
+        for (int r = 0; r < 4; r++) a_[buffer][i][r] = word(rows, step * 8 + r / 2 * 4, i * 16 + r % 2 * 8);
 #pragma unroll
       for (int j = 0; j < kJ; j++)
 #pragma unroll
-        for (int r = 0; r < 2; r++)
-          b_[buffer][j][r] = element(b, step * 8 + lane_ % 4 + r * 4, n0_ + j * 8 + lane_ / 4);
+        for (int r = 0; r < 2; r++) b_[buffer][j][r] = word(columns, step * 8 + r * 4, j * 8);
     }
   }
-  __device__ __forceinline__ static uint32_t element(const char* tile, int pixel, int channel) {
-    return to_tf32(
-        *reinterpret_cast<const float*>(tile + pixel_chunk_at<T, Tile::kPixels>(pixel, channel / 4) + channel % 4 * 4));
+  // Of the lane's pixel among four, and its channel among eight; pixel and channel are multiples of these.
+  __device__ __forceinline__ uint32_t word(const char* panels, int pixel, int channel) const {
+    const char* const rows = panels + channel / kWordsOfRow * (Tile::kPixels * kRowBytes) + pixel * kRowBytes;
+    return to_tf32(*reinterpret_cast<const float*>(rows + (word_at_ ^ channel % kWordsOfRow / 8 * (2 * kChunk))));
   }
 
   int lane_, m0_, n0_;
+  int word_at_;  // of 32-bit elements, in the first pair of chunks
   float sums_[kI][kJ][4];
-  uint32_t a_[2][kI][4], b_[2][kJ][2];
+  uint32_t a_[kBuffers][kI][4], b_[kBuffers][kJ][2];
 };
 
 // Fused multiply-adds: a thread has chunks of rows times chunks of columns.
