@@ -182,7 +182,13 @@ def _cuda_text() -> str:
     if reason:
         return f"not available: {reason}"
     module = _module.module()
-    return ", ".join(module.device_info(i)["name"] for i in range(module.device_count()))
+
+    def described(device: int) -> str:
+        found = module.device_info(device)
+        capability = ".".join(map(str, found["capability"]))
+        return f"{found['name']} (capability {capability}, {found['memory'] / 2**30:.3g} GiB)"
+
+    return ", ".join(map(described, range(module.device_count())))
 
 
 def info() -> dict[str, Any]:

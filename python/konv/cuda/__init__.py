@@ -3,6 +3,19 @@
 Arrays that are on a device stay there, and results come back as their kind, on the stream that their library works
 on at the time of the call. NumPy arrays are copied to `device()` and results back. `konv.conv2d` and the others send
 arrays that are on a device here.
+
+Arguments, shapes and errors are those of the functions of the same names in `konv` and `konv.grad`; `threads` and
+`max_workspace` mean nothing. Without the CUDA module, or without a device, calls raise RuntimeError, which says which
+of the two is missing; where the device's memory is short MemoryError, and nothing has been written.
+
+Examples
+--------
+>>> import numpy as np, konv
+>>> image, filters = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32)
+>>> if konv.cuda.is_available():
+...     on_device = konv.cuda.to_device(image)
+...     result = konv.conv2d(on_device, konv.cuda.to_device(filters))  # queued; nothing is copied
+...     assert konv.cuda.to_numpy(result).sum() == 36
 """
 
 from __future__ import annotations
@@ -79,19 +92,57 @@ def is_available() -> bool:
     -------
     bool
         `konv.info()["cuda"]` says why not.
+
+    Examples
+    --------
+    >>> import konv
+    >>> konv.cuda.is_available() == (konv.cuda.device_count() > 0)
+    True
     """
     return not _module.unavailable()
 
 
 def device_count() -> int:
-    """How many devices there are; 0 where `is_available()` is False."""
+    """How many devices there are.
+
+    Returns
+    -------
+    int
+        0 where `is_available()` is False.
+
+    Examples
+    --------
+    >>> import konv
+    >>> konv.cuda.device_count() >= 0
+    True
+    """
     found = _module.find()
     return 0 if found is None else int(found.device_count())
 
 
 @contextmanager
 def device(index: int) -> Iterator[None]:
-    """Within a ``with`` block NumPy arrays go to this device; otherwise to device 0."""
+    """Within a ``with`` block NumPy arrays go to this device; otherwise to device 0.
+
+    Parameters
+    ----------
+    index : int
+        From 0 on. Arrays that are on a device already decide themselves where they are computed.
+
+    Raises
+    ------
+    ValueError
+        There is no device of this number.
+    RuntimeError
+        There is no device at all, or konv was built without its CUDA module.
+
+    Examples
+    --------
+    >>> import numpy as np, konv
+    >>> if konv.cuda.device_count() > 1:
+    ...     with konv.cuda.device(1):
+    ...         assert konv.cuda.to_device(np.ones(3)).device == 1
+    """
     count = _module.module().device_count()
     if not 0 <= index < count:
         raise ValueError(f"device: expected one of the {count} devices, from 0 on, got {index}")
@@ -114,13 +165,46 @@ def to_device(array: Any, *, stream: int | None = None) -> Any:
     Returns
     -------
     DeviceArray
-        With shape, strides, dtype, device, `numpy()` and ``__dlpack__``.
+        With shape, strides, dtype, device, `numpy()` and ``__dlpack__``. An array that was on a device already is not
+        copied.
+
+    Raises
+    ------
+    TypeError
+        It is not an array, or its elements are none that devices compute.
+    RuntimeError
+        There is no device, or konv was built without its CUDA module.
+    MemoryError
+        The device's memory is short.
+
+    Examples
+    --------
+    >>> import numpy as np, konv
+    >>> if konv.cuda.is_available():
+    ...     array = konv.cuda.to_device(np.ones((2, 3), np.float32))
+    ...     assert (array.shape, array.dtype) == ((2, 3), "float32")
     """
     (index, own), _ = queue_of((array,))
     return _module.module().as_device_array((index, own if stream is None else stream), array)
 
 
 def to_numpy(array: Any) -> AnyArray:
-    """Copy an array of any library from its device."""
+    """Copy an array of any library from its device.
+
+    Parameters
+    ----------
+    array : DeviceArray, or an array of CuPy, PyTorch or JAX
+
+    Returns
+    -------
+    ndarray
+        With the same strides. The host waits for what the array's stream has been asked.
+
+    Examples
+    --------
+    >>> import numpy as np, konv
+    >>> if konv.cuda.is_available():
+    ...     assert (konv.cuda.to_numpy(konv.cuda.to_device(np.arange(3))) == [0, 1, 2]).all()
+    """
     result: AnyArray = to_device(array).numpy()
     return result
