@@ -150,8 +150,8 @@ def test_nodes_with_constants() -> None:
     constants = {
         "pads": np.array([0, 0, 1, -1, 0, 0, 2, 3], np.int64), "ends": np.array([-100, 4], np.int64),
         "starts": np.array([100, 1], np.int64), "axes": np.array([2, 3], np.int64),
-        "steps": np.array([-2, 1], np.int64), "ratio": RATIO, "value": np.array(2.5, np.float32), "low": np.array(-0.5, np.float32),
-        "w": normal(7, 4),
+        "steps": np.array([-2, 1], np.int64), "ratio": RATIO, "value": np.array(2.5, np.float32),
+        "low": np.array(-0.5, np.float32), "w": normal(7, 4),
     }  # fmt: skip
     nodes = [
         node("Pad", ["x", "pads", "value"], ["padded"]),
