@@ -10,7 +10,8 @@
 //
 // and what is declared below. There is no static `__shared__`: shared memory is `shared_memory()`, whose bytes the
 // launch names and whose contents are NaN in the simulator until they are written. Calls named `warp` are made by all
-// threads of a warp together. Code for one architecture alone stands between `#if KONV_HOPPER`.
+// threads of a warp together. Code for one architecture alone stands between `#if KONV_HOPPER`, or `#if
+// KONV_WARPGROUPS` where the simulator has it too.
 //
 //   char* shared_memory()                            aligned to 1024 bytes
 //   copy_async<Bytes>(shared, global, inside)        16, 8 or 4 bytes, aligned to that; zeros where not `inside`
@@ -23,6 +24,18 @@
 //   to_tf32(x)                                       the bits of x rounded to ten bits of fraction
 //   shuffle_xor(x, mask), shuffle_down(x, n), shuffle(x, lane)    warp
 //   load_vector<V>(p), store_vector(p, v)            V is Vector<T, N>, of 4, 8 or 16 bytes, p aligned to that
+//
+// Where KONV_WARPGROUPS, for four warps whose first is a multiple of four:
+//
+//   matrix_descriptor(shared)         rows of 128 bytes, of which chunk c of row r lies at c ^ (r % 8), from a multiple
+//   of
+//                                     1024 bytes on; + 2 for each 32 bytes along the rows
+//   show_copies()                     before the barrier after which products read what was copied
+//   begin_products()                  before the first product of a group
+//   multiply_warpgroup(d, a, b, T())  wgmma.m64nNk16 of T: d += a b, of 64 rows a and N = 2 * size of d rows b; warp w
+//   has
+//                                     rows 16 w to 16 w + 15, in the order of m16n8 fragments for each 8 columns
+//   commit_products(), wait_products<N>()  as of copies: sums and shared memory are free again after the wait
 #pragma once
 #include <cstdint>
 
@@ -46,6 +59,7 @@ struct alignas(sizeof(T) * N) Vector {
 }  // namespace konv::cuda
 
 #if defined(__CUDACC__)
+#  include "cuda/device_hopper.h"
 #  include "cuda/device_nvcc.h"
 #else
 #  include "cuda/device_simulator.h"

@@ -7,6 +7,7 @@
 #else
 #  define KONV_HOPPER 0
 #endif
+#define KONV_WARPGROUPS KONV_HOPPER
 
 namespace konv::cuda {
 

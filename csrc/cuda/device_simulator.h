@@ -5,6 +5,7 @@
 
 #include "cuda/simulator/block.h"
 #include "cuda/simulator/warp.h"
+#include "cuda/simulator/warpgroup.h"
 
 #define __global__
 #define __device__
@@ -17,6 +18,7 @@
 #define gridDim (::konv::simulator::current_block->grid)
 
 #define KONV_HOPPER 0
+#define KONV_WARPGROUPS 1
 
 inline void __syncthreads() { konv::simulator::current_block->barrier(); }
 inline void __syncwarp() { konv::simulator::current_block->warp(nullptr, nullptr, nullptr); }
@@ -61,6 +63,27 @@ inline uint32_t to_tf32(float x) {
   std::memcpy(&bits, &x, sizeof bits);
   if (!std::isfinite(x)) return x != x ? 0x7fffffffu : bits;
   return (bits + 0x1000) & ~0x1fffu;
+}
+
+inline uint64_t matrix_descriptor(const void* shared) { return simulator::matrix_descriptor(shared); }
+inline void show_copies() { simulator::show_copies(); }
+inline void begin_products() {}
+inline void commit_products() { simulator::commit_products(); }
+template <int Newest>
+void wait_products() {
+  simulator::finish_products(Newest);
+}
+template <int Sums>
+void multiply_warpgroup(float (&d)[Sums], uint64_t a, uint64_t b, float16) {
+  const simulator::WarpgroupProduct in{a, b, Sums * 2};
+  simulator::ask_product(in);
+  simulator::current_block->warp(simulator::multiply_warpgroup_float16, &in, d);
+}
+template <int Sums>
+void multiply_warpgroup(float (&d)[Sums], uint64_t a, uint64_t b, bfloat16) {
+  const simulator::WarpgroupProduct in{a, b, Sums * 2};
+  simulator::ask_product(in);
+  simulator::current_block->warp(simulator::multiply_warpgroup_bfloat16, &in, d);
 }
 
 template <class T>

@@ -29,6 +29,7 @@ KINDS = ("float16", "bfloat16", "tf32", "float32", "float64")
 ONE = ((1, 1), (1, 1))
 SMALL = tuple(c for c in CASES if c.n * c.c * c.k * np.prod(c.size) * np.prod(c.kernel) < 3e6)
 TILES = ((128, 128), (128, 64), (64, 64), (128, 32))
+WARPGROUP_TILES = ((128, 256), (256, 128))  # of the simulator and an H100
 WEIGHT_TILES = ((128, 128), (64, 64))
 
 
@@ -108,6 +109,17 @@ def test_tiles(cuda: Any, kind: str, tile: tuple[int, int], parts: int) -> None:
     check(WIDE, "forward", kind, "last")
     # Input channels are the columns here; half a vector more than whole ones.
     check(Case(1, 140, (12, 12), 24, (2, 3), (2, 1), ((0, 1), (1, 1))), "input", kind)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("tile", WARPGROUP_TILES, ids=str)
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_tiles_of_warpgroups(cuda: Any, kind: str, tile: tuple[int, int], parts: int) -> None:
+    """Two blocks both ways; fewer and more steps than there are stages."""
+    cuda.force_gemm_tile(*tile, parts)
+    check(Case(2, 40, (14, 10), 264, padding=ONE), "forward", kind, "last")
+    check(Case(1, 24, (5, 6), 42, padding=ONE, groups=3), "forward", kind)
+    check(Case(2, 264, (12, 12), 16, (1, 2), (1, 2), ((0, 0), (0, 1))), "input", kind)
 
 
 @pytest.mark.parametrize("parts", [1, 4])

@@ -127,7 +127,9 @@ class ImplicitGemmPlan final : public ConvPlan {
     phase.m = t.n * t.out[0] * t.out[1] * t.out[2];
     phase.k_tiles = ceil_div(int64_t(phase.taps.taps()) * input_.pixels().channels * vector, kRowBytes);
     std::vector<TileSize> tiles;
-    for (const GemmKernel& k : kernels_.gemm) tiles.push_back({k.rows, k.columns, k.efficiency, k.vector == vector});
+    for (const GemmKernel& k : kernels_.gemm)
+      tiles.push_back({k.rows, k.columns, k.efficiency,
+                       k.vector == vector && (!k.warpgroups || has_warpgroups(p_, k.rows, k.columns))});
     phase.tile = choose_tile(tiles, {phase.m, t.outputs, t.groups, phase.k_tiles}, false, p_);
     phase.weights_at = prepared_bytes;
     phase.table_at = phase.weights_at + aligned(t.groups * t.outputs * phase.k_tiles * kRowBytes);

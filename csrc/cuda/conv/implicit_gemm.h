@@ -79,6 +79,7 @@ struct GemmKernel {
   int rows, columns;
   int vector;         // bytes
   double efficiency;  // of its inner loop, relative to the others'
+  bool warpgroups;    // takes a device of capability 9.0
   void (*run)(Queue, const GemmArguments&, Dim grid);
 };
 struct WeightGemmKernel {

@@ -41,6 +41,17 @@ const GemmKernels& gemm_kernels(const ConvProblem& p) {
   }
 }
 
+bool has_warpgroups(const ConvProblem& p, int rows, int columns) {
+#if defined(KONV_CUDA_SIMULATOR)
+  (void)p;
+  return rows == forced_rows && columns == forced_columns;
+#else
+  (void)rows, (void)columns;
+  const DeviceInfo& device = device_info(int(p.isa));
+  return device.major == 9 && device.minor == 0;
+#endif
+}
+
 TileChoice choose_tile(const std::vector<TileSize>& tiles, const GemmSize& s, bool always_parts, const ConvProblem& p) {
   const double processors = double(device_info(int(p.isa)).processors);
   const int64_t bytes_a_part = s.rows * s.columns * s.groups * sum_size(p.dtype);

@@ -30,6 +30,9 @@ struct TileSize {
   double efficiency;
   bool is_allowed;
 };
+// Whether the problem's device has products of warpgroups. The simulator has, but takes them where a tile is forced
+// alone: they are an H100's.
+bool has_warpgroups(const ConvProblem& p, int rows, int columns);
 TileChoice choose_tile(const std::vector<TileSize>& tiles, const GemmSize& size, bool always_parts,
                        const ConvProblem& p);
 

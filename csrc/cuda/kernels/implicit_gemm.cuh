@@ -94,26 +94,69 @@ class GemmCopies {
   const char* weights_;
 };
 
-// grid: tiles, columns fastest; groups; parts of the inner dimension.
+// What a block does. grid: tiles, columns fastest; groups; parts of the inner dimension.
+struct GemmBlock {
+  int m0, n0, group, part, first, count;  // of the inner dimension's steps
+
+  __device__ GemmBlock(const GemmArguments& a, int rows, int columns)
+      : m0(int(blockIdx.x) / a.column_blocks * rows),
+        n0(int(blockIdx.x) % a.column_blocks * columns),
+        group(int(blockIdx.y)),
+        part(int(blockIdx.z)),
+        first(part * a.tiles_a_part),
+        count(least(a.tiles_a_part, a.k_tiles - first)) {}
+};
+
+template <class Tile>
+__device__ __forceinline__ void find_pixels(const GemmArguments& a, const GemmBlock& block, Window* windows) {
+  int64_t* const results = reinterpret_cast<int64_t*>(windows + Tile::kM);
+  for (int r = int(threadIdx.x); r < Tile::kM; r += Tile::kThreads) {
+    const int m = block.m0 + r;
+    const Window nowhere{{kOutside, kOutside, kOutside}, 0};
+    windows[r] = m < a.m ? window_of(a.pixels, a.out, a.step, m, block.group) : nowhere;
+    results[r] = m < a.m ? result_of(a, m) : 0;
+  }
+}
+
+// Through shared memory, which nobody uses for anything else any more.
+template <class T, class Tile, class Sums>
+__device__ __forceinline__ void finish_tile(const GemmArguments& a, const GemmBlock& block, const Sums& sums,
+                                            char* stages, const Window* windows) {
+  constexpr int kPitch = GemmMemory<T, Tile>::kPitch, kRuns = Tile::kN / kRun<T>;
+  const int64_t* const results = reinterpret_cast<const int64_t*>(windows + Tile::kM);
+  Sum<T>* const finished = reinterpret_cast<Sum<T>*>(stages);
+  sums.each([&](int row, int column, const auto& values) { store_vector(finished + row * kPitch + column, values); });
+  __syncthreads();
+  const int64_t first_channel = int64_t(block.group) * a.outputs + block.n0, width = int64_t(gridDim.y) * a.outputs;
+#pragma unroll 1
+  for (int i = int(threadIdx.x); i < Tile::kM * kRuns; i += Tile::kThreads) {
+    const bool by_channel = a.sums || a.y_c == 1;
+    const int row = by_channel ? i / kRuns : i % Tile::kM, run = (by_channel ? i % kRuns : i / Tile::kM) * kRun<T>;
+    const int n = least(kRun<T>, a.outputs - block.n0 - run);
+    if (block.m0 + row >= a.m || n <= 0) continue;
+    Sum<T>* const from = finished + row * kPitch + run;
+    const int64_t channel = first_channel + run;
+    if (a.sums) {
+      Sum<T>* const to = static_cast<Sum<T>*>(a.sums) + (int64_t(block.part) * a.m + block.m0 + row) * width + channel;
+      for (int j = 0; j < n; j++) to[j] = from[j];
+    } else {
+      finish_run<T>(a, from, n, channel, results[row] + channel * a.y_c);
+    }
+  }
+}
+
 template <class T, class Tile, template <class, class> class Sums, int VectorBytes>
 __global__ void __launch_bounds__(Tile::kThreads, kBlocksOf<T, Tile>) implicit_gemm(GemmArguments a) {
   using Memory = GemmMemory<T, Tile>;
   char* const stages = shared_memory();
   Window* const windows = reinterpret_cast<Window*>(stages + Memory::kStages);
-  int64_t* const results = reinterpret_cast<int64_t*>(windows + Tile::kM);
-  const int m0 = int(blockIdx.x) / a.column_blocks * Tile::kM, n0 = int(blockIdx.x) % a.column_blocks * Tile::kN;
-  const int group = int(blockIdx.y), part = int(blockIdx.z), first = part * a.tiles_a_part;
-  const int count = least(a.tiles_a_part, a.k_tiles - first);
-  for (int r = int(threadIdx.x); r < Tile::kM; r += Tile::kThreads) {
-    const bool is_there = m0 + r < a.m;
-    windows[r] =
-        is_there ? window_of(a.pixels, a.out, a.step, m0 + r, group) : Window{{kOutside, kOutside, kOutside}, 0};
-    results[r] = is_there ? result_of(a, m0 + r) : 0;
-  }
+  const GemmBlock block(a, Tile::kM, Tile::kN);
+  find_pixels<Tile>(a, block, windows);
   __syncthreads();
   Sums<T, Tile> sums;
+  const int count = block.count;
   if (count > 0) {
-    GemmCopies<Tile, VectorBytes> copies(a, windows, n0, group, first);
+    GemmCopies<Tile, VectorBytes> copies(a, windows, block.n0, block.group, block.first);
 #pragma unroll
     for (int s = 0; s < Tile::kStages - 1; s++) {
       if (s < count) copies.issue(stages + s * Memory::kStage, s + 1 < count);
@@ -135,33 +178,12 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOf<T, Tile>) implicit_g
     wait_copies<0>();
     __syncthreads();
   }
-
-  Sum<T>* const finished = reinterpret_cast<Sum<T>*>(stages);
-  sums.each(
-      [&](int row, int column, const auto& values) { store_vector(finished + row * Memory::kPitch + column, values); });
-  __syncthreads();
-  constexpr int kRuns = Tile::kN / kRun<T>;
-  const int64_t first_channel = int64_t(group) * a.outputs + n0, width = int64_t(gridDim.y) * a.outputs;
-#pragma unroll 1
-  for (int i = int(threadIdx.x); i < Tile::kM * kRuns; i += Tile::kThreads) {
-    const bool by_channel = a.sums || a.y_c == 1;
-    const int row = by_channel ? i / kRuns : i % Tile::kM, run = (by_channel ? i % kRuns : i / Tile::kM) * kRun<T>;
-    const int n = least(kRun<T>, a.outputs - n0 - run);
-    if (m0 + row >= a.m || n <= 0) continue;
-    Sum<T>* const from = finished + row * Memory::kPitch + run;
-    const int64_t channel = first_channel + run;
-    if (a.sums) {
-      Sum<T>* const to = static_cast<Sum<T>*>(a.sums) + (int64_t(part) * a.m + m0 + row) * width + channel;
-      for (int j = 0; j < n; j++) to[j] = from[j];
-    } else {
-      finish_run<T>(a, from, n, channel, results[row] + channel * a.y_c);
-    }
-  }
+  finish_tile<T, Tile>(a, block, sums, stages, windows);
 }
 
 template <class T, class Tile, template <class, class> class Sums, int VectorBytes = kChunk>
 GemmKernel gemm_kernel(double efficiency) {
-  return {Tile::kM, Tile::kN, VectorBytes, efficiency, [](Queue queue, const GemmArguments& a, Dim grid) {
+  return {Tile::kM, Tile::kN, VectorBytes, efficiency, false, [](Queue queue, const GemmArguments& a, Dim grid) {
             launch<implicit_gemm<T, Tile, Sums, VectorBytes>>(queue, "implicit_gemm", grid, {unsigned(Tile::kThreads)},
                                                               GemmMemory<T, Tile>::kBytes, a);
           }};

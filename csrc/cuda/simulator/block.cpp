@@ -103,6 +103,9 @@ std::string Block::run(Index index, int64_t linear, void (*kernel)(const void*),
     thread.done = false;
     thread.group = 0;
     thread.copies.clear();
+    thread.hidden_copies = false;
+    thread.product_group = 0;
+    thread.products.clear();
 #if defined(KONV_ADDRESS_SANITIZER)
     __asan_unpoison_memory_region(stacks_ + t * kStack,
                                   size_t(kStack));  // the last thread's frames were left, not ended

@@ -40,6 +40,14 @@ struct PendingCopy {
   int group;
 };
 
+// wgmma: what is asked for and not yet waited for, and a digest of what it reads.
+struct PendingProduct {
+  uint64_t a, b;
+  int columns;
+  uint64_t read;
+  int group;
+};
+
 struct Context {
   void* stack_pointer = nullptr;
 };
@@ -51,6 +59,9 @@ struct Thread {
   bool done = false;
   int group = 0;  // of copies that is open
   std::vector<PendingCopy> copies;
+  bool hidden_copies = false;  // there are some that warpgroups' products do not see yet
+  int product_group = 0;
+  std::vector<PendingProduct> products;
 };
 
 // The threads of a block, and where the running one is. Blocks run one after another on one worker.

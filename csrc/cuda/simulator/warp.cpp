@@ -103,6 +103,7 @@ void finish_copies(int newest) {
     else
       std::memset(c.to, 0, size_t(c.bytes));
   }
+  t.hidden_copies = t.hidden_copies || kept < t.copies.size();
   t.copies.resize(kept);
 }
 
