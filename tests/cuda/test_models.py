@@ -160,6 +160,15 @@ def test_strict_is_the_cpus() -> None:
     np.testing.assert_array_equal(model.predict_on_batch(x, device="cuda"), found.numpy())
 
 
+def test_single_layers() -> None:
+    layer = nn.Conv2D(4, 3, activation="relu")
+    x = normal(2, 6, 5, 3)
+    expected = layer(x)
+    found = layer(konv.cuda.to_device(x))
+    assert found.device == 0
+    np.testing.assert_allclose(found.numpy(), expected, 0, 27 * EPS["high"] * np.abs(expected).max())
+
+
 def test_other_memory_orders() -> None:
     model = filled(plain())
     x = samples(model, 2)

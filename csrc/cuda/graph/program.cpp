@@ -37,8 +37,14 @@ void Program::settle() const {
 
 void Program::note_use(Queue queue) const {
   const std::lock_guard lock(mutex_);
-  auto found = uses_.find(queue.stream);
-  if (found == uses_.end()) found = uses_.emplace(queue.stream, Event(device_)).first;
+  const auto found = uses_.find(queue.stream);
+  if (found == uses_.end()) {
+    Event event(device_);
+    record_event(queue, event.get());
+    uses_.emplace(queue.stream, std::move(event));
+    return;
+  }
+  wait_for_event(queue, found->second.get());  // of an earlier stream, perhaps, that had the same address
   record_event(queue, found->second.get());
 }
 
@@ -53,7 +59,7 @@ void Program::run(Queue queue, char* const* external, std::vector<double>* secon
   buffers[kArena] = memory.data();
   std::vector<Event> moments;
   for (size_t i = 0; seconds && i <= steps_.size(); i++) moments.emplace_back(device_, true);
-  note_use(queue);  // an event that can be recorded now can be recorded later
+  note_use(queue);  // what can be recorded now can be recorded later
   try {
     if (seconds) record_event(queue, moments[0].get());
     for (size_t i = 0; i < steps_.size(); i++) {
