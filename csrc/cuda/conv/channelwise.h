@@ -1,6 +1,8 @@
 // What convolutions of a channel, or of few, with their own weights share: the problem as kernels see it, and how they
 // load and finish vectors of channels.
 #pragma once
+#include <cmath>
+
 #include "core/algorithm.h"
 #include "cuda/kernels/divider.cuh"
 #include "cuda/kernels/epilogue.cuh"
@@ -73,10 +75,8 @@ __device__ __forceinline__ void load_channels(const T* p, Sum<T> (&v)[V]) {
   for (int i = 0; i < V; i++) v[i] = widened(loaded.at[i]);
 }
 
-// Writes V neighbouring channels.
 template <class T, int V>
-__device__ __forceinline__ void finish_channels(const Epilogue<T>& e, Sum<T> (&sum)[V], int64_t channel, T* result,
-                                                int64_t offset) {
+__device__ __forceinline__ void add_channels(const Epilogue<T>& e, Sum<T> (&sum)[V], int64_t channel, int64_t offset) {
   if (e.bias)
 #pragma unroll
     for (int v = 0; v < V; v++) sum[v] += widened(e.bias[channel + v]);
@@ -86,25 +86,42 @@ __device__ __forceinline__ void finish_channels(const Epilogue<T>& e, Sum<T> (&s
 #pragma unroll
     for (int v = 0; v < V; v++) sum[v] += residual[v];
   }
+}
+
+template <class T>
+__device__ __forceinline__ bool is_clip(const Epilogue<T>& e) {
+  return e.activation == Activation::none || e.activation == Activation::relu || e.activation == Activation::relu6;
+}
+
+// Writes V neighbouring channels, with no activation or one that clips.
+template <class T, int V>
+__device__ __forceinline__ void clip_channels(const Epilogue<T>& e, Sum<T> (&sum)[V], int64_t channel, T* result,
+                                              int64_t offset) {
+  add_channels<T, V>(e, sum, channel, offset);
+  const Sum<T> least = Sum<T>(e.activation == Activation::none ? -INFINITY : 0);
+  const Sum<T> most = Sum<T>(e.activation == Activation::relu6 ? 6 : INFINITY);
   Vector<T, V> finished;
-  if (e.activation == Activation::none) {
 #pragma unroll
-    for (int v = 0; v < V; v++) finished.at[v] = narrowed<T>(sum[v]);
-  } else if (e.activation == Activation::relu || e.activation == Activation::relu6) {
-    const Sum<T> most = e.activation == Activation::relu6 ? Sum<T>(6) : Sum<T>(INFINITY);
+  for (int v = 0; v < V; v++) finished.at[v] = narrowed<T>(sum[v] < least ? least : sum[v] > most ? most : sum[v]);
+  store_vector(result + offset, finished);
+}
+
+// The same with any activation, whose code is there once: sums and results move along instead of being numbered.
+template <class T, int V>
+__device__ __forceinline__ void finish_channels(const Epilogue<T>& e, Sum<T> (&given)[V], int64_t channel, T* result,
+                                                int64_t offset) {
+  if (is_clip(e)) return clip_channels<T, V>(e, given, channel, result, offset);
+  Sum<T> sum[V];
 #pragma unroll
-    for (int v = 0; v < V; v++) finished.at[v] = narrowed<T>(sum[v] < 0 ? Sum<T>(0) : sum[v] > most ? most : sum[v]);
-  } else {
+  for (int v = 0; v < V; v++) sum[v] = given[v];
+  add_channels<T, V>(e, sum, channel, offset);
+  Vector<T, V> finished;
 #pragma unroll 1
-    for (int v = 0; v < V; v++) {
-      // Selected without an index, so that sums stay in registers.
-      Sum<T> x = sum[0];
+  for (int v = 0; v < V; v++) {
+    const T last = narrowed<T>(activate(e.activation, Sum<T>(e.parameter), sum[0]));
 #pragma unroll
-      for (int i = 1; i < V; i++) x = i == v ? sum[i] : x;
-      x = activate(e.activation, Sum<T>(e.parameter), x);
-#pragma unroll
-      for (int i = 0; i < V; i++) finished.at[i] = i == v ? narrowed<T>(x) : finished.at[i];
-    }
+    for (int i = 1; i < V; i++) sum[i - 1] = sum[i], finished.at[i - 1] = finished.at[i];
+    finished.at[V - 1] = last;
   }
   store_vector(result + offset, finished);
 }
