@@ -25,9 +25,9 @@ struct Tile {
   static constexpr int kWarpM = M / WarpsM, kWarpN = N / WarpsN;
 };
 
-// Blocks that a processor should hold: 2 of 256 threads have 128 registers each.
+// Blocks that a processor should hold: two of 256 threads have 128 registers each, two of 128 threads all they may.
 template <class T, class Tile>
-constexpr int kBlocksOf = Tile::kThreads >= 256 || sizeof(T) == 8 ? 2 : 3;
+constexpr int kBlocksOf = Tile::kM * Tile::kN >= 128 * 128 || sizeof(T) == 8 ? 2 : 3;
 
 __device__ __forceinline__ int least(int a, int b) { return a < b ? a : b; }
 

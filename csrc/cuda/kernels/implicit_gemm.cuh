@@ -7,13 +7,15 @@
 // the border, the last pixel or the last tap is zero-filled by cp.async itself. Steps are copied kStages - 1 ahead,
 // with one barrier a step.
 //
-// Budget of the 128x128 tile: 32 KiB a stage, three stages, 98 KiB with the pixels: two blocks of 8 warps on a
-// processor of an H100, one on an A100. A step is 2 * 128 * 128 * 64 FLOPs (16-bit) on 32 KiB, 64 FLOPs a byte copied
-// from the second-level cache; at 5.5 TB/s of that cache on an H100 (4 on an A100) that allows 350 (250) TFLOP/s.
-// Fragments: 24 ldmatrix (512 bytes each) for 64 mma a warp and step, so that shared memory is read for 96 of the 128
-// cycles that mma.sync takes on an A100. Predicted, large layers: A100 65-75 % of 312 TFLOP/s; H100 45-55 % of 989,
-// because mma.sync itself reaches about 62 % there. tf32: half of both, less the rounding of A in registers. Strict:
-// 64 FMA for every 4 loads of 16 bytes, 80 % of the float32 rate.
+// Budget of the 128x128 tile, by four warps of 64x64: 32 KiB a stage, two stages, 71 KiB with the sums' turn and the
+// pixels; two blocks a processor, on an A100 too. A step of 64 elements of 16 bits is 2 * 128 * 128 * 64 FLOPs on 32
+// KiB from the second-level cache, 64 a byte: at 4 TB/s (A100; 5.5 to 7 on an H100) that allows 260 (350 to 450)
+// TFLOP/s. Shared memory, 128 bytes a cycle: 64 KiB of fragments and 32 KiB of copies are 768 cycles; an A100's tensor
+// cores take 1024 for the products, an H100's by mma.sync about 830, 62 % of their rate. Warps of 64x32, as in the
+// smaller tiles, read half as much again: 1024 cycles. Predicted for large layers, 16 bits: 65 to 75 % of an A100's 312
+// TFLOP/s, 35 to 45 % of an H100's 989, which has warpgroup_gemm.cuh besides. tf32, by eight warps of 64x32, as
+// four would need more registers than there are: 55 to 65 % of half these rates. Strict: 16 loads of 16 bytes for 256
+// FMAs, 80 to 85 % of the float32 rate.
 #pragma once
 #include "cuda/kernels/gemm_finish.cuh"
 

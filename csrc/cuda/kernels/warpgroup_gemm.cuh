@@ -7,10 +7,11 @@
 // takes a stage that is neither read nor copied to: four stages.
 //
 // Budget: 48 KiB a stage, four stages, 195 or 198 KiB with the pixels: one block a processor, 128 sums a thread. A step
-// is 2 * 128 * 256 * 64 FLOPs on 48 KiB, 85 FLOPs a byte from the second-level cache: at 5.5 TB/s, 470 TFLOP/s where
-// nothing is shared; neighbouring blocks read the same pixels, 75 % of which hit. A step is 512 cycles of wgmma; the
-// copies are 12 a thread at about ten instructions, 240 of each scheduler's cycles, beside them. Predicted for large
-// layers: 65-75 % of 989 TFLOP/s; below 2 blocks for each processor the plan takes smaller tiles of mma.sync.
+// is 2 * 128 * 256 * 64 FLOPs on 48 KiB, 85 FLOPs a byte from the second-level cache: at its 5.5 to 7 TB/s 470 to 600
+// TFLOP/s, which is the limit. wgmma takes 1024 cycles a step; the copies are 12 a thread of about ten instructions,
+// 240 of each scheduler's cycles, beside it. Predicted for large layers: 45 to 60 % of 989 TFLOP/s. More takes clusters
+// that share copies, or copies that stop in the first-level cache, where a 3x3 kernel's taps meet the same pixels
+// again.
 #pragma once
 #include "cuda/kernels/implicit_gemm.cuh"
 
