@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def shape_and_dtype(array: Any) -> tuple[tuple[int, ...], str]:
     return tuple(described["shape"]), np.dtype(described["typestr"]).name
 
 
-def device_of(arrays: Sequence[Any], device: str | None) -> str:
+def device_of(arrays: Iterable[Any], device: str | None) -> str:
     """Return where to compute: on `device`, by default where the first of the arrays on a device is, else the CPU.
 
     Raises

@@ -76,11 +76,15 @@ class Session:
         for info in self.inputs:
             if info.name not in inputs:
                 raise ValueError(f"inputs: expected {[i.name for i in self.inputs]}, got {list(inputs)}")
-            array = inputs[info.name]
-            if not on_device(array):
+            array: Any = inputs[info.name]
+            shape: Sequence[int]
+            dtype: Any
+            if on_device(array):
+                shape, dtype = shape_and_dtype(array)
+            else:
                 array = np.asarray(array)
-            shape, dtype = shape_and_dtype(array)
-            if dtype != info.dtype.name:
+                shape, dtype = array.shape, array.dtype
+            if dtype != info.dtype:
                 raise TypeError(f"inputs[{info.name!r}]: expected dtype {info.dtype}, got {dtype}")
             fits = len(shape) == len(info.shape) and all(
                 not isinstance(n, int) or n == m for n, m in zip(info.shape, shape, strict=True)
@@ -91,7 +95,7 @@ class Session:
         unknown = set(inputs) - {info.name for info in self.inputs}
         if unknown:
             raise ValueError(f"inputs: expected {[i.name for i in self.inputs]}, got {list(inputs)}")
-        place = device_of(list(given.values()), None)
+        place = device_of(given.values(), None)
         if place not in ("cpu", self._target.name):
             raise ValueError(f"inputs: expected arrays for device {self._target.name!r}, got some on {place!r}")
         return given
@@ -273,9 +277,13 @@ class Session:
     def _described(self, arrays: Mapping[str, Any], start: int) -> Any:
         """What a part of the model depends on: sizes, and values where sizes follow from them."""
         return tuple(
-            (name, *shape_and_dtype(a), _on_host(a).tobytes() if (start, name) in self._by_value else b"")
+            (name, *_shape_and_dtype(a), _on_host(a).tobytes() if (start, name) in self._by_value else b"")
             for name, a in arrays.items()
         )
+
+
+def _shape_and_dtype(array: Any) -> tuple[tuple[int, ...], Any]:
+    return shape_and_dtype(array) if on_device(array) else (array.shape, array.dtype)
 
 
 def _on_host(array: Any) -> Array:
@@ -284,9 +292,7 @@ def _on_host(array: Any) -> Array:
 
 
 def _value(name: str, array: Any) -> Value:
-    if not on_device(array):
-        return Value(array.shape, array.dtype, name)
-    shape, dtype = shape_and_dtype(array)
+    shape, dtype = _shape_and_dtype(array)
     return Value(shape, np.dtype(dtype), name)
 
 
