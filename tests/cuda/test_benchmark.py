@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-import konv
-
 torch = pytest.importorskip("torch")
 
 from benchmarks.cuda import cases, command, contenders, measure, report  # noqa: E402
@@ -61,7 +59,6 @@ def test_convolutions(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert json.loads(path.read_text())["ceilings"].keys() == {*cases.DTYPES, "bytes"}
 
 
-@pytest.mark.skipif(not hasattr(konv.cuda, "max_pool2d"), reason="konv.cuda has no poolings yet")
 def test_poolings(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     assert run("--suite", "pooling", "--dtype", "float16,tf32,float32", "--json", str(path)) == 0
