@@ -6,9 +6,9 @@
 #include "conv/conv.h"
 #include "cuda/bindings/conv.h"
 #include "cuda/bindings/device_array.h"
-#include "cuda/conv/implicit_gemm.h"
 #include "cuda/bindings/pool.h"
 #include "cuda/bindings/program.h"
+#include "cuda/conv/implicit_gemm.h"
 #include "cuda/tests/primitives.h"
 
 #if defined(KONV_CUDA_SIMULATOR)
@@ -77,7 +77,8 @@ PYBIND11_MODULE(_cuda, m) {
   konv::cuda::register_program(m);
   m.def("check_primitive", &konv::cuda::check_primitive, "Runs the kernel that checks a part of device.h.");
   m.def("primitives", &konv::cuda::primitives);
-  m.def("force_gemm_tile", &konv::cuda::force_gemm_tile, "For tests: rows, columns and parts of plans made from now on.");
+  m.def("force_gemm_tile", &konv::cuda::force_gemm_tile,
+        "For tests: rows, columns and parts of plans made from now on.");
 #if defined(KONV_CUDA_SIMULATOR)
   m.attr("simulator") = true;
   m.def(
