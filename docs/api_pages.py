@@ -14,6 +14,8 @@ from types import ModuleType
 
 MODULES = (
     "konv",
+    "konv.cuda",
+    "konv.cuda.grad",
     "konv.grad",
     "konv.nn",
     "konv.nn.applications",

@@ -23,6 +23,7 @@ autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autosummary_generate = False  # api_pages.py writes the pages
 numpydoc_show_class_members = False  # autodoc lists them
+myst_heading_anchors = 2  # links to sections of other pages
 smartquotes = False
 default_role = "autolink"  # `name` links to what it names, and is set in italics where it names an argument
 nitpick_ignore_regex = [

@@ -62,6 +62,7 @@ def test_every_public_name_has_a_page() -> None:
     within = {f"konv.{name}" for name in konv.__all__ if isinstance(getattr(konv, name), ModuleType)}
     assert {
         "konv",
+        "konv.cuda.grad",
         "konv.grad",
         "konv.nn",
         "konv.nn.applications",

@@ -36,12 +36,13 @@ Array checked_array(PyObject* object, const char* name) {
     Py_XDECREF(requires_grad);
     PyErr_Clear();
     if (tracked) type_error("%s: this tensor requires grad, which konv would lose; pass tensor.detach()", name);
-    const bool shares = has_attribute(object, "__dlpack__") || has_attribute(object, "__array_interface__");
+    const bool shares = has_attribute(object, "__dlpack__") || has_attribute(object, "__array_interface__") ||
+                        has_attribute(object, "__cuda_array_interface__");
     if (shares && !PyArray_IsScalar(object, Generic)) throw Delegate();
     type_error("%s: expected an array, got %s; numpy.asarray converts", name, Py_TYPE(object)->tp_name);
   }
   PyArrayObject* a = reinterpret_cast<PyArrayObject*>(object);
-  return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a)};
+  return {a, DType::f32, PyArray_NDIM(a), PyArray_DATA(a), PyArray_DIMS(a), PyArray_STRIDES(a)};
 }
 
 void check_memory(const Array& a, const char* name) {

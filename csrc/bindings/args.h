@@ -68,14 +68,15 @@ constexpr DTypeSet kWideFloats = set_of({DType::f32, DType::f64});
 constexpr DTypeSet kFloats = kWideFloats | set_of({DType::f16, DType::bf16});
 constexpr DTypeSet kComplex = 1u << 31;  // which konv._complex computes by parts
 
-// A NumPy array that kernels may read: aligned, native byte order, strides in whole elements.
+// An array that kernels may read: aligned, native byte order, strides in whole elements. Of NumPy, or, where `object`
+// is null, of a device.
 struct Array {
   PyArrayObject* object;
   DType dtype;
   int ndim;
   void* data;
-  const npy_intp* shape;
-  int64_t stride(int axis) const { return PyArray_STRIDE(object, axis) / PyArray_ITEMSIZE(object); }
+  const npy_intp *shape, *strides;  // in elements and in bytes
+  int64_t stride(int axis) const { return strides[axis] / dtype_size(dtype); }
 };
 // Throws Delegate for what is no NumPy array but can become one.
 Array array_arg(PyObject* object, const char* name, DTypeSet allowed = kWideFloats);

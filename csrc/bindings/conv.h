@@ -4,6 +4,6 @@
 
 namespace konv {
 
-extern PyMethodDef conv_methods[], conv_gradient_methods[];
+extern PyMethodDef conv_methods[], conv_gradient_methods[], conv_explain_methods[];
 
 }  // namespace konv

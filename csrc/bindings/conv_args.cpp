@@ -254,14 +254,13 @@ void activation_arg(PyObject* object, ConvProblem& p) {
 
 Array bias_view(PyObject* object, const ConvProblem& p) {
   const Array b = array_arg(object, "bias", is_byte(p.dtype) ? set_of({DType::i32}) : kFloats);
-  if (b.ndim != 1 || b.shape[0] != p.outputs())
-    value_error("bias: expected shape (%lld,), got %s", Wide(p.outputs()), shape_text(b.ndim, b.shape).c_str());
+  check_bias(b, p);
   return b;
 }
 
-void run_conv_call(const ConvProblem& p, const ConvTensors& t) {
-  ReleaseGil release(p.flops() > kTinyFlops);
-  run_conv(p, t);
+void check_bias(const Array& b, const ConvProblem& p) {
+  if (b.ndim != 1 || b.shape[0] != p.outputs())
+    value_error("bias: expected shape (%lld,), got %s", Wide(p.outputs()), shape_text(b.ndim, b.shape).c_str());
 }
 
 Ref bias_arg(PyObject* object, ConvProblem& p) {

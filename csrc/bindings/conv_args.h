@@ -48,11 +48,15 @@ struct Result {
 Result result_args(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
                    std::initializer_list<PyObject*> inputs);
 // The bias: its shape is checked, its type is not.
+void check_bias(const Array& bias, const ConvProblem& p);
 Array bias_view(PyObject* object, const ConvProblem& p);
 // A contiguous copy of the bias where it is not None, else an empty reference.
 Ref bias_arg(PyObject* object, ConvProblem& p);
 
 // Without the GIL, unless that would cost more than it gives.
-void run_conv_call(const ConvProblem& p, const ConvTensors& t);
+inline void run_conv_call(const ConvProblem& p, const ConvTensors& t) {
+  ReleaseGil release(p.flops() > kTinyFlops);
+  run_conv(p, t);
+}
 
 }  // namespace konv

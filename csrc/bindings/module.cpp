@@ -19,9 +19,9 @@ PYBIND11_MODULE(_core, m) {
   konv::register_program(m);
   konv::process_config(), konv::threading_backend();  // a wrong environment variable fails here, at import
   // Calls that may take less than a microsecond are plain C functions.
-  for (PyMethodDef* methods :
-       {konv::conv_methods, konv::conv_gradient_methods, konv::conv_int_methods, konv::activation_gradient_methods,
-        konv::fold_methods, konv::plan_methods, konv::pool_methods, konv::pool_gradient_methods})
+  for (PyMethodDef* methods : {konv::conv_methods, konv::conv_gradient_methods, konv::conv_explain_methods,
+                               konv::conv_int_methods, konv::activation_gradient_methods, konv::fold_methods,
+                               konv::plan_methods, konv::pool_methods, konv::pool_gradient_methods})
     if (PyModule_AddFunctions(m.ptr(), methods) < 0) throw py::error_already_set();
   if (!konv::register_plan(m.ptr())) throw py::error_already_set();
 }

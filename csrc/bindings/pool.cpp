@@ -2,8 +2,6 @@
 // pool_gradient.cpp.
 #include "bindings/pool.h"
 
-#include <cstdlib>
-
 #include "bindings/pool_args.h"
 
 namespace konv {
@@ -115,37 +113,6 @@ PyObject* adaptive_avg_pool_of(PyObject* const* a) {
   output_size_arg(a[1], Spatial, p.in, out);
   set_parts(p, out);
   return averages(p, x, xv, layout, a[3]);
-}
-
-// What unpooling makes: as windows of kernel_size tell, or within less than a stride of that.
-void unpooled_size(PyObject* object, const PoolProblem& p, const Layout& layout, int64_t size[3]) {
-  int64_t given[3];
-  if (object != Py_None) {
-    const bool sequence = PyTuple_Check(object) || PyList_Check(object);
-    const bool whole = sequence && PySequence_Size(object) == layout.spatial + 2;
-    if (whole) {
-      const View all = size_arg(object, layout, "output_size");
-      if (all.shape[0] != p.n || all.shape[1] != p.c)
-        value_error("output_size: expected the batch and channels of input, %lld and %lld, got %R", Wide(p.n),
-                    Wide(p.c), object);
-      std::copy_n(all.shape + 2, 3, given);
-    } else if (sequence)
-      spatial_arg(object, "output_size", layout.spatial, 1, given);
-    else
-      type_error("output_size: expected a tuple of integers or None, got %R", object);
-  }
-  for (int i = 0; i < 3; i++) {
-    size[i] = (p.out[i] - 1) * p.stride[i] + p.kernel[i] - 2 * p.pad[i];
-    if (object != Py_None && i >= 3 - layout.spatial) {
-      if (std::llabs(given[i] - size[i]) >= p.stride[i])
-        value_error("output_size: expected sizes between %lld and %lld, these excluded, got %R",
-                    Wide(size[i] - p.stride[i]), Wide(size[i] + p.stride[i]), object);
-      size[i] = given[i];
-    }
-    if (size[i] < 1 || size[i] > INT32_MAX)
-      value_error("kernel_size: windows of %lld, %lld apart with padding %lld, make %lld elements of %lld",
-                  Wide(p.kernel[i]), Wide(p.stride[i]), Wide(p.pad[i]), Wide(size[i]), Wide(p.out[i]));
-  }
 }
 
 // input, indices, kernel_size, stride, padding, output_size, layout, out, threads, max_workspace

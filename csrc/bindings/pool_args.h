@@ -24,6 +24,8 @@ void set_power(PoolProblem& p, PyObject* norm_type);
 void set_parts(PoolProblem& p, const int64_t out[3]);
 // A number or None for each dimension; None stands for the input's size.
 void output_size_arg(PyObject* object, int spatial, const int64_t in[3], int64_t out[3]);
+// What unpooling makes: as windows of kernel_size tell, or within less than a stride of that.
+void unpooled_size(PyObject* object, const PoolProblem& p, const Layout& layout, int64_t size[3]);
 // Refuses indices outside of the input's side, which `where` names.
 void check_indices(const PoolProblem& p, const int64_t* index, const char* where);
 // Refuses windows whose places kernels cannot count.

@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
-#include <list>
-#include <mutex>
 #include <stdexcept>
-#include <unordered_map>
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -14,6 +11,7 @@
 
 #include "conv/adapt.h"
 #include "conv/autotune.h"
+#include "conv/plan_cache.h"
 #include "core/buffer.h"
 #include "core/config.h"
 #include "core/isa.h"
@@ -80,51 +78,6 @@ std::shared_ptr<const ConvPlan> make_plan(const ConvProblem& p) {
   return plan;
 }
 
-// Least recently used plans leave first. The mutex guards a look-up, never a run.
-class PlanCache {
- public:
-  std::shared_ptr<const ConvPlan> find(const ConvProblem& p) {
-    {
-      std::lock_guard lock(mutex_);
-      if (auto it = index_.find(p); it != index_.end()) {
-        hits_++;
-        order_.splice(order_.begin(), order_, it->second);
-        return it->second->second;
-      }
-      misses_++;
-    }
-    const std::shared_ptr<const ConvPlan> plan = make_plan(p);
-    std::lock_guard lock(mutex_);
-    if (auto it = index_.find(p); it != index_.end()) return it->second->second;
-    order_.emplace_front(p, plan);
-    index_[p] = order_.begin();
-    if (int64_t(order_.size()) > kCapacity) {
-      index_.erase(order_.back().first);
-      order_.pop_back();
-    }
-    return plan;
-  }
-  void lock() { mutex_.lock(); }
-  void unlock() { mutex_.unlock(); }
-  PlanCacheInfo info() {
-    std::lock_guard lock(mutex_);
-    return {int64_t(order_.size()), kCapacity, hits_, misses_};
-  }
-  void clear() {
-    std::lock_guard lock(mutex_);
-    index_.clear();
-    order_.clear();
-    hits_ = misses_ = 0;
-  }
-
- private:
-  static constexpr int64_t kCapacity = 512;
-  using Entry = std::pair<ConvProblem, std::shared_ptr<const ConvPlan>>;
-  std::mutex mutex_;
-  std::list<Entry> order_;
-  std::unordered_map<ConvProblem, std::list<Entry>::iterator, ConvProblemHash> index_;
-  int64_t hits_ = 0, misses_ = 0;
-};
 PlanCache& cache() {
   static PlanCache* c = [] {
     static PlanCache* made = new PlanCache;  // never destroyed: threads may still convolve while the interpreter exits
@@ -154,7 +107,7 @@ class Scratch {
 
 }  // namespace
 
-std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& p) { return cache().find(p); }
+std::shared_ptr<const ConvPlan> find_plan(const ConvProblem& p) { return cache().find(p, make_plan); }
 
 void prepare_plan(const ConvPlan& plan, const ConvTensors& tensors, char* packed) {
   FlushDenormals guard(!config().keep_denormals);
@@ -203,6 +156,8 @@ int algorithm_index(const std::string& name) {
 bool supports_problem(const ConvProblem& p) {
   return p.algorithm < 0 || refusal(int(p.algorithm), innermost_problem(p)).empty();
 }
+
+std::string machine_of(const ConvProblem& p) { return isa_name(Isa(p.isa)); }
 
 const Algorithm& algorithm_at(int index) { return *kAlgorithms[index]; }
 

@@ -1,4 +1,5 @@
-// Entry of every convolution: finds or makes the plan, lends it scratch memory, runs it.
+// Entry of every convolution: finds or makes the plan, lends it scratch memory, runs it. The CUDA module has an entry
+// of its own (cuda/conv/conv.cpp) under the same names, for the same checks of arguments.
 #pragma once
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ struct Explanation {
   bool chosen;
 };
 std::vector<Explanation> explain_conv(const ConvProblem& problem);
+std::string machine_of(const ConvProblem& problem);  // what the problem's `isa` names
 
 struct PlanCacheInfo {
   int64_t size, capacity, hits, misses;

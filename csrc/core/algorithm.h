@@ -29,15 +29,18 @@ struct Workspace {
   char* shared;
   char* threads;
   int64_t per_thread;
+  const void* queue = nullptr;  // of a device: a cuda::Queue; `shared` is memory of it, and there are no threads
   char* of(int thread) const { return threads + thread * per_thread; }
 };
 
 class ConvPlan {
  public:
   virtual ~ConvPlan() = default;
-  // Writes prepared_bytes: weights and bias as run wants them. They serve for any number of runs.
+  // Writes prepared_bytes: weights and bias as run wants them. They serve for any number of runs. Plans of devices do
+  // so in prepare_on, and they alone throw: where the driver refuses a launch.
   virtual void prepare(const ConvTensors&, char* /*packed*/) const noexcept {}
-  virtual void run(const ConvTensors& tensors, const char* packed, const Workspace& workspace) const noexcept = 0;
+  virtual void prepare_on(const void* /*queue*/, const ConvTensors&, char* /*packed*/) const {}
+  virtual void run(const ConvTensors& tensors, const char* packed, const Workspace& workspace) const = 0;
 
   void add_to_key(const std::vector<int64_t>& values) {
     packed_key.insert(packed_key.end(), values.begin(), values.end());

@@ -37,7 +37,8 @@ inline int64_t sum_size(DType t) { return t == DType::f64 ? 8 : 4; }
 struct ConvProblem {
   DType dtype;
   Direction direction;
-  int64_t isa, threads, max_workspace;
+  int64_t isa;  // an Isa; on devices which device
+  int64_t threads, max_workspace;
   int64_t algorithm;  // index into the list of algorithms, or -1: choose
   int64_t autotune;   // 0: by estimated cost; else by time, as a table of conv/autotune.h has it
   Precision precision;
@@ -54,8 +55,8 @@ struct ConvProblem {
   int64_t xs[5], ws[5], ys[5];
 
   bool operator==(const ConvProblem& o) const { return std::memcmp(this, &o, sizeof o) == 0; }
-  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-  int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
+  constexpr int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  constexpr int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
   double flops() const {
     return 2.0 * double(n) * double(k) * double(c / groups) * double(taps()) * double(out_pixels());
   }

@@ -5,14 +5,9 @@
 #include "core/config.h"
 #include "core/halves.h"
 #include "core/isa.h"
-#include "graph/program.h"
+#include "graph/forms.h"
 
 namespace konv {
-
-// Whether bytes have a scale, or elements need none.
-inline bool stands_for_numbers(const Operand& o) {
-  return is_byte(o.dtype) ? o.scale > 0 : o.dtype == DType::f32 || o.dtype == DType::bf16;
-}
 
 class Numbers {
  public:

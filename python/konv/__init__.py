@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import grad
+from . import cuda, grad
 from ._core import __version__
 from .config import config, get_num_threads, info, set_num_threads
 from .conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -62,6 +62,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cuda",
     "explain",
     "fold",
     "get_num_threads",

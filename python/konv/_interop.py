@@ -10,7 +10,38 @@ import numpy as np
 
 from . import _core
 from ._complex import conv, is_complex
+from .cuda._arrays import call as cuda_call
+from .cuda._arrays import on_device
+from .cuda._module import module as cuda_module
 
+# Where `out` is among the arguments of a call that devices compute.
+_OUT = {
+    **{f"conv{transposed}{spatial}d": 12 for transposed in ("", "_transpose") for spatial in (1, 2, 3)},
+    **{
+        f"conv{transposed}{spatial}d_{operand}": 10
+        for transposed in ("", "_transpose")
+        for spatial in (1, 2, 3)
+        for operand in ("input", "weight")
+    },
+    "conv_bias": 2,
+    **{
+        f"{name}{spatial}d{gradient}": position
+        for spatial in (1, 2, 3)
+        for name, gradient, position in (
+            ("max_pool", "", 9),
+            ("avg_pool", "", 9),
+            ("lp_pool", "", 6),
+            ("adaptive_max_pool", "", 4),
+            ("adaptive_avg_pool", "", 3),
+            ("max_unpool", "", 7),
+            ("max_pool", "_grad", 4),
+            ("avg_pool", "_grad", 10),
+            ("adaptive_avg_pool", "_grad", 3),
+            ("lp_pool", "_grad", 7),
+            ("max_unpool", "_grad", 4),
+        )
+    },
+}
 _TAKE_COMPLEX = (_core.conv1d, _core.conv2d, _core.conv3d)
 
 
@@ -72,9 +103,19 @@ def _back(like: Any) -> Callable[[Any], Any]:
     return lambda result: result
 
 
+def _call_on_device(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """The function of the same name and arguments that konv._cuda has."""
+    name = function.__name__
+    if keywords or not hasattr(cuda_module(), name):
+        raise TypeError(f"{name}: computes in the host's memory alone; copy the arrays there first")
+    return cuda_call(name, *args, out=args[_OUT[name]] if name in _OUT else None)
+
+
 def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     """Call `function` with NumPy arrays in place of foreign ones; results come back as the first one's kind."""
     values = [*args, *keywords.values()]
+    if any(map(on_device, values)):
+        return _call_on_device(function, args, keywords)
     foreign = [value for value in values if is_foreign(value)]
     own = [as_ndarray(value) if is_foreign(value) else value for value in values]
     if function in _TAKE_COMPLEX and any(is_complex(value) for value in own):

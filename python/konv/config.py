@@ -175,6 +175,22 @@ def get_num_threads() -> int:
     return _core.config().threads
 
 
+def _cuda_text() -> str:
+    from .cuda import _module
+
+    reason = _module.unavailable()
+    if reason:
+        return f"not available: {reason}"
+    module = _module.module()
+
+    def described(device: int) -> str:
+        found = module.device_info(device)
+        capability = ".".join(map(str, found["capability"]))
+        return f"{found['name']} (capability {capability}, {found['memory'] / 2**30:.3g} GiB)"
+
+    return ", ".join(map(described, range(module.device_count())))
+
+
 def info() -> dict[str, Any]:
     """Describe this build and machine.
 
@@ -184,7 +200,7 @@ def info() -> dict[str, Any]:
         version, compiler, cpu, cores (that the process may use), l2_cache (bytes), isa_levels (that the CPU runs,
         lowest first), isa (the active one), bfloat16 (whether it multiplies in bfloat16, which precision "medium"
         asks for), threads, threading, plan_cache (a dict of size, capacity, hits, misses)
-        and cuda (why the GPU path is not available).
+        and cuda (the devices, or why there are none to use).
 
     Examples
     --------
@@ -205,5 +221,5 @@ def info() -> dict[str, Any]:
         "threads": _core.config().threads,
         "threading": _core.threading_backend(),
         "plan_cache": {"size": size, "capacity": capacity, "hits": hits, "misses": misses},
-        "cuda": "not available: this version has no CUDA module",
+        "cuda": _cuda_text(),
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from . import _core
+from .cuda._module import module as _cuda_module
 
 if TYPE_CHECKING:
     from ._types import Layout, Padding, PaddingMode, Size
@@ -81,6 +82,7 @@ def explain(
     max_workspace: int | None = None,
     dtype: str = "float32",
     plan: bool = False,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> Explanation:
     """List every algorithm for a problem: the one chosen, its cost, or the reason why it does not compute it.
 
@@ -98,6 +100,8 @@ def explain(
     dtype : {"float32", "float64", "float16", "bfloat16"}
     plan : bool
         Whether the weights are packed beforehand, as `konv.plan_conv2d` does; otherwise each call packs them.
+    device : {"cpu", "cuda"}
+        Whose algorithms: those of `konv.conv2d` or those of `konv.cuda.conv2d`.
 
     Returns
     -------
@@ -119,7 +123,11 @@ def explain(
     if op not in _OPERATIONS:
         raise ValueError(f"op: expected one of {', '.join(map(repr, _OPERATIONS))}, got {op!r}")
     spatial, direction = _OPERATIONS[op]
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device: expected 'cpu' or 'cuda', got {device!r}")
     explain_conv = (_core.explain_conv1d, _core.explain_conv2d, _core.explain_conv3d)[spatial - 1]
+    if device == "cuda":
+        explain_conv = getattr(_cuda_module(), f"explain_conv{spatial}d")
     rows, flops, isa = explain_conv(
         input_shape, weight_shape, stride, padding, dilation, groups, padding_mode, layout, algorithm, threads,
         max_workspace, dtype, direction, plan, output_padding,

@@ -40,15 +40,15 @@ class ToBFloat16:
         self.dtype: np.dtype[Any] = np.dtype(bfloat16)
         self._rounded: dict[bytes, Array] = {}
 
-    def __call__(self, graph: Graph) -> None:
-        """Change the graph in place."""
+    def __call__(self, graph: Graph, natively: bool = False) -> None:
+        """Change the graph in place; where convolutions take bfloat16 `natively` they stay what they are."""
         convolutions = [node for node in graph.nodes if node.op in CONVOLUTIONS and _computes(node)]
         RULES.store(graph, dict.fromkeys(RULES.wanted(graph), Form(self.dtype)))
         for node in convolutions:
-            # Transposed ones have a step of bfloat16 weights.
-            dtype = self.dtype if node.op == "conv_transpose" else FLOAT
+            # Transposed ones have a step of bfloat16 weights everywhere.
+            dtype = self.dtype if natively or node.op == "conv_transpose" else FLOAT
             node.inputs[1:3] = [None if value is None else self._round(value, dtype) for value in node.inputs[1:3]]
-            node.op = "narrow_conv" if node.op == "conv" else node.op
+            node.op = "narrow_conv" if node.op == "conv" and not natively else node.op
 
     def _round(self, value: Value, dtype: np.dtype[Any]) -> Value:
         """Numbers that bfloat16 holds, as another dtype."""

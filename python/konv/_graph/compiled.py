@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from . import lower_forward, lower_training  # noqa: F401  (fill the table)
 from .ir import Array, Graph
 from .lower import Lowering, Weights
@@ -45,7 +43,7 @@ class Compiled:
     graph : Graph
         Is simplified in place.
     weights : Weights
-        Where packed weights are kept for graphs of other shapes.
+        Where packed weights are kept for graphs of other shapes; says for which target.
     threads : int
         At most this many.
     change : callable, optional
@@ -58,7 +56,10 @@ class Compiled:
         simplify(graph)
         if change is not None:
             change(graph)
-        tile_batch(graph, threads)
+        self._target = weights.target
+        self._target.check(graph)
+        if self._target.tiles_batches:
+            tile_batch(graph, threads)
         self.graph = graph
         self._program, self._nodes = Lowering(graph, weights, threads).compile()
 
@@ -78,14 +79,7 @@ class Compiled:
         return self._reports([])
 
     def _run(self, inputs: Sequence[Array], timed: bool) -> tuple[list[Array], list[int]]:
-        given = [
-            np.asarray(array, value.dtype, order="C") for array, value in zip(inputs, self.graph.inputs, strict=True)
-        ]
-        for array, value in zip(given, self.graph.inputs, strict=True):
-            assert array.shape == value.shape, (array.shape, value.shape)
-        outputs = [np.empty(value.shape, value.dtype) for value in self.graph.outputs]
-        times: list[int] = self._program.run([(a.ctypes.data, a.nbytes) for a in (*given, *outputs)], timed)
-        return outputs, times
+        return self._target.run(self._program, self.graph, inputs, timed)
 
     def _reports(self, times: Sequence[int]) -> list[StepReport]:
         reports = []

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core
 from .ir import Array, Graph, Node, Value
 from .memory import Location, Storage, plan_arena, strides_of
 from .passes import VIEWS
+from .target import CPU, Target
 
 Emit = Callable[[Any], None]  # of the compiled program
 UPDATES = ("sgd", "adam")  # of a variable by a gradient, which has to lie in C order
@@ -29,9 +29,10 @@ ANYWHERE = (
 
 
 class Weights:
-    """Packed weights of the nodes of one model, kept between programs for other shapes."""
+    """Packed weights of the nodes of one model on one target, kept between programs for other shapes."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target = CPU) -> None:
+        self.target = target
         self._packed: dict[Any, tuple[Any, Any]] = {}
 
     def of(self, weight: Array, bias: Array | None, groups: int, transposed: bool, zero: int = 0) -> Any:
@@ -39,7 +40,7 @@ class Weights:
         key = (_where(weight), None if bias is None else _where(bias), groups, transposed, zero)
         if key not in self._packed:
             arrays = (_as_buffer(weight), None if bias is None else _as_buffer(bias))
-            packed = _core.NodeWeights(*arrays, groups, transposed, weight.dtype.name, zero)
+            packed = self.target.node_weights(*arrays, groups, transposed, weight.dtype.name, zero)
             self._packed[key] = (packed, (weight, bias))  # the arrays live as long as their places are keys
         return self._packed[key][0]
 
@@ -59,6 +60,7 @@ class Lowering:
 
     def __init__(self, graph: Graph, weights: Weights, threads: int) -> None:
         self.graph, self.weights, self.threads = graph, weights, threads
+        self.target = weights.target
         self.storages: list[Storage] = []
         self.constants: list[tuple[Storage, Array]] = []
         self.bound: list[tuple[Storage, Array]] = []
@@ -207,7 +209,7 @@ class Lowering:
         for number, (_, _, used) in enumerate(self.steps):
             for storage in used:
                 storage.use(number)
-        program = _core.Program(plan_arena([s for s in self.storages if s.first >= 0]))
+        program = self.target.program(plan_arena([s for s in self.storages if s.first >= 0]))
         for storage in self.externals:
             storage.buffer = program.add_external(storage.bytes)
         for storage, array in self.constants:

@@ -91,7 +91,7 @@ def _narrow_conv(lowering: Lowering, node: Node) -> None:
 
 def conv_options(lowering: Lowering, a: dict[str, Any]) -> Any:
     kind, parameter = a.get("activation") or ("none", 0.0)
-    return _core.ConvOptions(
+    return lowering.target.conv_options(
         _three(a["strides"], 1), _three(a["dilations"], 1), _three([before for before, _ in a["pads"]], 0),
         a["groups"], kind, parameter, lowering.threads,
     )  # fmt: skip
@@ -123,7 +123,7 @@ def _pool(lowering: Lowering, node: Node) -> None:
 def pool_options(lowering: Lowering, a: dict[str, Any]) -> Any:
     dilations = a.get("dilations", [1] * len(a["kernel"]))
     before, after = (_three([pair[side] for pair in a["pads"]], 0) for side in (0, 1))
-    return _core.PoolOptions(
+    return lowering.target.pool_options(
         _three(a["kernel"], 1), _three(a["strides"], 1), _three(dilations, 1), before, after,
         a.get("count_padding", False), float(a.get("power", 0)), lowering.threads,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from .bfloat16 import ToBFloat16
@@ -29,7 +30,7 @@ class _BFloat16(Precision):
         self._change = ToBFloat16()
 
     def compile(self, place: Any, graph: Graph, weights: Weights, threads: int) -> Compiled:  # noqa: ARG002
-        return Compiled(graph, weights, threads, self._change)
+        return Compiled(graph, weights, threads, partial(self._change, natively=weights.target.has_bfloat16))
 
 
 class _Calibrating(Precision):

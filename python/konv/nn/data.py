@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..cuda._arrays import on_device
+from ..cuda._target import shape_and_dtype
 from .graph import Graph, Value
 from .layers.arguments import positive_int
 from .training import Batch, Objective
@@ -51,6 +53,8 @@ def as_input(x: ArrayLike, value: Value, name: str = "x") -> Array:
     TypeError, ValueError
         If the samples are not numbers, or not of the model's shape.
     """
+    if on_device(x):
+        return _device_input(x, value, name)
     samples = np.asarray(x)
     if samples.dtype.kind not in "iubf":
         raise TypeError(f"{name} must hold real numbers, got dtype {samples.dtype}")
@@ -65,6 +69,26 @@ def as_input(x: ArrayLike, value: Value, name: str = "x") -> Array:
     if not fits:
         raise ValueError(f"{name} must have the model's input shape {expected}, got {np.shape(samples)}")
     return samples
+
+
+def _device_input(x: Any, value: Value, name: str) -> Array:
+    """Samples on a device, which stay as they are, so they have to fit."""
+    shape, dtype = shape_and_dtype(x)
+    expected = value.shape
+    if dtype != value.dtype.name:
+        raise TypeError(f"{name}: expected dtype {value.dtype}, got {dtype}; samples on a device are not converted")
+    fits = len(shape) == len(expected) and all(
+        want is None or have == want for have, want in zip(shape[1:], expected[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} must have the model's input shape {expected}, got {shape}")
+    samples: Array = x  # as far as a model looks at it
+    return samples
+
+
+def as_array(x: Any) -> Any:
+    """Return samples as an array with a shape: NumPy's, unless they are on a device."""
+    return x if on_device(x) else np.asarray(x)
 
 
 def parts(given: Any, names: Sequence[str], what: str) -> list[Any]:
@@ -134,13 +158,24 @@ class Checked:
             if samples is None:
                 raise ValueError(f"x must hold samples for input {name!r}")
             arrays.append(as_input(samples, value, "x" if len(given) == 1 else f"x[{name!r}]"))
-        if len({len(a) for a in arrays}) > 1:
-            raise ValueError(f"x must hold as many samples for each input, got {[len(a) for a in arrays]}")
+        counts = [a.shape[0] for a in arrays]
+        if len(set(counts)) > 1:
+            raise ValueError(f"x must hold as many samples for each input, got {counts}")
         return arrays
+
+    def host_inputs(self, x: Any) -> list[Array]:
+        """Check samples that have to be in the host's memory."""
+        inputs = self.inputs(x)
+        if any(map(on_device, inputs)):
+            raise ValueError(
+                "x must be in the host's memory: models train and evaluate on the CPU, and predict takes one batch of "
+                "arrays on a device"
+            )
+        return inputs
 
     def all(self, x: Any, y: Any, sample_weight: Any = None) -> Batch:
         """Check samples with their targets and weights; inputs keep their dtype."""
-        inputs = self.inputs(x)
+        inputs = self.host_inputs(x)
         count = len(inputs[0])
         if count == 0:
             raise ValueError("x must hold at least one sample")

@@ -20,6 +20,7 @@ from .._graph.gradients import Differentiation
 from .._graph.lower import Weights
 from .._graph.passes import prepare_training
 from .._graph.precision import Precision
+from .._graph.target import CPU, Target
 from .emit import Emission
 from .graph import Graph, Node
 from .random import generator
@@ -96,6 +97,8 @@ class Executor:
         Its variables are read, and in training those that are `updated` are moved.
     precision : Precision, optional
         In which numbers predictions are computed: the graph's by default.
+    target : Target
+        What predictions are compiled for: the CPU by default. Nothing trains elsewhere.
 
     Examples
     --------
@@ -109,22 +112,25 @@ class Executor:
     [array([[0., 0.]])]
     """
 
-    def __init__(self, graph: Graph, precision: Precision | None = None) -> None:
+    def __init__(self, graph: Graph, precision: Precision | None = None, target: Target = CPU) -> None:
         self.graph = graph
+        self._target = target
         self._precision = precision or Precision()
         self._programs = Programs()
         self._seeds = Seeds()
-        self._weights = Weights()
+        self._weights = Weights(target)
         self._versions: list[int] = []
         self._lock = threading.Lock()
 
     def run(self, inputs: Sequence[Array], training: bool = False) -> list[Array]:
         """Return the outputs for arrays of the inputs' shapes and dtype."""
+        if training and self._target is not CPU:
+            raise ValueError(f"training: models train on the CPU alone, not on device {self._target.name!r}")
         if any(0 in x.shape for x in inputs):
-            return self._nothing(inputs)
-        compiled, dropouts = self._compiled([x.shape for x in inputs], training)
+            return self._target.returned(self._nothing(inputs), inputs)
+        compiled, dropouts = self._compiled([tuple(x.shape) for x in inputs], training)
         seeds = [self._seeds.draw(dropouts)] if dropouts else []
-        outputs = compiled.run([*inputs, *seeds])
+        outputs = self._target.returned(compiled.run([*inputs, *seeds]), inputs)
         if training:
             for variable in self.graph.variables:
                 if variable.updated:
@@ -175,7 +181,7 @@ class Executor:
             versions = [v.version for v in self.graph.variables]
             if versions != self._versions and not training:
                 self._programs.clear()
-                self._weights, self._versions = Weights(), versions
+                self._weights, self._versions = Weights(self._target), versions
 
             def make() -> tuple[Compiled, list[Node]]:
                 forward = Forward(self.graph, shapes, training=training, bound=training)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._graph.target import Target, target_of
+from ..cuda._arrays import on_device
+from ..cuda._target import device_of
 from . import optimizers, saving, settings
 from .callbacks import Callback
 from .data import (
@@ -19,6 +22,7 @@ from .data import (
     IterableSource,
     Names,
     Source,
+    as_array,
     as_input,
     batch_size_or_default,
     distinct,
@@ -88,12 +92,12 @@ class Model(Network):
         self.stop_training = False
         self._loss_weights: Any = None
         self._metrics: Any = []
-        self._executor: Executor | None = None
+        self._executors: dict[str, Executor] = {}  # by where they compute
         self._steps: tuple[Steps, Steps] | None = None  # that train, and that evaluate
         super().__init__(inputs, outputs, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_executor": None, "_steps": None}
+        return self.__dict__ | {"_executors": {}, "_steps": None}
 
     # --- training --------------------------------------------------------------------------------
 
@@ -343,13 +347,16 @@ class Model(Network):
         verbose: str | int = "auto",
         steps: int | None = None,
         callbacks: Sequence[Callback] = (),
+        *,
+        device: str | None = None,
     ) -> Any:
         """Return the outputs for samples, computed batch by batch.
 
         Parameters
         ----------
         x : array_like, list or dict of them, or iterable
-            Samples of the model's input shape, batch first; or an iterable of batches of them.
+            Samples of the model's input shape, batch first; or an iterable of batches of them. Arrays on a CUDA
+            device are one batch.
         batch_size : int, optional
             Samples at a time; 32 by default.
         verbose : {"auto", 0, 1, 2}
@@ -358,11 +365,21 @@ class Model(Network):
             Batches to take; all of them by default.
         callbacks : sequence of Callback
             Called around the prediction and its batches.
+        device : {"cpu", "cuda", "cuda:0", ...}, optional
+            Where to compute: by default where `x` is. A device keeps a copy of the weights until these change.
 
         Returns
         -------
         ndarray, or list of them
-            (samples, ...), of the model's dtype; a list where the model was made with a list of outputs.
+            (samples, ...), of the model's dtype; a list where the model was made with a list of outputs. Arrays on a
+            device give arrays of their library there.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the samples do not fit the model, or the device cannot compute one of its layers.
+        RuntimeError
+            If there is no such device, or konv was built without its CUDA module.
         """
         batches, count = self._batches_of_inputs(x, batch_size, limit(steps, "steps"))
         progress = Progress(count, verbose)
@@ -372,7 +389,7 @@ class Model(Network):
         found: list[list[Array]] = []
         for step, batch in enumerate(batches):
             tell(callbacks, "on_predict_batch_begin", step, {})
-            found.append(self._the_executor().run(batch))
+            found.append(self._the_executor(device_of(batch, device)).run(batch))
             tell(callbacks, "on_predict_batch_end", step, {})
             if progress.is_due():
                 progress.update(step + 1, {})
@@ -400,21 +417,24 @@ class Model(Network):
         """Evaluate one batch; returns its figures as `evaluate` does."""
         return self._on_batch(x, y, sample_weight, None, "test", return_dict)
 
-    def predict_on_batch(self, x: Any) -> Any:
-        """Return the outputs for one batch."""
-        return self.call_on_arrays(parts(x, self._names_for(x).inputs, "x"))
+    def predict_on_batch(self, x: Any, *, device: str | None = None) -> Any:
+        """Return the outputs for one batch; `device` is as for `predict`."""
+        return self._on_arrays(parts(x, self._names_for(x).inputs, "x"), False, device)
 
     def call_on_arrays(self, inputs: Sequence[ArrayLike], training: bool = False) -> Any:
-        """Return the outputs for one batch."""
-        graph = self.graph_for(np.asarray(inputs[0]))
+        """Return the outputs for one batch, computed where the arrays are."""
+        return self._on_arrays(inputs, training, None)
+
+    def _on_arrays(self, inputs: Sequence[ArrayLike], training: bool, device: str | None) -> Any:
+        graph = self.graph_for(as_array(inputs[0]))
         values = [graph.values[number] for number in graph.inputs]
         if len(inputs) != len(values):
             raise ValueError(f"model {self.name!r} takes {len(values)} inputs, got {len(inputs)}")
+        given = [as_input(x, value, "inputs") for x, value in zip(inputs, values, strict=True)]
         batch = [
-            as_input(x, value, "inputs").astype(value.dtype, copy=False)
-            for x, value in zip(inputs, values, strict=True)
+            x if on_device(x) else x.astype(value.dtype, copy=False) for x, value in zip(given, values, strict=True)
         ]
-        return self._packed(self._the_executor().run(batch, training=training))
+        return self._packed(self._the_executor(device_of(batch, device)).run(batch, training=training))
 
     def quantize(self, mode: str, samples: Any = None, *, method: str | tuple[str, float] = "mse") -> QuantizedModel:
         """Return a copy that predicts in fewer bits; this model stays as it is.
@@ -512,10 +532,15 @@ class Model(Network):
             checked = Checked(self._built_graph(), Objective([], []), self._names())
             # Of (x, y) pairs, as training takes them, the samples count.
             samples = (item[0] if isinstance(item, tuple) else item for item in items)
-            return ([a.astype(dtype, copy=False) for a in checked.inputs(item)] for item in samples), steps
+            return ([a.astype(dtype, copy=False) for a in checked.host_inputs(item)] for item in samples), steps
         names = self._names_for(x)
         checked = Checked(self._built_graph(), Objective([], []), names)
         inputs = checked.inputs(x)
+        if any(map(on_device, inputs)):
+            samples = inputs[0].shape[0]
+            if batch_size is not None and batch_size < samples:
+                raise ValueError(f"batch_size: arrays on a device are one batch, here of {samples}, got {batch_size}")
+            return iter([inputs]), 1
         source = ArraySource(Batch(inputs, [], []), size, checked.dtype, steps=steps)
         if not len(inputs[0]):
             return iter([[a.astype(checked.dtype) for a in inputs]]), 1
@@ -530,7 +555,7 @@ class Model(Network):
         """The names, of a model built for samples like these if it was not built before."""
         if not self.built:
             first = next(iter(x.values())) if isinstance(x, Mapping) else x
-            self.graph_for(np.asarray(first))
+            self.graph_for(as_array(first))
         return self._names()
 
     def _names(self) -> Names:
@@ -544,10 +569,14 @@ class Model(Network):
         names = self._names().outputs
         return Figures(self._objective(), settings.wanted_metrics(self._metrics, names), names)
 
-    def _the_executor(self) -> Executor:
-        if self._executor is None:
-            self._executor = Executor(self._built_graph())
-        return self._executor
+    def _the_executor(self, device: str = "cpu") -> Executor:
+        target = target_of(device)
+        if target.name not in self._executors:
+            self._executors[target.name] = self._new_executor(target)
+        return self._executors[target.name]
+
+    def _new_executor(self, target: Target) -> Executor:
+        return Executor(self._built_graph(), target=target)
 
     def _the_steps(self) -> tuple[Steps, Steps]:
         if self._steps is None:
@@ -557,7 +586,7 @@ class Model(Network):
 
     def _set_graph(self, graph: Graph | None) -> None:
         super()._set_graph(graph)
-        self._executor = self._steps = None
+        self._executors, self._steps = {}, None
 
     def _compiled(self) -> None:
         if self.optimizer is None:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .._graph.precision import Precision, quantised
+from .._graph.target import CPU, Target
 from .execution import Executor
 from .graph import Graph
 from .model import Model
@@ -67,10 +68,10 @@ class QuantizedModel(Model):
     def _refusal(self, what: str) -> ValueError:
         return ValueError(f"model: {self.name!r} in {self.mode} cannot {what}, the model that it was made of can")
 
-    def _the_executor(self) -> Executor:
-        if self._executor is None:
-            self._executor = Executor(self._built_graph(), self._precision)
-        return self._executor
+    def _new_executor(self, target: Target) -> Executor:
+        if target is not CPU and self.mode != "bfloat16":
+            raise ValueError(f"device: models in {self.mode} run on the CPU, not on {target.name!r}")
+        return Executor(self._built_graph(), self._precision, target)
 
     def _the_steps(self) -> Any:
         if self._steps is None:

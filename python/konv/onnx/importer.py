@@ -7,7 +7,7 @@ become nodes of its own graph; the rest run in NumPy, again by the reference ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -110,6 +110,7 @@ class Context:
     inputs: list[Known | None]
     attributes: dict[str, Any]
     allowance: Allowance
+    read: Container[str]  # the names of results that other nodes, or the caller, read
 
     @property
     def name(self) -> str:
@@ -187,6 +188,7 @@ class Importer:
         self.constants = constants
         self.nodes = list(model.graph.node)
         self.outputs = [output.name for output in model.graph.output]
+        self.read = {*self.outputs, *(name for node in self.nodes for name in node.input if name)}
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
         self._constant_bytes, self._max_memory = sum(a.nbytes for a in constants.values()), max_memory
 
@@ -274,7 +276,7 @@ class Importer:
         if node.op_type not in TRANSLATIONS:
             raise UnsupportedError
         graph = network.graph()
-        context = Context(graph, node, self.opset, given, attribute_values(node), network.allowance)
+        context = Context(graph, node, self.opset, given, attribute_values(node), network.allowance, self.read)
         before = len(graph.nodes)
         try:
             return TRANSLATIONS[node.op_type](context)

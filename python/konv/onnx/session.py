@@ -19,9 +19,13 @@ from .._graph.compiled import Compiled
 from .._graph.ir import Array, Value
 from .._graph.lower import Weights
 from .._graph.precision import Precision, quantised
+from .._graph.target import CPU, Target, target_of
+from ..cuda import to_numpy
+from ..cuda._arrays import on_device
+from ..cuda._target import device_of, shape_and_dtype
 from . import translations  # noqa: F401  (fills the table)
 from .checks import Known, ValueNeededError
-from .importer import Importer, Network, NumpyCall
+from .importer import TRANSLATIONS, Importer, Network, NumpyCall
 from .loading import read_model
 from .report import Report
 
@@ -48,14 +52,19 @@ class Session:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, max_memory: int | None = None, precision: Precision | None = None
+        self,
+        model: onnx.ModelProto,
+        max_memory: int | None = None,
+        precision: Precision | None = None,
+        target: Target = CPU,
     ) -> None:
         self._model, self._max_memory, self._precision = model, max_memory, precision or Precision()
+        self._target = target
         self._constants = {t.name: _array(t) for t in model.graph.initializer}
         self.inputs = [_info(v) for v in model.graph.input if v.name not in self._constants]
         self.outputs = [_info(v) for v in model.graph.output]
         self._importer = Importer(model, self._constants, max_memory)
-        self._weights = Weights()
+        self._weights = Weights(target)
         self._parts: OrderedDict[Any, _Part] = OrderedDict()
         self._by_value: set[tuple[int, str]] = set()  # small inputs that sizes depend on, of which part
         self._lock = threading.Lock()
@@ -67,18 +76,28 @@ class Session:
         for info in self.inputs:
             if info.name not in inputs:
                 raise ValueError(f"inputs: expected {[i.name for i in self.inputs]}, got {list(inputs)}")
-            array = np.asarray(inputs[info.name])
-            if array.dtype != info.dtype:
-                raise TypeError(f"inputs[{info.name!r}]: expected dtype {info.dtype}, got {array.dtype}")
-            fits = len(array.shape) == len(info.shape) and all(
-                not isinstance(n, int) or n == m for n, m in zip(info.shape, array.shape, strict=True)
+            array: Any = inputs[info.name]
+            shape: Sequence[int]
+            dtype: Any
+            if on_device(array):
+                shape, dtype = shape_and_dtype(array)
+            else:
+                array = np.asarray(array)
+                shape, dtype = array.shape, array.dtype
+            if dtype != info.dtype:
+                raise TypeError(f"inputs[{info.name!r}]: expected dtype {info.dtype}, got {dtype}")
+            fits = len(shape) == len(info.shape) and all(
+                not isinstance(n, int) or n == m for n, m in zip(info.shape, shape, strict=True)
             )
             if not fits:
-                raise ValueError(f"inputs[{info.name!r}]: expected shape {info.shape}, got {array.shape}")
+                raise ValueError(f"inputs[{info.name!r}]: expected shape {info.shape}, got {shape}")
             given[info.name] = array
         unknown = set(inputs) - {info.name for info in self.inputs}
         if unknown:
             raise ValueError(f"inputs: expected {[i.name for i in self.inputs]}, got {list(inputs)}")
+        place = device_of(given.values(), None)
+        if place not in ("cpu", self._target.name):
+            raise ValueError(f"inputs: expected arrays for device {self._target.name!r}, got some on {place!r}")
         return given
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
@@ -87,12 +106,12 @@ class Session:
         Parameters
         ----------
         inputs : mapping
-            An array for each of `self.inputs`, by name.
+            An array for each of `self.inputs`, by name: NumPy's, or for a session on a device also arrays there.
 
         Returns
         -------
         list of ndarray
-            In the order of `self.outputs`.
+            In the order of `self.outputs`; where an input is on a device, arrays of its library there.
 
         Raises
         ------
@@ -102,7 +121,8 @@ class Session:
             An input is missing or unknown, a shape does not fit, or a node cannot be computed for such inputs; then
             the message names it.
         """
-        return self._run(self._checked(inputs))
+        given = self._checked(inputs)
+        return self._target.returned(self._run(given), list(given.values()))
 
     def explain(self, shapes: Mapping[str, Sequence[int]] | None = None) -> Report:
         """Run once on zeros, with a clock around each step.
@@ -172,10 +192,12 @@ class Session:
         >>> bool(np.abs(small.run(samples[0])[0] - session.run(samples[0])[0]).max() < 0.1)
         True
         """
+        if self._target is not CPU and mode == "int8":
+            raise ValueError(f"mode: sessions in int8 run on the CPU, not on {self._target.name!r}")
         if not any(node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") for node in self._model.graph.node):
             raise ValueError("model: it has no convolution or dense layer to quantise")
         precision = quantised(mode, samples, method, lambda p: Session(self._model, self._max_memory, p).run)
-        return Session(self._model, self._max_memory, precision)
+        return Session(self._model, self._max_memory, precision, self._target)
 
     def _zeros(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
         given = {}
@@ -201,14 +223,33 @@ class Session:
                 report.add_call(node.name or node.op_type, node.op_type, size, time.perf_counter() - clock)
             arrays, start = made | found, part.rest + 1
 
+    def _prepare(self) -> None:
+        """Raise ValueError for what the device cannot run, as far as it is known before inputs are.
+
+        Where the model fixes all sizes, that is everything, and the session is ready to run then.
+        """
+        if self._target is CPU:
+            return
+        floats = {info.name for info in self.inputs if info.dtype.kind == "f"}
+        names, moving = [], set(floats)
+        for node in self._importer.nodes:
+            if node.op_type in ("Shape", "Size") or not moving.intersection(node.input):
+                continue
+            moving.update(node.output)
+            if node.op_type not in TRANSLATIONS:
+                names.append(node.op_type)
+        if names:
+            raise ValueError(f"model: devices do not compute {_listed(names)}; device='cpu' does")
+        if len(floats) == len(self.inputs) and all(isinstance(n, int) for i in self.inputs for n in i.shape):
+            self._part(self._zeros({}), 0)
+
     def _part(self, arrays: Mapping[str, Array], start: int) -> _Part:
         """The network of the nodes from `start` on for such arrays, made or remembered."""
         threads = get_num_threads()
         with self._lock:
             key = (
                 start,
-                tuple((name, a.shape, a.dtype, a.tobytes() if (start, name) in self._by_value else b"")
-                      for name, a in arrays.items()),
+                self._described(arrays, start),
                 threads, config.isa, config.precision, config.max_workspace, config.autotune,
             )  # fmt: skip
             if key in self._parts:
@@ -216,7 +257,7 @@ class Session:
                 return self._parts[key]
             while True:
                 given: dict[str, Known] = {
-                    name: a.copy() if (start, name) in self._by_value else Value(a.shape, a.dtype, name)
+                    name: np.array(_on_host(a)) if (start, name) in self._by_value else _value(name, a)
                     for name, a in arrays.items()
                 }
                 try:
@@ -226,18 +267,47 @@ class Session:
                     continue
                 break
             if any((start, name) in self._by_value for name in arrays):
-                key = (
-                    key[0],
-                    tuple(
-                        (name, a.shape, a.dtype, a.tobytes() if (start, name) in self._by_value else b"")
-                        for name, a in arrays.items()
-                    ),
-                    *key[2:],
-                )
+                key = (key[0], self._described(arrays, start), *key[2:])
+            _check_runs(network, self._importer.nodes, self._target)
             part = self._parts[key] = _Part(network, start, self._weights, threads, self._precision)
             if len(self._parts) > MOST_SHAPES:
                 self._parts.popitem(last=False)
             return part
+
+    def _described(self, arrays: Mapping[str, Any], start: int) -> Any:
+        """What a part of the model depends on: sizes, and values where sizes follow from them."""
+        return tuple(
+            (name, *_shape_and_dtype(a), _on_host(a).tobytes() if (start, name) in self._by_value else b"")
+            for name, a in arrays.items()
+        )
+
+
+def _shape_and_dtype(array: Any) -> tuple[tuple[int, ...], Any]:
+    return shape_and_dtype(array) if on_device(array) else (array.shape, array.dtype)
+
+
+def _on_host(array: Any) -> Array:
+    found: Array = to_numpy(array) if on_device(array) else array
+    return found
+
+
+def _value(name: str, array: Any) -> Value:
+    shape, dtype = _shape_and_dtype(array)
+    return Value(shape, np.dtype(dtype), name)
+
+
+def _check_runs(network: Network, nodes: Sequence[onnx.NodeProto], target: Target) -> None:
+    """Raise ValueError for nodes that NumPy would have to compute between those of a device."""
+    calls = [part.node for part in network.parts if isinstance(part, NumpyCall)]
+    if network.rest is not None:
+        calls.append(nodes[network.rest])
+    if calls and target is not CPU:
+        first, names = calls[0].name or calls[0].output[0], _listed(node.op_type for node in calls)
+        raise ValueError(f"node {first!r}: devices do not compute {names} of such arrays; device='cpu' does")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 class _Part:
@@ -290,9 +360,14 @@ class _Part:
             for value in dead:
                 del arrays[value]
         return {
-            name: (arrays[v].copy() if v in network.inputs else arrays[v]) if isinstance(v, Value) else v.copy()
+            name: (_copied(arrays[v]) if v in network.inputs else arrays[v]) if isinstance(v, Value) else v.copy()
             for name, v in network.known.items()
         }
+
+
+def _copied(array: Any) -> Any:
+    """An output that is an input too; arrays on a device are not written, so they may be shared."""
+    return array if on_device(array) else array.copy()
 
 
 def _timed(step: Compiled | NumpyCall, read: list[Any], report: Report) -> list[Array]:
@@ -324,7 +399,9 @@ def _array(tensor: onnx.TensorProto) -> Array:
         raise ValueError(f"model: initializer {tensor.name!r}: {error}") from error
 
 
-def load(model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: int | None = None) -> Session:
+def load(
+    model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: int | None = None, device: str = "cpu"
+) -> Session:
     """Read an ONNX model, to run it on konv.
 
     Models of opset 7 and later run, with fixed sizes or open ones: for each set of input shapes a program is made when
@@ -339,6 +416,10 @@ def load(model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: in
     max_memory : int, optional
         The bytes that arrays of a run may take together, and constants that are computed. By default this grows with
         the model and its inputs, so that a small file cannot take all memory.
+    device : {"cpu", "cuda", "cuda:0", ...}
+        Where the session runs. On a CUDA device the weights stay there, NumPy arrays are copied there and back, and
+        arrays that are there already stay. Nothing runs in NumPy then: operators that devices do not compute are
+        refused, at once where the model fixes all sizes, else when a run's are known.
 
     Returns
     -------
@@ -347,7 +428,10 @@ def load(model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: in
     Raises
     ------
     ValueError
-        The model is damaged or not valid, or has operators that konv does not run; the message names them.
+        The model is damaged or not valid, or has operators that konv, or the device, does not run; the message names
+        them.
+    RuntimeError
+        There is no such device, or konv was built without its CUDA module.
     TypeError
         `model` is none of the above.
     OSError
@@ -378,4 +462,6 @@ def load(model: str | PathLike[str] | bytes | onnx.ModelProto, *, max_memory: in
     """
     if max_memory is not None and max_memory < 1:
         raise ValueError(f"max_memory: expected a positive number of bytes, got {max_memory}")
-    return Session(read_model(model), max_memory)
+    session = Session(read_model(model), max_memory, target=target_of(device))
+    session._prepare()
+    return session

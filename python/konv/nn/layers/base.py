@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..._graph.target import target_of
+from ...cuda._arrays import on_device
+from ...cuda._target import device_of, shape_and_dtype
 from ..execution import Executor
 from ..graph import Graph
 from ..initializers import AnyInitializer
@@ -139,8 +142,8 @@ class Layer(ABC):
         Parameters
         ----------
         inputs : array_like or SymbolicTensor, or a list of them
-            Batch first; a list for a layer with several inputs. Arrays give arrays; an `Input`, or what layers made
-            of one, gives a symbolic tensor.
+            Batch first; a list for a layer with several inputs. Arrays give arrays, on a CUDA device where they are
+            there; an `Input`, or what layers made of one, gives a symbolic tensor.
         training : bool, optional
             Whether arrays pass as in training: dropout drops, and statistics move. False by default.
 
@@ -164,13 +167,18 @@ class Layer(ABC):
 
     def call_on_arrays(self, inputs: Sequence[ArrayLike], training: bool = False) -> Any:
         """Return the outputs for arrays, one each for an input."""
-        graph, arrays = Graph(), []
+        graph, arrays, numbers = Graph(), [], []
         for given in inputs:
-            x = np.asarray(given)
-            arrays.append(np.ascontiguousarray(x, self.dtype or (x.dtype if x.dtype.kind == "f" else np.float32)))
-        numbers = [graph.add_input((None, *x.shape[1:]), float_dtype(x.dtype)) for x in arrays]
+            x: Any = given
+            if not on_device(x):
+                x = np.asarray(given)
+                x = np.ascontiguousarray(x, self.dtype or (x.dtype if x.dtype.kind == "f" else np.float32))
+            arrays.append(x)
+            shape, dtype = shape_and_dtype(x)
+            numbers.append(graph.add_input((None, *shape[1:]), float_dtype(dtype)))
         graph.outputs = self.add_to(graph, numbers)
-        return self._packed(Executor(graph).run(arrays, training=training))
+        executor = Executor(graph, target=target_of(device_of(arrays, None)))
+        return self._packed(executor.run(arrays, training=training))
 
     def _call_on_symbols(self, inputs: list[SymbolicTensor]) -> list[SymbolicTensor]:
         graph = Graph()

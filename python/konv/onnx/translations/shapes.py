@@ -36,9 +36,10 @@ def identity(context: Context) -> list[Known]:
     known = context[0]
     assert known is not None
     training = context.constant(2) if context.node.op_type == "Dropout" else None
-    if len(context.node.output) > 1 or (training is not None and training.any()):
+    _, *masks = context.node.output
+    if any(name in context.read for name in masks) or (training is not None and training.any()):
         raise UnsupportedError
-    return [known]
+    return [known, *[known for _ in masks]]
 
 
 def _seen(context: Context) -> Value:

@@ -1,0 +1,1 @@
+"""konv.cuda beside cuDNN and PyTorch's own kernels: `python -m benchmarks.cuda` (docs/benchmarking.md)."""

@@ -1,0 +1,105 @@
+// Device memory that waits for the next request of its size, in the order of streams. Both runtimes use it; what they
+// know better is `Driver`: raw memory, and events that say whether a stream has come so far.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "cuda/runtime.h"
+
+namespace konv::cuda {
+
+template <class Driver>
+class MemoryPool {
+ public:
+  void* allocate(Queue queue, int64_t bytes) {
+    const int64_t size = rounded(bytes);
+    std::lock_guard lock(mutex_);
+    auto& idle = idle_[queue.device];
+    // The smallest that is not much too large: the stream's own at once, others' once all who used it are through.
+    for (auto it = idle.lower_bound(size); it != idle.end() && it->first <= size + size / 4; ++it) {
+      Block& block = it->second;
+      if (!(block.stream == queue.stream && block.events.empty()) && !is_free(block)) continue;
+      void* const memory = block.memory;
+      forget(block);
+      idle_bytes_ -= it->first, used_bytes_ += it->first;
+      used_[memory] = it->first;
+      idle.erase(it);
+      return memory;
+    }
+    void* memory = Driver::allocate(queue.device, size);
+    if (!memory) {
+      release_idle_locked();
+      memory = Driver::allocate(queue.device, size);
+    }
+    if (!memory)
+      throw OutOfMemory(Driver::allocation_call(size) + ": out of memory on device " + std::to_string(queue.device));
+    used_[memory] = size;
+    used_bytes_ += size;
+    return memory;
+  }
+
+  void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
+    std::lock_guard lock(mutex_);
+    const auto found = used_.find(memory);
+    if (found == used_.end()) return;
+    const int64_t size = found->second;
+    used_.erase(found);
+    used_bytes_ -= size, idle_bytes_ += size;
+    Block block{memory, queue.stream, Driver::record(queue), {}};
+    for (void* stream : others)
+      if (stream != queue.stream) block.events.push_back(Driver::record({queue.device, stream}));
+    idle_[queue.device].emplace(size, std::move(block));
+  }
+
+  void release_idle() noexcept {
+    std::lock_guard lock(mutex_);
+    release_idle_locked();
+  }
+  MemoryInfo info() {
+    std::lock_guard lock(mutex_);
+    return {used_bytes_, idle_bytes_};
+  }
+
+ private:
+  using Event = typename Driver::Event;
+  struct Block {
+    void* memory;
+    void* stream;
+    Event own;                  // where `stream` was when it gave the block back
+    std::vector<Event> events;  // and others
+  };
+
+  static int64_t rounded(int64_t bytes) {
+    const int64_t step = bytes < (1 << 20) ? 512 : 1 << 21;
+    return (bytes + step - 1) / step * step;
+  }
+  static bool is_free(const Block& block) {
+    if (!Driver::passed(block.own)) return false;
+    for (const Event& e : block.events)
+      if (!Driver::passed(e)) return false;
+    return true;
+  }
+  static void forget(Block& block) noexcept {
+    Driver::destroy(block.own);
+    for (Event& e : block.events) Driver::destroy(e);
+  }
+  void release_idle_locked() noexcept {
+    for (auto& [device, blocks] : idle_)
+      for (auto& [size, block] : blocks) {
+        forget(block);
+        Driver::release(device, block.memory);  // waits for the device
+      }
+    idle_.clear();
+    idle_bytes_ = 0;
+  }
+
+  std::mutex mutex_;
+  std::map<int, std::multimap<int64_t, Block>> idle_;
+  std::unordered_map<void*, int64_t> used_;
+  int64_t used_bytes_ = 0, idle_bytes_ = 0;
+};
+
+}  // namespace konv::cuda

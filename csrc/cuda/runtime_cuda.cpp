@@ -1,0 +1,227 @@
+// The runtime over the CUDA runtime library.
+#include <cuda_runtime.h>
+
+#include <memory>
+
+#include "cuda/memory_pool.h"
+#include "cuda/process.h"
+#include "cuda/runtime.h"
+
+namespace konv::cuda {
+
+namespace {
+
+cudaStream_t stream_of(Queue q) { return static_cast<cudaStream_t>(q.stream); }
+
+void check(cudaError_t error, const std::string& call) {
+  if (error == cudaSuccess) return;
+  (void)cudaGetLastError();  // errors that do not stay are not the next call's
+  const std::string text = call + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";
+  if (error == cudaErrorMemoryAllocation) throw OutOfMemory(text);
+  throw Failure(text);
+}
+
+// Makes a device the current one, and comes back: the current device is the caller's.
+class OnDevice {
+ public:
+  explicit OnDevice(int device) {
+    use_device();
+    check(cudaGetDevice(&before_), "cudaGetDevice");
+    if (before_ != device) check(cudaSetDevice(device), "cudaSetDevice of " + std::to_string(device));
+    changed_ = before_ != device;
+  }
+  ~OnDevice() {
+    if (changed_) (void)cudaSetDevice(before_);
+  }
+  OnDevice(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
+struct Driver {
+  using Event = cudaEvent_t;
+  static void* allocate(int device, int64_t bytes) {
+    OnDevice on(device);
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, size_t(bytes));
+    if (error == cudaErrorMemoryAllocation) {
+      (void)cudaGetLastError();
+      return nullptr;
+    }
+    check(error, allocation_call(bytes));
+    return memory;
+  }
+  static void release(int, void* memory) noexcept { (void)cudaFree(memory); }
+  static std::string allocation_call(int64_t bytes) { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; }
+  // Null where the driver refuses: then memory passes as free only to its own stream.
+  static Event record(Queue queue) noexcept {
+    Event event = nullptr;
+    try {
+      OnDevice on(queue.device);
+      if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) != cudaSuccess) return nullptr;
+      if (cudaEventRecord(event, stream_of(queue)) == cudaSuccess) return event;
+      (void)cudaEventDestroy(event);
+    } catch (const Failure&) {
+    }
+    (void)cudaGetLastError();
+    return nullptr;
+  }
+  static bool passed(Event event) {
+    if (!event) return false;
+    const cudaError_t error = cudaEventQuery(event);
+    if (error == cudaErrorNotReady) (void)cudaGetLastError();
+    return error == cudaSuccess;
+  }
+  static void destroy(Event event) noexcept {
+    if (event) (void)cudaEventDestroy(event);
+  }
+};
+
+MemoryPool<Driver>& pool() {
+  static auto* const p = new MemoryPool<Driver>;  // never destroyed: the driver may be gone before it
+  return *p;
+}
+
+std::vector<DeviceInfo> find_devices(std::string& reason) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  std::vector<DeviceInfo> devices;
+  if (error != cudaSuccess || count == 0) {
+    (void)cudaGetLastError();
+    reason = error == cudaSuccess ? "there is no CUDA device" : cudaGetErrorString(error);
+    return devices;
+  }
+  for (int i = 0; i < count; i++) {
+    cudaDeviceProp p{};
+    check(cudaGetDeviceProperties(&p, i), "cudaGetDeviceProperties");
+    devices.push_back({p.name, p.major, p.minor, p.multiProcessorCount, int64_t(p.sharedMemPerBlockOptin),
+                       int64_t(p.totalGlobalMem)});
+  }
+  return devices;
+}
+struct Devices {
+  std::vector<DeviceInfo> all;
+  std::string reason;
+};
+const Devices& devices() {
+  use_device();
+  static const Devices* const found = [] {
+    auto d = std::make_unique<Devices>();
+    d->all = find_devices(d->reason);
+    return d.release();
+  }();
+  return *found;
+}
+
+}  // namespace
+
+int device_count() { return int(devices().all.size()); }
+std::string unavailable_reason() { return devices().reason; }
+const DeviceInfo& device_info(int device) { return devices().all.at(size_t(device)); }
+void check_process() { use_device(); }
+bool is_forked_child() noexcept { return process_is_child; }
+
+void* allocate(Queue queue, int64_t bytes) {
+  use_device();
+  return pool().allocate(queue, bytes);
+}
+void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
+  if (!process_is_child) pool().release(queue, memory, others);
+}
+MemoryInfo memory_info() { return pool().info(); }
+void release_idle() { pool().release_idle(); }
+
+void copy_to_device(Queue queue, void* to, const void* from, int64_t bytes) {
+  OnDevice on(queue.device);  // pageable memory has been read when the call returns
+  check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyHostToDevice, stream_of(queue)),
+        "cudaMemcpyAsync of " + std::to_string(bytes) + " bytes to the device");
+}
+void copy_to_host(Queue queue, void* to, const void* from, int64_t bytes) {
+  OnDevice on(queue.device);
+  check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyDeviceToHost, stream_of(queue)),
+        "cudaMemcpyAsync of " + std::to_string(bytes) + " bytes to the host");
+  check(cudaStreamSynchronize(stream_of(queue)), "cudaStreamSynchronize");
+}
+void copy_on_device(Queue queue, void* to, const void* from, int64_t bytes) {
+  OnDevice on(queue.device);
+  check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyDeviceToDevice, stream_of(queue)),
+        "cudaMemcpyAsync of " + std::to_string(bytes) + " bytes on the device");
+}
+void fill_bytes(Queue queue, void* to, int value, int64_t bytes) {
+  OnDevice on(queue.device);
+  check(cudaMemsetAsync(to, value, size_t(bytes), stream_of(queue)), "cudaMemsetAsync");
+}
+void synchronize(Queue queue) {
+  OnDevice on(queue.device);
+  check(cudaStreamSynchronize(stream_of(queue)), "cudaStreamSynchronize");
+}
+void order(Queue earlier, Queue later) {
+  if (earlier == later) return;
+  cudaEvent_t event = nullptr;
+  {
+    OnDevice on(earlier.device);
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    check(cudaEventRecord(event, stream_of(earlier)), "cudaEventRecord");
+  }
+  OnDevice on(later.device);
+  const cudaError_t error = cudaStreamWaitEvent(stream_of(later), event, 0);
+  (void)cudaEventDestroy(event);  // once it has been passed
+  check(error, "cudaStreamWaitEvent");
+}
+void* create_stream(int device) {
+  OnDevice on(device);
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return stream;
+}
+void destroy_stream(int device, void* stream) {
+  OnDevice on(device);
+  check(cudaStreamDestroy(static_cast<cudaStream_t>(stream)), "cudaStreamDestroy");
+}
+
+void* create_event(int device, bool timed) {
+  OnDevice on(device);
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming), "cudaEventCreate");
+  return event;
+}
+void destroy_event(int, void* event) noexcept {
+  if (!process_is_child) (void)cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+void record_event(Queue queue, void* event) {
+  OnDevice on(queue.device);
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(queue)), "cudaEventRecord");
+}
+void wait_for_event(Queue later, void* event) {
+  OnDevice on(later.device);
+  check(cudaStreamWaitEvent(stream_of(later), static_cast<cudaEvent_t>(event), 0), "cudaStreamWaitEvent");
+}
+double seconds_between(int device, void* from, void* to) {
+  OnDevice on(device);
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(to)), "cudaEventSynchronize");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(from), static_cast<cudaEvent_t>(to)),
+        "cudaEventElapsedTime");
+  return double(milliseconds) / 1e3;
+}
+
+namespace detail {
+
+void before_launch(Queue, const char*, Dim, Dim, int64_t) { use_device(); }
+
+void launch_kernel(Queue queue, const char* name, const void* kernel, Dim grid, Dim block, int64_t shared_bytes,
+                   void** arguments) {
+  OnDevice on(queue.device);
+  const std::string what = std::string("launch of ") + name;
+  if (shared_bytes > 48 << 10)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)), what);
+  check(cudaLaunchKernel(kernel, dim3(grid.x, grid.y, grid.z), dim3(block.x, block.y, block.z), arguments,
+                         size_t(shared_bytes), stream_of(queue)),
+        what);
+}
+
+}  // namespace detail
+
+}  // namespace konv::cuda

@@ -1,0 +1,193 @@
+// The runtime on the CPU: device memory is malloc's, so that AddressSanitizer watches it, and everything is done before
+// a call returns. Tests say how many devices there are and which calls fail.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <set>
+
+#include "cuda/memory_pool.h"
+#include "cuda/process.h"
+#include "cuda/runtime.h"
+#include "cuda/simulator/block.h"
+#include "cuda/simulator/control.h"
+
+#if defined(KONV_ADDRESS_SANITIZER)
+#  include <malloc.h>
+#  include <sanitizer/asan_interface.h>
+#endif
+
+namespace konv::cuda {
+
+namespace {
+
+// For AddressSanitizer: so many bytes of a piece of memory are in use. The rest is the pool's.
+void guard(void* memory, int64_t used) noexcept {
+#if defined(KONV_ADDRESS_SANITIZER)
+  ASAN_POISON_MEMORY_REGION(memory, malloc_usable_size(memory));
+  ASAN_UNPOISON_MEMORY_REGION(memory, size_t(used));
+#else
+  (void)memory, (void)used;
+#endif
+}
+
+std::mutex mutex;
+simulator::Settings settings;
+std::set<std::pair<int, void*>> streams;
+
+// Counts the calls of a kind that a test wants to see fail.
+bool fails(const std::string& call) {
+  std::lock_guard lock(mutex);
+  return settings.failing_call == call && settings.calls_before_failure-- == 0;
+}
+
+struct Driver {
+  struct Event {};
+  static void* allocate(int, int64_t bytes) {
+    if (fails("allocate")) return nullptr;
+    {
+      std::lock_guard lock(mutex);
+      if (settings.failing_call == "allocate" && settings.calls_before_failure < 0) return nullptr;
+    }
+    void* memory = nullptr;
+    if (posix_memalign(&memory, 512, size_t(bytes))) return nullptr;
+    std::memset(memory, 0xff, size_t(bytes));
+    return memory;
+  }
+  static void release(int, void* memory) noexcept { std::free(memory); }
+  static std::string allocation_call(int64_t bytes) { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; }
+  static Event record(Queue) noexcept { return {}; }
+  static bool passed(Event) { return true; }
+  static void destroy(Event) noexcept {}
+};
+
+MemoryPool<Driver>& pool() {
+  static auto* const p = new MemoryPool<Driver>;
+  return *p;
+}
+
+void check_call(Queue queue, const char* name) {
+  use_device();
+  std::lock_guard lock(mutex);
+  if (queue.device < 0 || queue.device >= settings.devices)
+    throw Failure(std::string(name) + ": invalid device ordinal " + std::to_string(queue.device));
+  if (queue.stream && reinterpret_cast<uintptr_t>(queue.stream) > 2 && !streams.count({queue.device, queue.stream}))
+    throw Failure(std::string(name) + ": invalid resource handle (a stream of another device, or of none)");
+}
+void check_failure(const char* call, const std::string& what) {
+  if (fails(call)) throw Failure(what + ": unspecified launch failure (simulated)");
+}
+
+}  // namespace
+
+int device_count() {
+  use_device();
+  std::lock_guard lock(mutex);
+  return settings.devices;
+}
+std::string unavailable_reason() { return device_count() ? "" : "the simulator was told to have no device"; }
+
+const DeviceInfo& device_info(int) {
+  static const DeviceInfo info{"simulated device", 8, 0, 4, 227 << 10, int64_t(1) << 32};
+  return info;
+}
+void check_process() { use_device(); }
+bool is_forked_child() noexcept { return process_is_child; }
+
+void* allocate(Queue queue, int64_t bytes) {
+  check_call(queue, "cudaMalloc");
+  void* const memory = pool().allocate(queue, bytes);
+  guard(memory, bytes);
+  std::memset(memory, 0xff, size_t(bytes));  // reused memory, too, holds NaN
+  return memory;
+}
+void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
+  if (process_is_child) return;
+  guard(memory, 0);
+  pool().release(queue, memory, others);
+}
+MemoryInfo memory_info() { return pool().info(); }
+void release_idle() { pool().release_idle(); }
+
+void copy_to_device(Queue queue, void* to, const void* from, int64_t bytes) {
+  check_call(queue, "cudaMemcpyAsync");
+  check_failure("copy", "cudaMemcpyAsync to the device");
+  if (bytes) std::memcpy(to, from, size_t(bytes));
+}
+void copy_to_host(Queue queue, void* to, const void* from, int64_t bytes) {
+  check_call(queue, "cudaMemcpyAsync");
+  check_failure("copy", "cudaMemcpyAsync to the host");
+  if (bytes) std::memcpy(to, from, size_t(bytes));
+}
+void copy_on_device(Queue queue, void* to, const void* from, int64_t bytes) {
+  check_call(queue, "cudaMemcpyAsync");
+  if (bytes) std::memcpy(to, from, size_t(bytes));
+}
+void fill_bytes(Queue queue, void* to, int value, int64_t bytes) {
+  check_call(queue, "cudaMemsetAsync");
+  if (bytes) std::memset(to, value, size_t(bytes));
+}
+void synchronize(Queue queue) { check_call(queue, "cudaStreamSynchronize"); }
+void order(Queue earlier, Queue later) {
+  check_call(earlier, "cudaEventRecord");
+  check_call(later, "cudaStreamWaitEvent");
+}
+void* create_stream(int device) {
+  check_call({device, nullptr}, "cudaStreamCreate");
+  void* const stream = std::malloc(64);
+  std::lock_guard lock(mutex);
+  streams.insert({device, stream});
+  return stream;
+}
+void destroy_stream(int device, void* stream) {
+  std::lock_guard lock(mutex);
+  if (streams.erase({device, stream})) std::free(stream);
+}
+
+void* create_event(int device, bool) {
+  check_call({device, nullptr}, "cudaEventCreate");
+  return new std::chrono::steady_clock::time_point;
+}
+void destroy_event(int, void* event) noexcept { delete static_cast<std::chrono::steady_clock::time_point*>(event); }
+void record_event(Queue queue, void* event) {
+  check_call(queue, "cudaEventRecord");
+  *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+}
+void wait_for_event(Queue later, void*) { check_call(later, "cudaStreamWaitEvent"); }
+double seconds_between(int, void* from, void* to) {
+  using Time = std::chrono::steady_clock::time_point;
+  return std::chrono::duration<double>(*static_cast<Time*>(to) - *static_cast<Time*>(from)).count();
+}
+
+namespace detail {
+
+void before_launch(Queue queue, const char* name, Dim grid, Dim block, int64_t shared_bytes) {
+  const std::string what = std::string("launch of ") + name;
+  check_call(queue, what.c_str());
+  check_failure("launch", what);
+  const int64_t threads = int64_t(block.x) * block.y * block.z;
+  if (threads < 1 || threads > 1024 || block.z > 64 || grid.x < 1 || grid.x > 2147483647u || grid.y < 1 ||
+      grid.y > 65535 || grid.z < 1 || grid.z > 65535)
+    throw Failure(what + ": invalid configuration argument");
+  if (shared_bytes > device_info(queue.device).shared_bytes)
+    throw Failure(what + ": " + std::to_string(shared_bytes) + " bytes of shared memory are too many");
+}
+
+void simulate_kernel(Queue, const char* name, Dim grid, Dim block, int64_t shared_bytes, void (*kernel)(const void*),
+                     const void* arguments) {
+  const std::string error =
+      simulator::run_grid({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes, kernel, arguments);
+  if (!error.empty()) throw Failure(std::string("launch of ") + name + ": " + error);
+}
+
+}  // namespace detail
+
+}  // namespace konv::cuda
+
+namespace konv::simulator {
+
+void set(const Settings& s) {
+  std::lock_guard lock(cuda::mutex);
+  cuda::settings = s;
+}
+
+}  // namespace konv::simulator

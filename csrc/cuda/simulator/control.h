@@ -1,0 +1,16 @@
+// What tests ask of the simulated runtime.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace konv::simulator {
+
+struct Settings {
+  int devices = 2;
+  // "allocate", "copy", "launch" or none: fails after so many calls. Memory stays short, the others fail once.
+  std::string failing_call;
+  int64_t calls_before_failure = 0;
+};
+void set(const Settings& settings);
+
+}  // namespace konv::simulator
