@@ -79,7 +79,8 @@ class _Config:
         convolutions of float32 arrays round their factors to bfloat16 (8 bits; beyond 3.39e38 to infinity, subnormals
         to zero) and add the products in float32, which is up to twice as fast for 1x1, strided and large kernels.
         It is at work in the forward direction and the input gradient, where ``konv.info()["bfloat16"]`` is true and
-        `konv.explain` chooses 'implicit_gemm_bf16'; everything else computes as "high".
+        `konv.explain` chooses 'implicit_gemm_bf16' (not on Intel's CPUs, whose such products are no faster); everything
+        else computes as "high".
     denormals : {"flush", "keep"}
         Whether arithmetic treats subnormal numbers as zero. The caller's own floating-point state never changes.
     max_workspace : int
