@@ -16,6 +16,8 @@ __device__ __forceinline__ uint64_t matrix_descriptor(const void* shared) {
 __device__ __forceinline__ void show_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 __device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+// A sum of products keeps its register here, for the compiler does not know that they write it later.
+__device__ __forceinline__ void hold_register(float& sum) { asm volatile("" : "+f"(sum)::"memory"); }
 template <int Newest>
 __device__ __forceinline__ void wait_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Newest) : "memory");

@@ -69,6 +69,7 @@ inline uint64_t matrix_descriptor(const void* shared) { return simulator::matrix
 inline void show_copies() { simulator::show_copies(); }
 inline void begin_products() {}
 inline void commit_products() { simulator::commit_products(); }
+inline void hold_register(float&) {}
 template <int Newest>
 void wait_products() {
   simulator::finish_products(Newest);

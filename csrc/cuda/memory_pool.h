@@ -21,7 +21,10 @@ class MemoryPool {
     // The smallest that is not much too large: the stream's own at once, others' once all who used it are through.
     for (auto it = idle.lower_bound(size); it != idle.end() && it->first <= size + size / 4; ++it) {
       Block& block = it->second;
-      if (!(block.stream == queue.stream && block.events.empty()) && !is_free(block)) continue;
+      const bool own = block.stream == queue.stream && block.stream != kStreamOfThread && block.events.empty();
+      if (!own && !is_free(block)) continue;
+      // A stream that is gone may have left its address to this one.
+      if (own) Driver::wait(queue, block.own);
       void* const memory = block.memory;
       forget(block);
       idle_bytes_ -= it->first, used_bytes_ += it->first;

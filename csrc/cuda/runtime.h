@@ -31,6 +31,9 @@ struct Queue {
   bool operator==(const Queue& o) const { return device == o.device && stream == o.stream; }
 };
 
+// The handle that stands for another stream in each thread; equal to itself says nothing.
+inline void* const kStreamOfThread = reinterpret_cast<void*>(2);
+
 struct DeviceInfo {
   std::string name;
   int major, minor;  // compute capability

@@ -40,6 +40,10 @@ class OnDevice {
   bool changed_ = false;
 };
 
+// Where all that a queue was given is behind: the stream of each thread is another one in every thread, and the legacy
+// stream waits for all of them.
+cudaStream_t recorded(Queue queue) { return queue.stream == kStreamOfThread ? nullptr : stream_of(queue); }
+
 struct Driver {
   using Event = cudaEvent_t;
   static void* allocate(int device, int64_t bytes) {
@@ -61,7 +65,7 @@ struct Driver {
     try {
       OnDevice on(queue.device);
       if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) != cudaSuccess) return nullptr;
-      if (cudaEventRecord(event, stream_of(queue)) == cudaSuccess) return event;
+      if (cudaEventRecord(event, recorded(queue)) == cudaSuccess) return event;
       (void)cudaEventDestroy(event);
     } catch (const Failure&) {
     }
@@ -73,6 +77,12 @@ struct Driver {
     const cudaError_t error = cudaEventQuery(event);
     if (error == cudaErrorNotReady) (void)cudaGetLastError();
     return error == cudaSuccess;
+  }
+  // Lets the stream wait for the event.
+  static void wait(Queue queue, Event event) {
+    if (!event) return;
+    OnDevice on(queue.device);
+    check(cudaStreamWaitEvent(stream_of(queue), event, 0), "cudaStreamWaitEvent");
   }
   static void destroy(Event event) noexcept {
     if (event) (void)cudaEventDestroy(event);
@@ -134,9 +144,11 @@ MemoryInfo memory_info() { return pool().info(); }
 void release_idle() { pool().release_idle(); }
 
 void copy_to_device(Queue queue, void* to, const void* from, int64_t bytes) {
-  OnDevice on(queue.device);  // pageable memory has been read when the call returns
+  OnDevice on(queue.device);
   check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyHostToDevice, stream_of(queue)),
         "cudaMemcpyAsync of " + std::to_string(bytes) + " bytes to the device");
+  // NumPy's arrays may lie in pinned memory, which is read later, while the caller may change them on return.
+  check(cudaStreamSynchronize(stream_of(queue)), "cudaStreamSynchronize");
 }
 void copy_to_host(Queue queue, void* to, const void* from, int64_t bytes) {
   OnDevice on(queue.device);
@@ -158,12 +170,12 @@ void synchronize(Queue queue) {
   check(cudaStreamSynchronize(stream_of(queue)), "cudaStreamSynchronize");
 }
 void order(Queue earlier, Queue later) {
-  if (earlier == later) return;
+  if (earlier == later && earlier.stream != kStreamOfThread) return;
   cudaEvent_t event = nullptr;
   {
     OnDevice on(earlier.device);
     check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
-    check(cudaEventRecord(event, stream_of(earlier)), "cudaEventRecord");
+    check(cudaEventRecord(event, recorded(earlier)), "cudaEventRecord");
   }
   OnDevice on(later.device);
   const cudaError_t error = cudaStreamWaitEvent(stream_of(later), event, 0);

@@ -274,8 +274,20 @@ Queue queue_arg(PyObject* object) {
   if (count == 0) throw Failure("konv.cuda: " + unavailable_reason());
   if (device < 0 || device >= count)
     value_error("device: expected one of the %d devices, from 0 on, got %d", count, device);
+  if (device_info(device).major < 8)
+    throw Failure("konv.cuda: device " + std::to_string(device) + " has a compute capability below 8.0");
   return {device, stream_of(stream)};
 }
+
+namespace {
+
+// Both callers hold the storage's mutex.
+void note_stream(Storage& storage, void* stream) {
+  auto& known = storage.streams;
+  if (std::find(known.begin(), known.end(), stream) == known.end()) known.push_back(stream);
+}
+
+}  // namespace
 
 Operand operand_arg(PyObject* object, const char* name, Queue queue, DTypeSet allowed) {
   Operand a;
@@ -286,7 +298,7 @@ Operand operand_arg(PyObject* object, const char* name, Queue queue, DTypeSet al
       order(a->queue, queue);
       if (a->storage) {
         std::lock_guard lock(a->storage->mutex);
-        a->storage->streams.push_back(queue.stream);
+        note_stream(*a->storage, queue.stream);
       }
     }
   } else if (PyArray_Check(object)) {
@@ -375,6 +387,11 @@ Operand out_operand(PyObject* object, Queue queue, DType dtype, const int64_t sh
   check_out_memory(checked_out, {});
   for (const Operand& input : inputs)
     if (input && share_memory(out, input)) value_error("out: expected memory that no input shares");
+  if (out->storage) {  // who still reads it on other streams reads what was there
+    std::lock_guard lock(out->storage->mutex);
+    for (void* stream : out->storage->streams) order({queue.device, stream}, queue);
+  }
+  if (py::isinstance<DeviceArray>(object)) py::cast<Operand>(py::handle(object))->queue = queue;
   return out;
 }
 
@@ -470,7 +487,7 @@ py::object export_dlpack(const Operand& a, const py::object& stream, const py::o
       order(a->queue, consumer);
       if (given->storage && consumer.stream != a->queue.stream) {
         std::lock_guard lock(given->storage->mutex);
-        given->storage->streams.push_back(consumer.stream);
+        note_stream(*given->storage, consumer.stream);
       }
     }
     const bool versioned = !max_version.is_none() && max_version.cast<py::tuple>()[0].cast<int>() >= 1;

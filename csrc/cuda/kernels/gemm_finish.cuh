@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kAddThreads) add_gemm_parts(AddPartsArguments 
 #pragma unroll 1
   for (int j = 0; j < n; j++) {
     Sum<T> sum = part[j];
-    for (int p = 1; p < a.parts; p++) sum += part[p * g.m * width + j];
+    for (int p = 1; p < a.parts; p++) sum += part[int64_t(p) * g.m * width + j];
     sums[j] = sum;
   }
   finish_run<T>(g, sums, n, channel, result_of(g, m) + channel * g.y_c);
@@ -100,8 +100,8 @@ __global__ void __launch_bounds__(kAddThreads) add_gemm_parts(AddPartsArguments 
 template <class T>
 void run_add_gemm_parts(Queue queue, const AddPartsArguments& a) {
   const int64_t runs = (a.gemm.outputs + kRun<T> - 1) / kRun<T>;
-  launch<add_gemm_parts<T>>(queue, "add_gemm_parts", blocks_for(a.gemm.m * a.groups * runs, kAddThreads), {kAddThreads},
-                            kAddThreads * kRun<T> * int64_t(sizeof(Sum<T>)), a);
+  launch<add_gemm_parts<T>>(queue, "add_gemm_parts", blocks_for(int64_t(a.gemm.m) * a.groups * runs, kAddThreads),
+                            {kAddThreads}, kAddThreads * kRun<T> * int64_t(sizeof(Sum<T>)), a);
 }
 
 }  // namespace konv::cuda

@@ -29,6 +29,14 @@ class WarpgroupSums {
       for (int r = 0; r < kSums; r++) sums_[i][r] = 0;
   }
 
+  // No copy of a sum may be made across this: products in flight write the registers behind the compiler's back.
+  __device__ __forceinline__ void hold() {
+#  pragma unroll
+    for (int i = 0; i < kI; i++)
+#  pragma unroll
+      for (int r = 0; r < kSums; r++) hold_register(sums_[i][r]);
+  }
+
   __device__ __forceinline__ void add(const char* stage) {
     const uint64_t a = matrix_descriptor(stage + int(threadIdx.x) / (4 * kWarp) * kRows * kRowBytes);
     const uint64_t b = matrix_descriptor(stage + Tile::kM * kRowBytes);
@@ -74,6 +82,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) warpgroup_gemm(GemmArgument
   find_pixels<Tile>(a, block, windows);
   __syncthreads();
   WarpgroupSums<T, Tile> sums;
+  sums.hold();
   const int count = block.count;
   if (count > 0) {
     GemmCopies<Tile, kChunk> copies(a, windows, block.n0, block.group, block.first);
@@ -97,6 +106,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1) warpgroup_gemm(GemmArgument
       to = to + 1 == kStages ? 0 : to + 1;
     }
     wait_products<0>();
+    sums.hold();
     wait_copies<0>();
     __syncthreads();
   }
