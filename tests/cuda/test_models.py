@@ -24,10 +24,8 @@ EPS = {"strict": 2.0**-23, "high": 2.0**-10}
 
 @pytest.fixture(params=["strict", "high"])
 def precision(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = konv.config.precision
-    konv.config.precision = request.param
-    yield request.param
-    konv.config.precision = before
+    with konv.config(precision=request.param):
+        yield request.param
 
 
 def normal(*shape: int) -> Array:
@@ -300,7 +298,8 @@ def test_threads() -> None:
     found: list[Any] = [None] * len(x)
 
     def run(i: int) -> None:
-        found[i] = other.predict_on_batch(x[i], device="cuda")
+        with konv.config(precision="strict"):  # a thread's own, as in the fixture
+            found[i] = other.predict_on_batch(x[i], device="cuda")
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(x))]
     for thread in threads:

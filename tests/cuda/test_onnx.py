@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,6 @@ from tests.onnx.models import model_of, node_model  # noqa: E402
 from tests.reference import Array  # noqa: E402
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _strict() -> Iterator[None]:
-    """Products of float32, but where a test says otherwise: what differs is the order of sums."""
-    before = konv.config.precision
-    konv.config.precision = "strict"
-    yield
-    konv.config.precision = before
 
 
 def normal(*shape: int) -> Array:
@@ -93,13 +84,13 @@ def test_network_of_open_sizes() -> None:
 
 
 def test_tf32() -> None:
-    konv.config.precision = "high"
-    model = network((2, 3, 12, 10))
-    x = {"x": normal(2, 3, 12, 10)}
-    expected = konv.onnx.load(model).run(x)
-    for found, one in zip(konv.onnx.load(model, device="cuda").run(x), expected, strict=True):
-        # 10 bits of fraction, through four layers
-        np.testing.assert_allclose(found, one, 0, 4 * 2.0**-10 * 4 * np.abs(one).max())
+    with konv.config(precision="high"):
+        model = network((2, 3, 12, 10))
+        x = {"x": normal(2, 3, 12, 10)}
+        expected = konv.onnx.load(model).run(x)
+        for found, one in zip(konv.onnx.load(model, device="cuda").run(x), expected, strict=True):
+            # 10 bits of fraction, through four layers
+            np.testing.assert_allclose(found, one, 0, 4 * 2.0**-10 * 4 * np.abs(one).max())
 
 
 RATIO = np.array([1, 1, 2, 1.5], np.float32)
@@ -306,7 +297,8 @@ def test_threads() -> None:
     found: list[Any] = [None] * len(feeds)
 
     def run(i: int) -> None:
-        found[i] = session.run(feeds[i])
+        with konv.config(precision="strict"):  # a thread's own, as in the fixture
+            found[i] = session.run(feeds[i])
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(feeds))]
     for thread in threads:

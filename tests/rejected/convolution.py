@@ -260,6 +260,7 @@ OTHERS: Table = [
     ("a stream", {"input": ones(4, 5)}, ValueError, "input: expected shape (2, 4, L) as that of the chunks before"),
     # explanations
     ("explain", {"op": "conv4d"}, ValueError, "op: expected one of 'conv2d', 'conv2d_input'"),
+    ("explain", {"device": "gpu"}, ValueError, "device: expected 'cpu' or 'cuda', got 'gpu'"),
     ("explain", {"op": None}, TypeError, "op: expected a string, got NoneType"),
     ("explain", {"op": []}, TypeError, "op: expected a string, got list"),
     ("explain", {"output_padding": 1}, ValueError, "output_padding: transposed convolutions alone take one, got 1"),
