@@ -54,7 +54,8 @@ static void gemm_wide_tile(const WideGemm<T>& g, int64_t row) {
   // A row of each panel to come every few steps: some tiles later all of them have been requested.
   const int64_t steps = g.kc / Unroll, first = row / kWideRows * steps;
   const bool request = g.next[0] && first < g.kc;
-  const T *next0 = g.next[0] + first * 2 * L, *next1 = g.next[1] + first * 2 * L;
+  const T* next0 = request ? g.next[0] + first * 2 * L : nullptr;
+  const T* next1 = request ? g.next[1] + first * 2 * L : nullptr;
   int64_t k = g.kc;
   for (; k >= Unroll; k -= Unroll) {
     if (request) {
