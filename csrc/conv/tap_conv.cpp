@@ -1,6 +1,11 @@
 #include "conv/tap_conv.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/rounding.h"
 
 namespace konv {
 
@@ -187,15 +192,48 @@ TapRows tap_rows_inside(const TapProblem& p, int64_t h) {
 
 namespace {
 
+constexpr int64_t kRunBytes = 64 << 10;  // of a task
+
 template <class T>
-void zero(T* out, const int64_t shape[5], const int64_t strides[5]) {
-  for (int64_t n = 0; n < shape[0]; n++)
-    for (int64_t c = 0; c < shape[1]; c++)
-      for (int64_t z = 0; z < shape[2]; z++)
-        for (int64_t y = 0; y < shape[3]; y++) {
-          T* row = out + n * strides[0] + c * strides[1] + z * strides[2] + y * strides[3];
-          for (int64_t x = 0; x < shape[4]; x++) row[x * strides[4]] = 0;
-        }
+void zero(T* out, const int64_t shape[5], const int64_t strides[5], int threads) {
+  struct Axis {
+    int64_t size, stride;
+  };
+  std::vector<Axis> axes;  // from the one with the smallest steps on, those that follow on one another joined
+  int64_t elements = 1;
+  for (int i = 0; i < 5; i++) {
+    elements *= shape[i];
+    if (shape[i] != 1) axes.push_back({shape[i], strides[i]});
+  }
+  if (elements == 0) return;
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](Axis a, Axis b) { return std::llabs(a.stride) < std::llabs(b.stride); });
+  size_t last = 0;
+  if (axes.empty()) axes.push_back({1, 1});
+  for (size_t i = 1; i < axes.size(); i++) {
+    if (axes[i].stride == axes[last].size * axes[last].stride)
+      axes[last].size *= axes[i].size;
+    else
+      axes[++last] = axes[i];
+  }
+  axes.resize(last + 1);
+
+  const Axis run = axes[0];
+  const int64_t runs = elements / run.size, bytes = run.size * int64_t(sizeof(T));
+  const int64_t cuts = std::min(run.size, ceil_div(bytes, kRunBytes)), together = ceil_div(kRunBytes, bytes);
+  parallel_for(ceil_div(runs, together) * cuts, threads, [&](int64_t task, int) {
+    const int64_t from = run.size * (task % cuts) / cuts, to = run.size * (task % cuts + 1) / cuts;
+    const int64_t first = task / cuts * together;
+    for (int64_t i = first; i < std::min(runs, first + together); i++) {
+      T* at = out;
+      int64_t rest = i;
+      for (size_t a = 1; a < axes.size(); a++) at += rest % axes[a].size * axes[a].stride, rest /= axes[a].size;
+      if (run.stride == 1)
+        std::fill(at + from, at + to, T(0));
+      else
+        for (int64_t x = from; x < to; x++) at[x * run.stride] = 0;
+    }
+  });
 }
 
 }  // namespace
@@ -206,9 +244,9 @@ void zero_gradient(const ConvProblem& p, void* out) {
   const int64_t weight_shape[5] = {p.k, p.c / p.groups, p.kernel[0], p.kernel[1], p.kernel[2]};
   const int64_t *shape = weight ? weight_shape : input_shape, *strides = weight ? p.ws : p.xs;
   if (p.dtype == DType::f32)
-    zero(static_cast<float*>(out), shape, strides);
+    zero(static_cast<float*>(out), shape, strides, int(p.threads));
   else
-    zero(static_cast<double*>(out), shape, strides);
+    zero(static_cast<double*>(out), shape, strides, int(p.threads));
 }
 
 }  // namespace konv

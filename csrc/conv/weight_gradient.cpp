@@ -3,10 +3,11 @@
 // A GEMM whose inner dimension is pixels. A task owns a block of output channels times a block of input channels with
 // all taps, whose sums stay in the second-level cache, and walks the images in bands of rows: it packs the band of dy
 // into panels [pixel][output channel], the band of x by phase as the forward direction does, and runs the micro-kernel
-// once for each tap, group of input channels and panel. Pointwise kernels read x where it lies, and sums whose outputs
-// are dw's last axis are formed in dw. Where that gives few tasks the images are cut into parts
-// besides; the cut depends on the problem alone, and the parts are added in order, so that results never depend on the
-// number of threads.
+// once for each tap, group of input channels and panel, or the wide one for each tap and pair of panels. Pointwise
+// kernels read x where it lies, and sums whose outputs are dw's last axis are formed in dw. Few channels of
+// channels-last pixels are taken with the taps of a kernel row, which lie side by side. Where that gives few tasks the
+// images are cut into parts besides; the cut depends on the problem alone, and the parts are added in order, so that
+// results never depend on the number of threads.
 #include "conv/weight_gradient.h"
 
 #include <algorithm>
@@ -27,6 +28,11 @@ constexpr int64_t kSumsBytes = 256 << 10;  // of one task
 constexpr int64_t kPartsBytes = 8 << 20;   // of all parts
 constexpr int64_t kWantedTasks = 32;       // blocks of 64 x 64 channels times parts
 constexpr int64_t kPartPixels = 512;       // at least, of a part
+// Of a band, so that a pair of panels of dy stays in the first-level cache, and the pixels that columns of x are read
+// from lie in different sets of it.
+constexpr int64_t kNearPixels = 112;
+constexpr int64_t kFewChannels = 8;
+constexpr int64_t kWideRun = 12;  // pixels that pay for loading and storing a wide tile's sums
 
 template <class T>
 class WeightGradientPlan final : public ConvPlan {
@@ -101,8 +107,9 @@ class WeightGradientPlan final : public ConvPlan {
     const int64_t item = sizeof(T);
     k_block_ = std::min(ceil_div(p_.outputs, width_), std::max<int64_t>(1, 256 / width_)) * width_;
     c_block_ = std::min<int64_t>(p_.channels, 256);
+    const int64_t pair = kernel_.gemm_wide ? 2 * width_ : width_;
     const auto halve = [&] {
-      if (k_block_ >= c_block_ && k_block_ > width_)
+      if (k_block_ > width_ && (c_block_ == 1 || (k_block_ >= c_block_ && k_block_ > pair)))
         k_block_ = round_up(ceil_div(k_block_, 2), width_);
       else
         c_block_ = ceil_div(c_block_, 2);
@@ -112,7 +119,7 @@ class WeightGradientPlan final : public ConvPlan {
     const auto tasks = [&] { return p_.groups * ceil_div(p_.outputs, k_block_) * ceil_div(p_.channels, c_block_); };
     while (threads > 1 && tasks() * parts_ < 2 * threads && k_block_ * c_block_ > 32 * 64) halve();
     k_blocks_ = ceil_div(p_.outputs, k_block_);
-    k_block_ = round_up(ceil_div(p_.outputs, k_blocks_), width_);
+    k_block_ = round_up(ceil_div(p_.outputs, k_blocks_), k_blocks_ > 1 ? pair : width_);
     k_blocks_ = ceil_div(p_.outputs, k_block_);
     c_blocks_ = ceil_div(p_.channels, c_block_);
     c_block_ = ceil_div(p_.channels, c_blocks_);
@@ -125,17 +132,27 @@ class WeightGradientPlan final : public ConvPlan {
     const int64_t item = sizeof(T), rows = p_.n * p_.out[0] * p_.out[1];
     gathers_ = gather_pays();
     planes_ = p_.in_c != 1;
-    // Single elements are read, of planes that do not crowd into few sets of the cache.
-    reads_in_place_ = taps_ == 1 && can_read_in_place(p_) && (p_.in_c * item % 2048 != 0 || p_.channels <= 8);
+    joins_taps_ = !gathers_ && !planes_ && p_.channels <= kFewChannels && c_block_ == p_.channels && p_.grid[2] > 1 &&
+                  p_.grid[0] == 1 && taps_lie_side_by_side();
+    // Single elements are read, of planes that do not crowd into few sets of the cache, or runs of pixels that the wide
+    // kernel need not break off at each row.
+    const bool one_run = p_.out[1] == 1 || p_.step[1] * p_.in_stride[1] == p_.out[2] * p_.step[2] * p_.in_stride[2];
+    reads_in_place_ = taps_ == 1 && can_read_in_place(p_) && (p_.in_c * item % 2048 != 0 || p_.channels <= 8) &&
+                      (planes_ || one_run || !kernel_.gemm_wide);
+    const bool wide = kernel_.gemm_wide && width_ == 2 * kernel_.lanes && band_k_ >= 2 * width_ && !gathers_ &&
+                      (!planes_ || !reads_in_place_ || p_.step[2] * p_.in_stride[2] == 1) &&
+                      (taps_ == 1 || p_.out[2] >= kWideRun);
+    wide_ = wide && k_block_ >= 2 * width_;
+    const int64_t pixels = wide || (reads_in_place_ && !planes_) ? kNearPixels : 1024;
     const int64_t pixel = (band_k_ + (gathers_ ? band_c_ * taps_ : 0)) * item;
     const InputPacking<T> shape(p_, true, 1, 1, 1, 1);
     const auto bytes = [&](int64_t h, int64_t w) { return band_c_ * packed_bytes(shape, h, w) + h * w * pixel; };
     const int64_t budget = std::min(problem_.max_workspace, l2_cache_bytes() * 3 / 8);
     band_w_ = rows >= parts_ ? p_.out[2] : ceil_div(rows * p_.out[2], parts_);
-    while (band_w_ > 16 && bytes(1, band_w_) > budget) band_w_ = ceil_div(band_w_, 2);
+    while (band_w_ > 16 && (band_w_ > pixels || bytes(1, band_w_) > budget)) band_w_ = ceil_div(band_w_, 2);
     band_h_ = 1;
     const int64_t most = std::max<int64_t>(1, std::min(p_.out[1], rows / parts_));
-    while (band_h_ < most && (band_h_ + 1) * band_w_ <= 1024 && bytes(band_h_ + 1, band_w_) <= budget) band_h_++;
+    while (band_h_ < most && (band_h_ + 1) * band_w_ <= pixels && bytes(band_h_ + 1, band_w_) <= budget) band_h_++;
     bands_h_ = ceil_div(p_.out[1], band_h_);
     band_h_ = ceil_div(p_.out[1], bands_h_);
     bands_w_ = ceil_div(p_.out[2], band_w_);
@@ -144,20 +161,29 @@ class WeightGradientPlan final : public ConvPlan {
   }
 
   void layout() {
-    if (gathers_)
-      plan_gather();
+    padded_ = unit_steps(p_);
+    const int64_t step[2] = {p_.step[1], p_.step[2]};
+    if (gathers_ || joins_taps_)
+      packing_ = InputPacking<T>(padded_, gathers_, c_block_, (band_h_ - 1) * step[0] + 1, (band_w_ - 1) * step[1] + 1,
+                                 kernel_.lanes);
     else if (!reads_in_place_)
       packing_ = InputPacking<T>(p_, planes_, c_block_, band_h_, band_w_, kernel_.lanes);
+    row_step_ = packing_.row, pixel_step_ = packing_.pixel;
+    if (gathers_)
+      plan_gather();
+    else if (joins_taps_)
+      row_step_ *= step[0], pixel_step_ *= step[1];
+    else if (reads_in_place_)
+      row_step_ = step[0] * p_.in_stride[1], pixel_step_ = step[1] * p_.in_stride[2];
     packed_y_ = round_up(band_h_ * band_w_ * k_block_, 16);
     const int64_t cols = p_.grid[2];
-    rows_along_taps_ = p_.channels <= 4 && cols > 1 && cols <= kernel_.gemm_rows && p_.grid[0] == 1 && p_.step[2] == 1;
-    sums_stay_ = parts_ == 1 && p_.w_output == 1 && p_.outputs % kernel_.lanes == 0 && !gathers_ && !rows_along_taps_;
+    rows_along_taps_ = planes_ && !wide_ && p_.channels <= 4 && cols > 1 && cols <= kernel_.gemm_rows &&
+                       p_.grid[0] == 1 && p_.step[2] == 1;
+    sums_stay_ = parts_ == 1 && p_.w_output == 1 && p_.outputs % kernel_.lanes == 0 && !gathers_ && !rows_along_taps_ &&
+                 !joins_taps_;
     tap_step_ = cols > 1 && !reads_in_place_ ? packing_.tap_off[1] - packing_.tap_off[0] : 0;
     for (int64_t h = 0; h < band_h_; h++)
-      for (int64_t w = 0; w < band_w_; w++)
-        x_off_.push_back(gathers_          ? (h * band_w_ + w) * gather_ld_
-                         : reads_in_place_ ? h * p_.step[1] * p_.in_stride[1] + w * p_.step[2] * p_.in_stride[2]
-                                           : h * packing_.row + w * packing_.pixel);
+      for (int64_t w = 0; w < band_w_; w++) x_off_.push_back(h * row_step_ + w * pixel_step_);
     for (int64_t i = 0; i < band_h_ * band_w_; i++) y_off_.push_back(i * width_);
     y_off_.resize(y_off_.size() + kGemmPrefetch, y_off_.back());
     const int64_t blocks = p_.groups * k_blocks_ * c_blocks_;
@@ -179,6 +205,8 @@ class WeightGradientPlan final : public ConvPlan {
       const T* image = x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c;
       if (gathers_)
         gather(image, channels, z, h0, h, w0, w, packed_x, gathered);
+      else if (joins_taps_)
+        pack_x(padded_region(image, channels, z, h0, w0, packed_x), false);
       else if (!reads_in_place_)
         pack_x(packing_.region(p_, image, channels, z, h0, w0, packed_x), planes_);
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
@@ -248,6 +276,34 @@ class WeightGradientPlan final : public ConvPlan {
     }
   }
 
+  // All taps and channels with a pair of panels of dy, whose first is packed_y. Rows of the tile are input channels, of
+  // one tap or of those of a kernel row.
+  void wide_tiles(int64_t channels, int64_t h0, int64_t h, int64_t w, const T* x, const T* packed_y, T* sums,
+                  bool first) const {
+    WideGemm<T> g{};
+    const int64_t together = joins_taps_ ? p_.grid[2] : 1;
+    g.rows = channels * together;
+    g.a_ld = !planes_ ? pixel_step_ : reads_in_place_ ? p_.in_c : packing_.channel;
+    g.b_ld = width_;
+    g.ldc = joins_taps_ ? k_block_ : sums_stay_ ? p_.w_channel : taps_ * k_block_;
+    const bool one_run = w == band_w_ && row_step_ == w * pixel_step_;
+    for (int64_t t = 0; t < taps_; t += together) {
+      const Rows inside = joins_taps_ ? Rows{0, h} : rows_inside(t, h0, h);
+      g.c[0] = sums + (sums_stay_ ? p_.taps[size_t(t)].weight : t * (joins_taps_ ? channels : 1) * k_block_);
+      g.c[1] = g.c[0] + width_;
+      g.start = first ? TileStart::zero : TileStart::load;
+      const int64_t rows = inside.last - inside.first, at_once = one_run ? std::max<int64_t>(1, rows) : 1;
+      for (int64_t r = 0; r < rows || (r == 0 && first); r += at_once) {
+        g.kc = std::min(at_once, rows - r) * w;
+        g.a = x + (reads_in_place_ ? 0 : packing_.tap_off[size_t(t)]) + (inside.first + r) * row_step_;
+        g.b[0] = packed_y + (inside.first + r) * band_w_ * width_;
+        g.b[1] = g.b[0] + band_h_ * band_w_ * width_;
+        (planes_ ? kernel_.gemm_wide : kernel_.gemm_wide_columns)(g);
+        g.start = TileStart::load;
+      }
+    }
+  }
+
   // With few input channels rows are the taps of one kernel row, or of two, of one channel.
   void tap_tiles(GemmTile<T> g, int64_t channels, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
                  Gemm gemm) const {
@@ -269,10 +325,10 @@ class WeightGradientPlan final : public ConvPlan {
       }
   }
 
-  // Rows are all taps of all channels, gathered for each pixel.
-  void gathered_tiles(GemmTile<T> g, int64_t channels, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
-                      Gemm gemm) const {
-    const int64_t all = channels * taps_, tiles = ceil_div(all, kernel_.gemm_rows);
+  // Rows are all channels of some taps that lie side by side: those of a kernel row, or all, gathered for each pixel.
+  void joined_tiles(GemmTile<T> g, int64_t all, int64_t h, int64_t w, int64_t runs, const T* x, T* sums,
+                    Gemm gemm) const {
+    const int64_t tiles = ceil_div(all, kernel_.gemm_rows);
     g.a_ld = 1;
     g.ldc = k_block_;
     g.a_off = x_off_.data(), g.b_off = y_off_.data();
@@ -292,29 +348,33 @@ class WeightGradientPlan final : public ConvPlan {
     const bool few = p_.step[2] != 1 || (p_.grid[2] > 3 && p_.outputs <= kernel_.lanes);
     if (!few || p_.channels > 2 || p_.grid[2] == 1 || p_.grid[0] != 1) return false;
     if (p_.step[1] > 2 * p_.grid[1] || p_.step[2] > 2 * p_.grid[2]) return false;
+    return taps_lie_side_by_side();
+  }
+  bool taps_lie_side_by_side() const {
     for (int64_t i = 0; i < taps_; i++)
       if (p_.taps[size_t(i)].at[2] != p_.taps[0].at[2] + i % p_.grid[2]) return false;
     return true;
   }
 
-  // Padded planes of the band, not split by phase, and from them for each pixel the values of all taps.
+  // From padded planes of the band, for each pixel the values of all taps.
   void plan_gather() {
-    padded_ = unit_steps(p_);
-    const int64_t rows = (band_h_ - 1) * p_.step[1] + 1, cols = (band_w_ - 1) * p_.step[2] + 1;
-    packing_ = InputPacking<T>(padded_, true, c_block_, rows, cols, kernel_.lanes);
     packing_.size = round_up(packing_.size + 64 / int64_t(sizeof(T)), 16);
     for (int64_t c = 0; c < c_block_; c++)
       for (int64_t t = 0; t < taps_; t += p_.grid[2])
         runs_off_.push_back(c * packing_.channel + packing_.tap_off[size_t(t)]);
     gather_ld_ = c_block_ * taps_;
+    row_step_ = band_w_ * gather_ld_, pixel_step_ = gather_ld_;
     gathered_ = round_up(band_h_ * band_w_ * gather_ld_ + 64, 16);
+  }
+
+  // Of the band, not split by phase.
+  PackRegion<T> padded_region(const T* image, int64_t channels, int64_t z, int64_t h0, int64_t w0, T* packed) const {
+    return packing_.region(padded_, image, channels, z * p_.step[0], h0 * p_.step[1], w0 * p_.step[2], packed);
   }
 
   void gather(const T* image, int64_t channels, int64_t z, int64_t h0, int64_t h, int64_t w0, int64_t w, T* packed,
               T* gathered) const {
-    const PackRegion<T> region =
-        packing_.region(padded_, image, channels, z * p_.step[0], h0 * p_.step[1], w0 * p_.step[2], packed);
-    pack_x(region, true);
+    pack_x(padded_region(image, channels, z, h0, w0, packed), true);
     for (int64_t r = 0; r < h; r++)
       kernel_.gather_taps(packed + r * p_.step[1] * packing_.row, p_.step[2], runs_off_.data(), channels * p_.grid[1],
                           p_.grid[2], w, gathered + r * band_w_ * gather_ld_, gather_ld_);
@@ -335,17 +395,23 @@ class WeightGradientPlan final : public ConvPlan {
 
   void multiply(int64_t channels, int64_t outputs, int64_t h0, int64_t h, int64_t w, const T* packed_x,
                 const T* packed_y, T* sums, bool first) const {
+    int64_t pairs = 0;  // outputs of pairs of panels
+    for (; wide_ && pairs + 2 * width_ <= outputs; pairs += 2 * width_)
+      wide_tiles(channels, h0, h, w, packed_x, packed_y + pairs * band_h_ * band_w_, sums + pairs, first);
     GemmTile<T> g{};
     g.start = first ? TileStart::zero : TileStart::load;
     // A narrower band than the tables are made for (the last of a row) goes row by row.
     const int64_t runs = w == band_w_ ? 1 : h;
     for (int64_t run = 0; run < runs; run++) {
-      for (int64_t k = 0, panel = 0; k < outputs; k += width_, panel++) {
+      for (int64_t k = pairs; k < outputs; k += width_) {
         const int vectors = outputs - k > kernel_.lanes ? 2 : 1;
-        g.b = packed_y + (panel * band_h_ + run) * band_w_ * width_;
+        g.b = packed_y + (k * band_h_ + run * width_) * band_w_;
         const T* x = packed_x + x_off_[size_t(run * band_w_)];
-        if (gathers_)
-          gathered_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
+        if (gathers_ || joins_taps_)
+          for (int64_t t = 0; t < taps_; t += joins_taps_ ? p_.grid[2] : taps_)
+            joined_tiles(g, channels * (joins_taps_ ? p_.grid[2] : taps_), h, w, runs,
+                         x + (joins_taps_ ? packing_.tap_off[size_t(t)] : 0), sums + t * channels * k_block_ + k,
+                         kernel_.gemm[vectors - 1]);
         else if (rows_along_taps_)
           tap_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
         else
@@ -361,13 +427,13 @@ class WeightGradientPlan final : public ConvPlan {
     return dw + group * p_.w_group + kb * k_block_ * p_.w_output + cb * c_block_ * p_.w_channel;
   }
 
-  // sums is [channel][tap][output channel].
+  // sums is [channel][tap][output channel], or [tap][channel][output channel] where taps were joined.
   void store_block(int64_t block, const T* sums, T* dw) const {
     const int64_t cb = block % c_blocks_, kb = block / c_blocks_ % k_blocks_, group = block / c_blocks_ / k_blocks_;
     const int64_t c0 = cb * c_block_, channels = std::min(c_block_, p_.channels - c0);
     const int64_t k0 = kb * k_block_, outputs = std::min(k_block_, p_.outputs - k0);
     T* dst = dw + group * p_.w_group + k0 * p_.w_output + c0 * p_.w_channel;
-    bool dense = p_.w_channel == taps_ || channels == 1;
+    bool dense = (p_.w_channel == taps_ && !joins_taps_) || channels == 1;
     for (size_t i = 0; i < p_.taps.size(); i++) dense = dense && p_.taps[i].weight == int64_t(i);
     if (dense) {
       kernel_.transpose(sums, k_block_, channels * taps_, outputs, dst, p_.w_output);
@@ -375,7 +441,7 @@ class WeightGradientPlan final : public ConvPlan {
     }
     for (int64_t c = 0; c < channels; c++)
       for (int64_t t = 0; t < taps_; t++) {
-        const T* row = sums + (c * taps_ + t) * k_block_;
+        const T* row = sums + (joins_taps_ ? t * channels + c : c * taps_ + t) * k_block_;
         T* d = dst + c * p_.w_channel + p_.taps[size_t(t)].weight;
         if (p_.w_output == 1)
           kernel_.copy_rows(row, 0, 1, outputs, d, 0);
@@ -392,9 +458,12 @@ class WeightGradientPlan final : public ConvPlan {
   int64_t band_k_, band_c_;  // channels for which a band fits the cache
   int64_t band_h_, band_w_, bands_h_, bands_w_, bands_, parts_;
   bool planes_, exchanged_ = false, rows_along_taps_ = false;
-  bool reads_in_place_ = false;  // x has no packed copy
-  bool sums_stay_ = false;       // sums are formed in dw
-  int64_t tap_step_ = 0;         // between the taps of a kernel row, in the packed input
+  bool reads_in_place_ = false;            // x has no packed copy
+  bool sums_stay_ = false;                 // sums are formed in dw
+  bool wide_ = false;                      // the wide kernel takes pairs of panels
+  bool joins_taps_ = false;                // rows are the channels of all taps of a kernel row
+  int64_t row_step_ = 0, pixel_step_ = 0;  // between output pixels, in what is read of x
+  int64_t tap_step_ = 0;                   // between the taps of a kernel row, in the packed input
   // Where x is gathered for all taps of each pixel:
   bool gathers_ = false;
   TapProblem padded_;

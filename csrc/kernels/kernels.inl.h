@@ -66,7 +66,8 @@ constexpr Kernels<T> make_kernels() {
   k.filter_rows_at_once = kFilterRows;
   k.tap_sum_outputs = tap_sum_outputs;
   fill_gemm<T, Products>(k);
-  if constexpr (KONV_GEMM_ROWS == 14 && sizeof(T) == sizeof(float)) k.gemm_wide = gemm_wide<T>;
+  if constexpr (KONV_GEMM_ROWS == 14 && sizeof(T) == sizeof(float))
+    k.gemm_wide = gemm_wide<T>, k.gemm_wide_columns = gemm_wide_columns<T>;
   fill_winograd(k);
 #define KONV_KERNEL(name, args) k.name = name<T>;
 #include "kernels/kernels.def"

@@ -257,6 +257,7 @@ struct Kernels : PoolKernels<T> {
   // [vectors - 1][whether a_ld is 1][rows]
   void (*gemm[kMaxGemmVectors][2][kMaxGemmRows + 1])(const GemmTile<T>&);
   void (*gemm_wide)(const WideGemm<T>&);  // null where registers hold no tile worth it
+  void (*gemm_wide_columns)(const WideGemm<T>&);
   void (*winograd_input[kWinogradFormCount])(const WinogradInput<T>&);
   void (*winograd_output[kWinogradFormCount])(const WinogradOutput<T>&);
   void (*winograd_weights[kWinogradFormCount])(const WinogradWeights<T>&);

@@ -34,20 +34,22 @@ struct GemmTile {
   bool far;  // C is likely in no cache of this core: its lines are requested before the products
 };
 
-// Rows of A times two panels of B side by side, each of two vectors a row of B, where rows of A and of B are contiguous
-// along k: C[panel][m][.] = start + sum over k < kc of A[m][k] * B[panel][k][.], for any number of rows.
+// Rows of A times two panels of B side by side, each of two vectors a row of B: C[panel][m][.] = start + sum over
+// k < kc of A[m][k] * B[panel][k][.], for any number of rows. Either rows of A and of B are contiguous along k, or,
+// with gemm_wide_columns, A[.][k] is contiguous, a_ld from one k to the next, and rows of B are b_ld apart.
 template <class T>
 struct WideGemm {
   int64_t rows, kc;
   const T* a;
   int64_t a_ld;
   const T* b[2];
-  const T* next[2];  // panels that the next call will read, to be requested meanwhile, or null
+  int64_t b_ld;
+  const T* next[2];  // panels that the next call will read, to be requested meanwhile, or null; not for columns
   T* c[2];
   const T* residual[2];  // added before the clip, lying as C does, or null
   int64_t ldc;
-  const T* bias[2];  // one value a lane
-  TileStart start;   // all but row_bias
+  const T* bias[2];  // with lane_bias one value a lane; with row_bias, for columns only, bias[0] has one value a row
+  TileStart start;
   Clip clip;
   bool far;  // C is likely in no cache of this core: its lines are requested before the products
 };

@@ -74,6 +74,31 @@ def test_pairs_of_panels(isa: str, activation: str | None) -> None:
                     assert_accurate(y, truth, magnitude, channels + 2)
 
 
+@pytest.mark.parametrize("isa", ISA_LEVELS)
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("outputs", [64, 96, 192])
+def test_weight_gradients_of_pairs_of_panels(isa: str, layout: str, outputs: int) -> None:
+    """Remainders of rows, few channels with the taps of a kernel row, bands of rows, and results with outputs last."""
+    same = ((1, 1), (1, 1))
+    with konv.config(isa=isa):
+        for case in (
+            Case(2, 3, (13, 22), outputs, (7, 7), (2, 2), padding=((3, 3), (3, 3))),
+            Case(2, 5, (9, 17), outputs, padding=same),
+            Case(1, 8, (3, 250), outputs, (1, 3), padding=((0, 0), (1, 1))),
+            Case(1, 4, (12, 13), outputs, padding=((2, 2), (2, 2)), dilation=(2, 2)),
+            Case(2, 20, (12, 15), outputs, (3, 3), (2, 2), padding=same),
+            Case(2, 67, (5, 23), outputs, padding=same),
+            Case(3, 65, (11, 23), outputs, (1, 1)),
+            Case(2, 12, (11, 23), outputs, (1, 1), (2, 2)),
+            Case(1, 12, (2, 7), 2 * outputs, groups=2, padding=same),
+        ):
+            case.check("weight", layout=layout, algorithm="implicit_gemm")
+            last = np.full((*case.kernel, *case.weight_shape[1::-1]), np.nan, np.float32)
+            data, truth, magnitude = case.known("weight", "float32", 0)
+            dw = case.compute("weight", data, layout=layout, algorithm="implicit_gemm", out=last.transpose(3, 2, 0, 1))
+            case.compare("weight", dw, truth, magnitude, algorithm="implicit_gemm")
+
+
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_long_reduction(direction: str) -> None:
     """Longer than any block of the reduction, so partial sums meet."""
