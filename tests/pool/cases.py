@@ -7,6 +7,7 @@ with `layout=`, and "memory" in channels-first shapes whose memory is channels-l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import ml_dtypes
@@ -53,10 +54,8 @@ class Pool:
         return {"stride": self.stride, "padding": self.padding, "ceil_mode": self.ceil_mode}
 
     def windows(self, include: bool = True) -> Windows:
-        size = self.shape[2:]
-        if self.parts is not None:
-            return Windows.adaptive(size, self.parts)
-        return Windows.regular(size, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode, include)
+        """The same object each time."""
+        return windows_of(self, include)
 
     @property
     def window(self) -> int:
@@ -77,6 +76,14 @@ class Pool:
     def gradient(self, dtype: str = "float32") -> Array:
         shape = (*self.shape[:2], *self.windows().out)
         return np.random.default_rng(1).standard_normal(shape).astype(dtype_of(dtype))
+
+
+@cache
+def windows_of(pool: Pool, include: bool) -> Windows:
+    size = pool.shape[2:]
+    if pool.parts is not None:
+        return Windows.adaptive(size, pool.parts)
+    return Windows.regular(size, pool.kernel, pool.stride, pool.padding, pool.dilation, pool.ceil_mode, include)
 
 
 POOLS_1D = (
