@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import ml_dtypes
@@ -101,16 +102,25 @@ class Problem:
         self, dtype: str = "float32", last: bool = False, seed: int = 0, refusing: bool = False, **call: Any
     ) -> None:
         """`refusing`: whether an algorithm may refuse some directions."""
-        rng = np.random.default_rng(seed)
-        shapes = (self.n, self.c, *self.size), self.weight_shape, (self.k,), (self.n, self.k, *self.out_size())
-        data = [rng.standard_normal(shape).astype(DTYPES[dtype]) for shape in shapes]
-        expected = self.truths(*data)
-        magnitudes = self.truths(*(np.abs(a) for a in data))
+        data, expected, magnitudes = known(self, dtype, seed)
         for what in expected:
             with contextlib.suppress(ValueError) if refusing else contextlib.nullcontext():
                 out = self.answer(what, *data, last, **call)
                 assert out.dtype == DTYPES[dtype], what
                 compare(out, expected[what], magnitudes[what], spreads=konv.config.precision != "strict")
+
+
+@lru_cache(1000)
+def known(problem: Problem, dtype: str, seed: int) -> tuple[list[Array], dict[str, Array], dict[str, Array]]:
+    """Data, what is true of it, and the magnitudes of that: the same for every instruction set and algorithm."""
+    rng = np.random.default_rng(seed)
+    shapes = (problem.n, problem.c, *problem.size), problem.weight_shape, (problem.k,)
+    shapes = *shapes, (problem.n, problem.k, *problem.out_size())
+    data = [rng.standard_normal(shape).astype(DTYPES[dtype]) for shape in shapes]
+    expected, magnitudes = problem.truths(*data), problem.truths(*(np.abs(a) for a in data))
+    for array in (*data, *expected.values(), *magnitudes.values()):
+        array.flags.writeable = False
+    return data, expected, magnitudes
 
 
 def compare(out: Array, expected: Array, magnitude: Array, spreads: bool) -> None:

@@ -78,7 +78,7 @@ def test_same_bits_on_layers(case: Case, direction: str, dtype: str) -> None:
         for case in LARGE
         for name in ALGORITHMS
         for direction in DIRECTIONS
-        if case.supported_by(name, direction)
+        if case.supported_by(name, direction) and not (name == "reference" and case in (LARGE[0], LARGE[6]))  # slow
     ],
     ids=str,
 )
