@@ -14,7 +14,24 @@ namespace konv::cuda {
 template <class Driver>
 class MemoryPool {
  public:
+  // Calls of the driver that wait for the device are made without the lock, which other threads may want at once.
   void* allocate(Queue queue, int64_t bytes) {
+    if (void* const memory = allocate_idle(queue, bytes)) return memory;
+    const int64_t size = rounded(bytes);
+    void* memory = Driver::allocate(queue.device, size);
+    if (!memory) {
+      release_idle();
+      memory = Driver::allocate(queue.device, size);
+    }
+    if (!memory)
+      throw OutOfMemory(Driver::allocation_call(size) + ": out of memory on device " + std::to_string(queue.device));
+    std::lock_guard lock(mutex_);
+    used_[memory] = size;
+    used_bytes_ += size;
+    return memory;
+  }
+
+  void* allocate_idle(Queue queue, int64_t bytes) {
     const int64_t size = rounded(bytes);
     std::lock_guard lock(mutex_);
     auto& idle = idle_[queue.device];
@@ -22,26 +39,17 @@ class MemoryPool {
     for (auto it = idle.lower_bound(size); it != idle.end() && it->first <= size + size / 4; ++it) {
       Block& block = it->second;
       const bool own = block.stream == queue.stream && block.stream != kStreamOfThread && block.events.empty();
-      if (!own && !is_free(block)) continue;
+      if (!own && !is_free(queue.device, block)) continue;
       // A stream that is gone may have left its address to this one.
       if (own) Driver::wait(queue, block.own);
       void* const memory = block.memory;
-      forget(block);
+      forget(queue.device, block);
       idle_bytes_ -= it->first, used_bytes_ += it->first;
       used_[memory] = it->first;
       idle.erase(it);
       return memory;
     }
-    void* memory = Driver::allocate(queue.device, size);
-    if (!memory) {
-      release_idle_locked();
-      memory = Driver::allocate(queue.device, size);
-    }
-    if (!memory)
-      throw OutOfMemory(Driver::allocation_call(size) + ": out of memory on device " + std::to_string(queue.device));
-    used_[memory] = size;
-    used_bytes_ += size;
-    return memory;
+    return nullptr;
   }
 
   void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
@@ -58,8 +66,18 @@ class MemoryPool {
   }
 
   void release_idle() noexcept {
-    std::lock_guard lock(mutex_);
-    release_idle_locked();
+    std::lock_guard one(releasing_);  // who is late finds the memory given back
+    decltype(idle_) all;
+    {
+      std::lock_guard lock(mutex_);
+      all.swap(idle_);
+      idle_bytes_ = 0;
+    }
+    for (auto& [device, blocks] : all)
+      for (auto& [size, block] : blocks) {
+        forget(device, block);
+        Driver::release(device, block.memory);  // waits for the device
+      }
   }
   MemoryInfo info() {
     std::lock_guard lock(mutex_);
@@ -79,27 +97,18 @@ class MemoryPool {
     const int64_t step = bytes < (1 << 20) ? 512 : 1 << 21;
     return (bytes + step - 1) / step * step;
   }
-  static bool is_free(const Block& block) {
-    if (!Driver::passed(block.own)) return false;
+  static bool is_free(int device, const Block& block) {
+    if (!Driver::passed(device, block.own)) return false;
     for (const Event& e : block.events)
-      if (!Driver::passed(e)) return false;
+      if (!Driver::passed(device, e)) return false;
     return true;
   }
-  static void forget(Block& block) noexcept {
-    Driver::destroy(block.own);
-    for (Event& e : block.events) Driver::destroy(e);
-  }
-  void release_idle_locked() noexcept {
-    for (auto& [device, blocks] : idle_)
-      for (auto& [size, block] : blocks) {
-        forget(block);
-        Driver::release(device, block.memory);  // waits for the device
-      }
-    idle_.clear();
-    idle_bytes_ = 0;
+  static void forget(int device, Block& block) noexcept {
+    Driver::destroy(device, block.own);
+    for (Event& e : block.events) Driver::destroy(device, e);
   }
 
-  std::mutex mutex_;
+  std::mutex mutex_, releasing_;
   std::map<int, std::multimap<int64_t, Block>> idle_;
   std::unordered_map<void*, int64_t> used_;
   int64_t used_bytes_ = 0, idle_bytes_ = 0;

@@ -51,15 +51,22 @@ void check_process();
 bool is_forked_child() noexcept;
 
 // Memory that belongs to a stream: what the stream does later may use it as soon as it is given back. Blocks are kept
-// for requests of about their size. 512-byte aligned.
+// for requests of about their size. Aligned to 256 bytes. May wait for the device.
 void* allocate(Queue queue, int64_t bytes);
+// The same where memory of about that size is idle, else null. Never waits.
+void* allocate_idle(Queue queue, int64_t bytes);
 // `others`: further streams that have been asked to use it.
 void release(Queue queue, void* memory, const std::vector<void*>& others = {}) noexcept;
 struct MemoryInfo {
   int64_t used, idle;  // bytes, of all devices
 };
 MemoryInfo memory_info();
-void release_idle();  // to the driver
+void release_idle();  // to the driver; waits for the devices
+
+// Where memory lies, of anybody's: on a device, or where all devices read it (managed, or the host's and pinned), or
+// where none does.
+constexpr int kEveryDevice = -1, kNoDevice = -2;
+int device_of(const void* memory);
 
 void copy_to_device(Queue queue, void* to, const void* from, int64_t bytes);  // `from` may change on return
 void copy_to_host(Queue queue, void* to, const void* from, int64_t bytes);    // waits
@@ -75,6 +82,7 @@ void destroy_stream(int device, void* stream);
 void* create_event(int device, bool timed);
 void destroy_event(int device, void* event) noexcept;
 void record_event(Queue queue, void* event);
+bool has_passed(int device, void* event);       // whether all is done that came before it
 void wait_for_event(Queue later, void* event);  // `later` may be of any device
 // Waits for `to`; both are timed and have been recorded.
 double seconds_between(int device, void* from, void* to);

@@ -1,10 +1,8 @@
 // The runtime over the CUDA runtime library.
-#include <cuda_runtime.h>
-
 #include <memory>
 
+#include "cuda/driver.h"
 #include "cuda/memory_pool.h"
-#include "cuda/process.h"
 #include "cuda/runtime.h"
 
 namespace konv::cuda {
@@ -13,36 +11,21 @@ namespace {
 
 cudaStream_t stream_of(Queue q) { return static_cast<cudaStream_t>(q.stream); }
 
-void check(cudaError_t error, const std::string& call) {
-  if (error == cudaSuccess) return;
-  (void)cudaGetLastError();  // errors that do not stay are not the next call's
-  const std::string text = call + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";
-  if (error == cudaErrorMemoryAllocation) throw OutOfMemory(text);
-  throw Failure(text);
-}
-
-// Makes a device the current one, and comes back: the current device is the caller's.
-class OnDevice {
- public:
-  explicit OnDevice(int device) {
-    use_device();
-    check(cudaGetDevice(&before_), "cudaGetDevice");
-    if (before_ != device) check(cudaSetDevice(device), "cudaSetDevice of " + std::to_string(device));
-    changed_ = before_ != device;
-  }
-  ~OnDevice() {
-    if (changed_) (void)cudaSetDevice(before_);
-  }
-  OnDevice(const OnDevice&) = delete;
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-};
-
 // Where all that a queue was given is behind: the stream of each thread is another one in every thread, and the legacy
 // stream waits for all of them.
 cudaStream_t recorded(Queue queue) { return queue.stream == kStreamOfThread ? nullptr : stream_of(queue); }
+
+// Whether the call went well; an error that does not stay is not the next call's.
+template <class F>
+bool quietly(int device, F&& call) noexcept {
+  try {
+    OnDevice on(device);
+    if (call() == cudaSuccess) return true;
+  } catch (const Failure&) {
+  }
+  (void)cudaGetLastError();
+  return false;
+}
 
 struct Driver {
   using Event = cudaEvent_t;
@@ -57,26 +40,23 @@ struct Driver {
     check(error, allocation_call(bytes));
     return memory;
   }
-  static void release(int, void* memory) noexcept { (void)cudaFree(memory); }
+  static void release(int device, void* memory) noexcept {
+    quietly(device, [&] { return cudaFree(memory); });
+  }
   static std::string allocation_call(int64_t bytes) { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; }
   // Null where the driver refuses: then memory passes as free only to its own stream.
   static Event record(Queue queue) noexcept {
     Event event = nullptr;
-    try {
-      OnDevice on(queue.device);
-      if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) != cudaSuccess) return nullptr;
-      if (cudaEventRecord(event, recorded(queue)) == cudaSuccess) return event;
-      (void)cudaEventDestroy(event);
-    } catch (const Failure&) {
-    }
-    (void)cudaGetLastError();
-    return nullptr;
+    quietly(queue.device, [&] {
+      cudaError_t error = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+      if (error == cudaSuccess && (error = cudaEventRecord(event, recorded(queue))) != cudaSuccess)
+        (void)cudaEventDestroy(std::exchange(event, nullptr));
+      return error;
+    });
+    return event;
   }
-  static bool passed(Event event) {
-    if (!event) return false;
-    const cudaError_t error = cudaEventQuery(event);
-    if (error == cudaErrorNotReady) (void)cudaGetLastError();
-    return error == cudaSuccess;
+  static bool passed(int device, Event event) noexcept {
+    return event && quietly(device, [&] { return cudaEventQuery(event); });
   }
   // Lets the stream wait for the event.
   static void wait(Queue queue, Event event) {
@@ -84,8 +64,8 @@ struct Driver {
     OnDevice on(queue.device);
     check(cudaStreamWaitEvent(stream_of(queue), event, 0), "cudaStreamWaitEvent");
   }
-  static void destroy(Event event) noexcept {
-    if (event) (void)cudaEventDestroy(event);
+  static void destroy(int device, Event event) noexcept {
+    if (event) quietly(device, [&] { return cudaEventDestroy(event); });
   }
 };
 
@@ -140,8 +120,28 @@ void* allocate(Queue queue, int64_t bytes) {
 void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
   if (!process_is_child) pool().release(queue, memory, others);
 }
+void* allocate_idle(Queue queue, int64_t bytes) {
+  use_device();
+  return pool().allocate_idle(queue, bytes);
+}
 MemoryInfo memory_info() { return pool().info(); }
-void release_idle() { pool().release_idle(); }
+void release_idle() {
+  use_device();
+  pool().release_idle();
+}
+
+int device_of(const void* memory) {
+  use_device();
+  int ordinal = 0;
+  unsigned type = 0, managed = 0;  // the type stays 0 for memory that the driver does not know
+  CUpointer_attribute wanted[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_IS_MANAGED,
+                                  CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
+  void* values[] = {&type, &managed, &ordinal};
+  check(driver().describe(3, wanted, values, CUdeviceptr(reinterpret_cast<uintptr_t>(memory))),
+        "cuPointerGetAttributes");
+  if (type == 0) return kNoDevice;
+  return managed || type == CU_MEMORYTYPE_HOST ? kEveryDevice : ordinal;
+}
 
 void copy_to_device(Queue queue, void* to, const void* from, int64_t bytes) {
   OnDevice on(queue.device);
@@ -199,13 +199,12 @@ void* create_event(int device, bool timed) {
   check(cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming), "cudaEventCreate");
   return event;
 }
-void destroy_event(int, void* event) noexcept {
-  if (!process_is_child) (void)cudaEventDestroy(static_cast<cudaEvent_t>(event));
-}
+void destroy_event(int device, void* event) noexcept { Driver::destroy(device, static_cast<cudaEvent_t>(event)); }
 void record_event(Queue queue, void* event) {
   OnDevice on(queue.device);
   check(cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(queue)), "cudaEventRecord");
 }
+bool has_passed(int device, void* event) { return Driver::passed(device, static_cast<cudaEvent_t>(event)); }
 void wait_for_event(Queue later, void* event) {
   OnDevice on(later.device);
   check(cudaStreamWaitEvent(stream_of(later), static_cast<cudaEvent_t>(event), 0), "cudaStreamWaitEvent");

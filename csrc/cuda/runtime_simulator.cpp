@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <set>
+#include <thread>
 
 #include "cuda/memory_pool.h"
 #include "cuda/process.h"
@@ -33,6 +35,36 @@ void guard(void* memory, int64_t used) noexcept {
 std::mutex mutex;
 simulator::Settings settings;
 std::set<std::pair<int, void*>> streams;
+std::map<const char*, std::pair<int64_t, int>> blocks;  // of the devices' memory: bytes, device
+
+// When a stream came somewhere, by a count of all such moments. Kernels have run by then, but tests may say that
+// nobody knows before he has waited.
+struct Moment {
+  Queue queue;
+  int64_t number;
+};
+int64_t moments;
+std::map<std::pair<int, void*>, int64_t> waited_for;
+
+Moment moment(Queue queue) {
+  std::lock_guard lock(mutex);
+  return {queue, ++moments};
+}
+bool is_past(const Moment& m) {
+  std::lock_guard lock(mutex);
+  return !settings.unfinished || m.number <= waited_for[{m.queue.device, m.queue.stream}];
+}
+void take_time() {
+  std::unique_lock lock(mutex);
+  const std::chrono::duration<double> time(settings.wait_seconds);
+  lock.unlock();
+  if (time.count() > 0) std::this_thread::sleep_for(time);
+}
+void wait_for(Queue queue) {
+  take_time();
+  std::lock_guard lock(mutex);
+  waited_for[{queue.device, queue.stream}] = ++moments;
+}
 
 // Counts the calls of a kind that a test wants to see fail.
 bool fails(const std::string& call) {
@@ -41,24 +73,33 @@ bool fails(const std::string& call) {
 }
 
 struct Driver {
-  struct Event {};
-  static void* allocate(int, int64_t bytes) {
+  using Event = Moment;
+  static void* allocate(int device, int64_t bytes) {
     if (fails("allocate")) return nullptr;
     {
       std::lock_guard lock(mutex);
       if (settings.failing_call == "allocate" && settings.calls_before_failure < 0) return nullptr;
     }
     void* memory = nullptr;
-    if (posix_memalign(&memory, 512, size_t(bytes))) return nullptr;
+    if (posix_memalign(&memory, 256, size_t(bytes))) return nullptr;
     std::memset(memory, 0xff, size_t(bytes));
+    std::lock_guard lock(mutex);
+    blocks[static_cast<char*>(memory)] = {bytes, device};
     return memory;
   }
-  static void release(int, void* memory) noexcept { std::free(memory); }
+  static void release(int, void* memory) noexcept {
+    take_time();
+    {
+      std::lock_guard lock(mutex);
+      blocks.erase(static_cast<char*>(memory));
+    }
+    std::free(memory);
+  }
   static std::string allocation_call(int64_t bytes) { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; }
-  static Event record(Queue) noexcept { return {}; }
-  static bool passed(Event) { return true; }
-  static void wait(Queue, Event) {}
-  static void destroy(Event) noexcept {}
+  static Event record(Queue queue) noexcept { return moment(queue); }
+  static bool passed(int, const Event& event) { return is_past(event); }
+  static void wait(Queue, const Event&) {}
+  static void destroy(int, const Event&) noexcept {}
 };
 
 MemoryPool<Driver>& pool() {
@@ -73,6 +114,11 @@ void check_call(Queue queue, const char* name) {
     throw Failure(std::string(name) + ": invalid device ordinal " + std::to_string(queue.device));
   if (queue.stream && reinterpret_cast<uintptr_t>(queue.stream) > 2 && !streams.count({queue.device, queue.stream}))
     throw Failure(std::string(name) + ": invalid resource handle (a stream of another device, or of none)");
+}
+void* fresh(void* memory, int64_t bytes) {
+  guard(memory, bytes);
+  std::memset(memory, 0xff, size_t(bytes));  // reused memory, too, holds NaN
+  return memory;
 }
 void check_failure(const char* call, const std::string& what) {
   if (fails(call)) throw Failure(what + ": unspecified launch failure (simulated)");
@@ -96,10 +142,12 @@ bool is_forked_child() noexcept { return process_is_child; }
 
 void* allocate(Queue queue, int64_t bytes) {
   check_call(queue, "cudaMalloc");
-  void* const memory = pool().allocate(queue, bytes);
-  guard(memory, bytes);
-  std::memset(memory, 0xff, size_t(bytes));  // reused memory, too, holds NaN
-  return memory;
+  return fresh(pool().allocate(queue, bytes), bytes);
+}
+void* allocate_idle(Queue queue, int64_t bytes) {
+  check_call(queue, "cudaMalloc");
+  void* const memory = pool().allocate_idle(queue, bytes);
+  return memory ? fresh(memory, bytes) : nullptr;
 }
 void release(Queue queue, void* memory, const std::vector<void*>& others) noexcept {
   if (process_is_child) return;
@@ -107,17 +155,31 @@ void release(Queue queue, void* memory, const std::vector<void*>& others) noexce
   pool().release(queue, memory, others);
 }
 MemoryInfo memory_info() { return pool().info(); }
-void release_idle() { pool().release_idle(); }
+void release_idle() {
+  use_device();
+  pool().release_idle();
+}
+
+int device_of(const void* memory) {
+  use_device();
+  std::lock_guard lock(mutex);
+  auto after = blocks.upper_bound(static_cast<const char*>(memory));
+  if (after == blocks.begin()) return kNoDevice;
+  const auto& [start, block] = *--after;
+  return static_cast<const char*>(memory) < start + block.first ? block.second : kNoDevice;
+}
 
 void copy_to_device(Queue queue, void* to, const void* from, int64_t bytes) {
   check_call(queue, "cudaMemcpyAsync");
   check_failure("copy", "cudaMemcpyAsync to the device");
   if (bytes) std::memcpy(to, from, size_t(bytes));
+  wait_for(queue);
 }
 void copy_to_host(Queue queue, void* to, const void* from, int64_t bytes) {
   check_call(queue, "cudaMemcpyAsync");
   check_failure("copy", "cudaMemcpyAsync to the host");
   if (bytes) std::memcpy(to, from, size_t(bytes));
+  wait_for(queue);
 }
 void copy_on_device(Queue queue, void* to, const void* from, int64_t bytes) {
   check_call(queue, "cudaMemcpyAsync");
@@ -127,7 +189,10 @@ void fill_bytes(Queue queue, void* to, int value, int64_t bytes) {
   check_call(queue, "cudaMemsetAsync");
   if (bytes) std::memset(to, value, size_t(bytes));
 }
-void synchronize(Queue queue) { check_call(queue, "cudaStreamSynchronize"); }
+void synchronize(Queue queue) {
+  check_call(queue, "cudaStreamSynchronize");
+  wait_for(queue);
+}
 void order(Queue earlier, Queue later) {
   check_call(earlier, "cudaEventRecord");
   check_call(later, "cudaStreamWaitEvent");
@@ -144,19 +209,29 @@ void destroy_stream(int device, void* stream) {
   if (streams.erase({device, stream})) std::free(stream);
 }
 
+namespace {
+
+struct Recorded {
+  std::chrono::steady_clock::time_point time;
+  Moment moment;
+};
+Recorded& event_at(void* event) { return *static_cast<Recorded*>(event); }
+
+}  // namespace
+
 void* create_event(int device, bool) {
   check_call({device, nullptr}, "cudaEventCreate");
-  return new std::chrono::steady_clock::time_point;
+  return new Recorded{};
 }
-void destroy_event(int, void* event) noexcept { delete static_cast<std::chrono::steady_clock::time_point*>(event); }
+void destroy_event(int, void* event) noexcept { delete static_cast<Recorded*>(event); }
 void record_event(Queue queue, void* event) {
   check_call(queue, "cudaEventRecord");
-  *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+  event_at(event) = {std::chrono::steady_clock::now(), moment(queue)};
 }
+bool has_passed(int, void* event) { return is_past(event_at(event).moment); }
 void wait_for_event(Queue later, void*) { check_call(later, "cudaStreamWaitEvent"); }
 double seconds_between(int, void* from, void* to) {
-  using Time = std::chrono::steady_clock::time_point;
-  return std::chrono::duration<double>(*static_cast<Time*>(to) - *static_cast<Time*>(from)).count();
+  return std::chrono::duration<double>(event_at(to).time - event_at(from).time).count();
 }
 
 namespace detail {

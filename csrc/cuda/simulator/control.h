@@ -10,6 +10,8 @@ struct Settings {
   // "allocate", "copy", "launch" or none: fails after so many calls. Memory stays short, the others fail once.
   std::string failing_call;
   int64_t calls_before_failure = 0;
+  bool unfinished = false;  // events pass when somebody has waited for their stream
+  double wait_seconds = 0;  // that each wait for a device takes
 };
 void set(const Settings& settings);
 
