@@ -12,7 +12,12 @@ namespace konv::cuda {
 
 namespace {
 
-constexpr int kFloats = 4096;
+#if defined(KONV_CUDA_SIMULATOR)
+constexpr bool kSimulated = true;
+#else
+constexpr bool kSimulated = false;
+#endif
+constexpr int kFloats = 1 << 15;
 
 // What kernels read and write.
 struct Data {
@@ -148,6 +153,56 @@ std::string check_tf32() {
   return compare(run<tf32_kernel>(in, {1}, {32}, 0), expected, 0.05f);
 }
 
+// Two warpgroups, each 64 of A's 128 rows by all N rows of B, of 64 numbers: four products, of which one stays in
+// flight over a wait.
+constexpr int kInner = 64, kWarpgroup = 4 * kWarp;
+
+template <class T, int N>
+__global__ void warpgroup_kernel(Data d) {
+#if KONV_WARPGROUPS
+  T* a = reinterpret_cast<T*>(shared_memory());
+  T* b = a + 128 * kInner;
+  // Chunk c of eight numbers of row r is at c ^ (r % 8).
+  for (int i = int(threadIdx.x); i < (128 + N) * kInner; i += 2 * kWarpgroup) {
+    const int row = i / kInner, k = i % kInner;
+    a[row * kInner + ((k / 8) ^ (row % 8)) * 8 + k % 8] = narrowed<T>(d.in[i]);
+  }
+  show_copies();
+  __syncthreads();
+  const int group = int(threadIdx.x) / kWarpgroup;
+  const uint64_t at_a = matrix_descriptor(a + group * 64 * kInner), at_b = matrix_descriptor(b);
+  float sums[N / 2];
+#  pragma unroll
+  for (int r = 0; r < N / 2; r++) sums[r] = 1, hold_register(sums[r]);
+#  pragma unroll
+  for (int step = 0; step < kInner / 16; step++) {
+    begin_products();
+    multiply_warpgroup(sums, at_a + uint64_t(2 * step), at_b + uint64_t(2 * step), T());
+    commit_products();
+    if (step == 2) wait_products<1>();
+  }
+  wait_products<0>();
+#  pragma unroll
+  for (int r = 0; r < N / 2; r++) hold_register(sums[r]);
+  const int lane = int(threadIdx.x) % kWarp, row = int(threadIdx.x) / kWarp * 16 + lane / 4;
+#  pragma unroll
+  for (int r = 0; r < N / 2; r++) d.out[(row + r / 2 % 2 * 8) * N + r / 4 * 8 + lane % 4 * 2 + r % 2] = sums[r];
+#endif
+}
+template <class T, int N>
+std::string check_warpgroup() {
+  const DeviceInfo& device = device_info(0);
+  if (!kSimulated && (device.major != 9 || device.minor != 0)) return "";  // has none
+  std::vector<float> in = numbers();
+  for (float& x : in) x = std::round(x * 16) / 16;  // exact in 16 bits
+  std::vector<float> expected(size_t(128 * N), 1);
+  for (int i = 0; i < 128; i++)
+    for (int j = 0; j < N; j++)
+      for (int k = 0; k < kInner; k++)
+        expected[size_t(i * N + j)] += in[size_t(i * kInner + k)] * in[size_t((128 + j) * kInner + k)];
+  return compare(run<warpgroup_kernel<T, N>>(in, {1}, {2 * kWarpgroup}, (128 + N) * kInner * 2), expected, 1e-4f);
+}
+
 __global__ void shuffle_kernel(Data d) {
   const int t = int(threadIdx.x);
   float sum = d.in[t];
@@ -234,6 +289,10 @@ const std::vector<Check>& checks() {
       {"multiply_add_float16", check_mma<float16>},
       {"multiply_add_bfloat16", check_mma<bfloat16>},
       {"multiply_add_tf32", check_tf32},
+      {"multiply_warpgroup_float16_128", check_warpgroup<float16, 128>},
+      {"multiply_warpgroup_float16_256", check_warpgroup<float16, 256>},
+      {"multiply_warpgroup_bfloat16_128", check_warpgroup<bfloat16, 128>},
+      {"multiply_warpgroup_bfloat16_256", check_warpgroup<bfloat16, 256>},
       {"shuffles", check_shuffle},
       {"float16", [] { return check_numbers<float16>(10); }},
       {"bfloat16", [] { return check_numbers<bfloat16>(7); }},
