@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-CUDA, ROCM, READ_ONLY = 2, 10, 1
+CUDA, ROCM, READ_ONLY, IS_COPIED = 2, 10, 1, 2
 INT, UINT, FLOAT, BFLOAT, COMPLEX, BOOL = 0, 1, 2, 4, 5, 6
 
 _api = ctypes.pythonapi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -193,21 +194,29 @@ def test_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
         konv.cuda.conv2d(X, W)
 
 
+def refusal(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except RuntimeError as error:
+        return str(error)
+    return "no error"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_fork() -> None:
+def test_fork(cuda: Any) -> None:
     konv.cuda.conv2d(X, W)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            konv.cuda.conv2d(X, W)
-            os.write(write, b"no error")
-        except RuntimeError as error:
-            os.write(write, str(error).encode())
+            for call in (lambda: konv.cuda.conv2d(X, W), cuda.release_idle):
+                os.write(write, refusal(call).encode())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
     os.close(write)
     with os.fdopen(read) as text:
-        assert "CUDA does not survive a fork" in text.read()
+        told = text.read()
+    assert told.count("CUDA does not survive a fork") == 2
+    assert "no error" not in told

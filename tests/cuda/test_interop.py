@@ -15,7 +15,21 @@ import numpy as np
 import pytest
 
 import konv
-from tests.cuda.foreign import BFLOAT, BOOL, COMPLEX, CUDA, FLOAT, INT, READ_ONLY, ROCM, UINT, Consumer, Producer
+from konv.cuda import _module
+from tests.cuda.foreign import (
+    BFLOAT,
+    BOOL,
+    COMPLEX,
+    CUDA,
+    FLOAT,
+    INT,
+    IS_COPIED,
+    READ_ONLY,
+    ROCM,
+    UINT,
+    Consumer,
+    Producer,
+)
 from tests.cuda.foreign import pointer_of as pointer
 
 X = np.random.default_rng(0).standard_normal((2, 3, 6, 5), np.float32)
@@ -39,6 +53,11 @@ def producer(array: Any, **options: Any) -> Producer:
     return Producer(pointer(own), array.shape, F32, **{"keep": own, **options})
 
 
+def settle() -> None:
+    """Nothing runs any more, and what was held for kernels is let go."""
+    _module.module().synchronize(0, 1)
+
+
 def close(a: Any, b: Any) -> None:
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
@@ -50,6 +69,7 @@ def _nothing_is_left(cuda: Any) -> Iterator[None]:
     before, alive = cuda.memory_info()[0], set(Producer.alive)
     yield
     gc.collect()
+    settle()
     assert set(Producer.alive) <= alive
     assert cuda.memory_info()[0] == before
 
@@ -72,6 +92,7 @@ def test_elements(dtype: str, code: int, bits: int, major: int | None) -> None:
     tensor.close()
     assert (foreign.given, foreign.deleted) == (1, 0)
     del read
+    settle()
     assert (foreign.given, foreign.deleted) == (1, 1)
 
 
@@ -103,6 +124,7 @@ def test_convolution_of_foreign_arrays(cuda: Any, major: int | None) -> None:
     assert type(out) is cuda.DeviceArray
     close(out.numpy(), Y)
     del out
+    settle()
     assert (x.given, x.deleted, w.given, w.deleted) == (1, 1, 1, 1)
     # With what each is asked: konv's stream, and no version where it knows none.
     asked = [{"stream": 1, "max_version": (1, 0)}]
@@ -134,6 +156,7 @@ def test_out(major: int | None) -> None:
     konv.conv2d(producer(X), producer(W), out=out)
     close(wide.numpy()[..., 1::2], Y)
     np.testing.assert_array_equal(wide.numpy()[..., ::2], 7)
+    settle()
     assert out.deleted == out.given > 0
 
 
@@ -173,6 +196,7 @@ def test_what_is_not_taken(options: dict[str, Any], error: type[Exception], matc
     with pytest.raises(error, match=match):
         konv.cuda.conv2d(foreign, W)
     gc.collect()
+    settle()
     assert foreign.deleted == foreign.given == 1  # by the capsule itself, or by who had taken it
 
 
@@ -313,7 +337,8 @@ def test_consumer_of_views_and_copies(cuda: Any) -> None:
     own = konv.cuda.to_device(X)
     view = Consumer(own.transpose(0, 2, 3, 1))
     assert (view.data, view.shape, view.strides) == (pointer(own), (2, 6, 5, 3), (90, 5, 1, 30))
-    copy = Consumer(own, copy=True, dl_device=(CUDA, 0))
+    copy = Consumer(own, copy=True, dl_device=(CUDA, 0), max_version=(1, 0))
+    assert copy.flags == IS_COPIED
     assert copy.data != pointer(own)
     again = Producer(copy.data, copy.shape, F32)
     np.testing.assert_array_equal(konv.cuda.to_numpy(again), X)
@@ -340,11 +365,13 @@ def test_memory_of_others_lives_as_long_as_it_is_read() -> None:
     gc.collect()
     assert foreign.deleted == 0
     tensor.close()
+    settle()
     assert foreign.deleted == 1
     x = Interface(X)
     read, own = konv.cuda.to_device(x), x.own
     references = sys.getrefcount(x)
     del read
+    settle()
     assert sys.getrefcount(x) == references - 1
     np.testing.assert_array_equal(own.numpy(), X)
 
@@ -356,6 +383,7 @@ def test_deleters_run_from_other_threads(major: int | None) -> None:
     thread = threading.Thread(target=held.clear)
     thread.start()
     thread.join()
+    settle()
     assert foreign.deleted == 1
 
 

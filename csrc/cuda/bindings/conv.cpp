@@ -12,7 +12,7 @@ namespace {
 // dilation, groups, padding_mode, layout, activation, residual, algorithm, out, threads, max_workspace; of transposed
 // convolutions output_padding
 PyObject* conv(int spatial, PyObject* const* args, bool transposed) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[11], a[13], a[14]);
   if (transposed) set_transposed(c, a[15]);

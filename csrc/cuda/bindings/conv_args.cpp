@@ -7,13 +7,13 @@
 
 namespace konv::cuda {
 
-Queue conv_queue_arg(PyObject* object) {
-  const Queue queue = queue_arg(object);
+CallQueue conv_queue_arg(PyObject* object) {
+  const CallQueue queue = queue_arg(object);
   set_problem_device(queue.device);
   return queue;
 }
 
-Operand bias_operand(PyObject* object, ConvProblem& p, Queue queue) {
+Operand bias_operand(PyObject* object, ConvProblem& p, const CallQueue& queue) {
   if (object == Py_None) return nullptr;
   const Operand b = operand_arg(object, "bias", queue);
   check_bias(array_of(b), p);
@@ -26,7 +26,8 @@ Operand bias_operand(PyObject* object, ConvProblem& p, Queue queue) {
 }
 
 DeviceResult result_operand(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
-                            Queue queue, const std::vector<Operand>& inputs, std::initializer_list<PyObject*> objects) {
+                            const CallQueue& queue, const std::vector<Operand>& inputs,
+                            std::initializer_list<PyObject*> objects) {
   const bool forward = p.direction == Direction::forward;
   const int64_t* size = forward ? p.out : p.in;
   const int64_t shape[5] = {p.n, p.c == 0 ? 0 : p.outputs(), size[0], size[1], size[2]};

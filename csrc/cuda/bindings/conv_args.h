@@ -8,9 +8,9 @@
 namespace konv::cuda {
 
 // A queue, which is from then on the device of the thread's problems.
-Queue conv_queue_arg(PyObject* object);
+CallQueue conv_queue_arg(PyObject* object);
 // Contiguous, or null for None.
-Operand bias_operand(PyObject* object, ConvProblem& p, Queue queue);
+Operand bias_operand(PyObject* object, ConvProblem& p, const CallQueue& queue);
 struct DeviceResult {
   Operand out;
   Operand residual;  // holds the memory
@@ -18,7 +18,8 @@ struct DeviceResult {
 };
 // As result_args: `objects` and `inputs` are the same arrays, as given and as operands.
 DeviceResult result_operand(ConvProblem& p, const Layout& layout, const View& view, PyObject* out, PyObject* residual,
-                            Queue queue, const std::vector<Operand>& inputs, std::initializer_list<PyObject*> objects);
+                            const CallQueue& queue, const std::vector<Operand>& inputs,
+                            std::initializer_list<PyObject*> objects);
 void run_conv_call(Queue queue, const ConvProblem& p, const ConvTensors& t);
 
 }  // namespace konv::cuda

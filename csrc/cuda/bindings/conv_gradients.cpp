@@ -29,7 +29,7 @@ bool accumulate_arg(PyObject* object, PyObject* out) {
 // queue; input_size, weight, grad_output, stride, padding, dilation, groups, padding_mode, layout, algorithm, out,
 // threads, max_workspace, accumulate; of transposed convolutions output_padding
 PyObject* input_gradient(int spatial, PyObject* const* args, bool transposed) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[11], a[12]);
   c.input_name = "input_size";
@@ -80,7 +80,7 @@ void add_operand(Queue queue, const Operand& to, const Operand& from) {
 // queue; input, weight_size, grad_output, stride, padding, dilation, groups, padding_mode, layout, algorithm, out,
 // threads, max_workspace, accumulate, per_sample; of transposed convolutions output_padding
 PyObject* weight_gradient(int spatial, PyObject* const* args, bool transposed) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   Common c = common_args(spatial, a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[11], a[12]);
   c.weight_name = "weight_size";
@@ -123,7 +123,7 @@ PyObject* weight_gradient(int spatial, PyObject* const* args, bool transposed) {
 
 // queue; grad_output, layout, out, threads
 PyObject* conv_bias(PyObject* const* args) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   const Operand dy = operand_arg(a[0], "grad_output", queue);
   const int named = named_dimensions(a[1]);

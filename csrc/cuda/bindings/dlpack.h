@@ -37,6 +37,6 @@ struct VersionedManaged {
   uint64_t flags;
   Tensor tensor;
 };
-constexpr uint64_t kReadOnly = 1;
+constexpr uint64_t kReadOnly = 1, kIsCopied = 2;
 
 }  // namespace konv::cuda::dlpack

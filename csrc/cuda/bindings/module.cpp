@@ -23,7 +23,7 @@ namespace {
 
 // queue, array; the array as it lies on the device, copied there where it is NumPy's
 PyObject* as_device_array(PyObject* const* a) {
-  const Queue queue = queue_arg(a[0]);
+  const CallQueue queue = queue_arg(a[0]);
   return wrap(operand_arg(a[1], "array", queue, ~kComplex));
 }
 
@@ -49,12 +49,27 @@ void register_runtime(py::module_& m) {
         return py::make_tuple(i.used, i.idle);
       },
       "Bytes in use and waiting for reuse.");
-  m.def("release_idle", &release_idle, "Gives memory that waits for reuse back to the driver.");
+  m.def(
+      "release_idle",
+      [] {
+        check_process();
+        let_go_of_passed();
+        py::gil_scoped_release others;
+        release_idle();
+      },
+      "Gives memory that waits for reuse back to the driver.");
+  m.def(
+      "device_of_memory", [](uintptr_t address) { return device_of(reinterpret_cast<const void*>(address)); },
+      "The device of this address; -1 where all devices read it, -2 where none does.");
+  m.def("parked_owners", &parked_owners, "Arrays of other libraries that are held until kernels have read them.");
   m.def("create_stream", [](int device) { return reinterpret_cast<int64_t>(create_stream(device)); });
   m.def("destroy_stream", [](int device, int64_t stream) { destroy_stream(device, reinterpret_cast<void*>(stream)); });
   m.def("synchronize", [](int device, int64_t stream) {
-    py::gil_scoped_release release;
-    synchronize({device, stream <= 1 ? nullptr : reinterpret_cast<void*>(stream)});
+    {
+      py::gil_scoped_release others;
+      synchronize({device, stream_of(stream)});
+    }
+    let_go_of_passed();
   });
   m.def("plan_cache_info", [] {
     const PlanCacheInfo i = plan_cache_info();
@@ -83,10 +98,12 @@ PYBIND11_MODULE(_cuda, m) {
   m.attr("simulator") = true;
   m.def(
       "simulate",
-      [](int devices, const std::string& failing_call, int64_t calls_before_failure) {
-        konv::simulator::set({devices, failing_call, calls_before_failure});
+      [](int devices, const std::string& failing_call, int64_t calls_before_failure, bool unfinished,
+         double wait_seconds) {
+        konv::simulator::set({devices, failing_call, calls_before_failure, unfinished, wait_seconds});
       },
-      py::arg("devices") = 2, py::arg("failing_call") = "", py::arg("calls_before_failure") = 0);
+      py::arg("devices") = 2, py::arg("failing_call") = "", py::arg("calls_before_failure") = 0,
+      py::arg("unfinished") = false, py::arg("wait_seconds") = 0.0);
 #else
   m.attr("simulator") = false;
 #endif

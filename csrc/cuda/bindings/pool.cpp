@@ -24,14 +24,14 @@ bool pool_indices_inside(const PoolProblem& p, const int64_t* index, int64_t& ou
 
 namespace cuda {
 
-Operand pool_operand(PyObject* out, Queue queue, DType dtype, const int64_t shape[5], const Layout& layout,
+Operand pool_operand(PyObject* out, const CallQueue& queue, DType dtype, const int64_t shape[5], const Layout& layout,
                      const View& like, const std::vector<Operand>& inputs, std::initializer_list<PyObject*> objects) {
   if (out != Py_None) return out_operand(out, queue, dtype, shape, layout, like.batched, inputs, objects);
   return new_operand(queue, dtype, shape, layout, like.batched, !layout.channels_last && is_channels_last_memory(like));
 }
 
 Operand index_operand(PyObject* object, PoolProblem& p, const Layout& layout, bool batched, const char* where,
-                      Queue queue) {
+                      const CallQueue& queue) {
   const Operand index = operand_arg(object, "indices", queue, set_of({DType::i64}));
   const View iv = view_of(array_of(index), layout, "indices");
   check_shape(array_of(index), iv, windows_shape(p), batched, layout, "indices");
@@ -52,7 +52,7 @@ constexpr DTypeSet kAveraged = kFloats | set_of({DType::i64});
 
 // Where a pooling starts: its queue, input and problem.
 struct PoolCall {
-  Queue queue;
+  CallQueue queue;
   PyObject* object;
   Operand x;
   Layout layout;

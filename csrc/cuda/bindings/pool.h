@@ -9,10 +9,10 @@ extern PyMethodDef pool_methods[], pool_gradient_methods[];
 
 // `out`, or a new array in the memory order of `like`. `objects` and `inputs` are the same arrays, as given and as
 // operands.
-Operand pool_operand(PyObject* out, Queue queue, DType dtype, const int64_t shape[5], const Layout& layout,
+Operand pool_operand(PyObject* out, const CallQueue& queue, DType dtype, const int64_t shape[5], const Layout& layout,
                      const View& like, const std::vector<Operand>& inputs, std::initializer_list<PyObject*> objects);
 // Places of the windows of p. Where NumPy has them they are checked; on devices, kernels pass over what is outside.
 Operand index_operand(PyObject* object, PoolProblem& p, const Layout& layout, bool batched, const char* where,
-                      Queue queue);
+                      const CallQueue& queue);
 
 }  // namespace konv::cuda

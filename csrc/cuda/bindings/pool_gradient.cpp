@@ -17,7 +17,7 @@ void check_same_images(const View& size, const View& array, const Operand& of, c
 // queue; grad_output, indices, input_size, layout, out, threads
 template <int Spatial>
 PyObject* max_pool_gradient_of(PyObject* const* args) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   const Operand dy = operand_arg(a[0], "grad_output", queue);
   const Layout layout = layout_arg(a[3], Spatial);
@@ -36,8 +36,8 @@ PyObject* max_pool_gradient_of(PyObject* const* args) {
   return wrap(out);
 }
 
-PyObject* spread(Queue queue, PoolProblem& p, const Operand& dy, const View& yv, const View& xv, const Layout& layout,
-                 PyObject* out_arg, PyObject* object) {
+PyObject* spread(const CallQueue& queue, PoolProblem& p, const Operand& dy, const View& yv, const View& xv,
+                 const Layout& layout, PyObject* out_arg, PyObject* object) {
   check_shape(array_of(dy), yv, windows_shape(p), xv.batched, layout, "grad_output");
   set_windows_of(p, yv);
   const Operand out = pool_operand(out_arg, queue, p.dtype, xv.shape, layout, yv, {dy}, {object});
@@ -53,7 +53,7 @@ PyObject* spread(Queue queue, PoolProblem& p, const Operand& dy, const View& yv,
 // convention, layout, out, threads
 template <int Spatial>
 PyObject* avg_pool_gradient_of(PyObject* const* args) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   const Operand dy = operand_arg(a[0], "grad_output", queue);
   const Layout layout = layout_arg(a[9], Spatial);
@@ -69,7 +69,7 @@ PyObject* avg_pool_gradient_of(PyObject* const* args) {
 // queue; grad_output, input_size, layout, out, threads
 template <int Spatial>
 PyObject* adaptive_avg_pool_gradient_of(PyObject* const* args) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   const Operand dy = operand_arg(a[0], "grad_output", queue);
   const Layout layout = layout_arg(a[2], Spatial);
@@ -84,7 +84,7 @@ PyObject* adaptive_avg_pool_gradient_of(PyObject* const* args) {
 // queue; grad_output, input, norm_type, kernel_size, stride, ceil_mode, layout, out, threads
 template <int Spatial>
 PyObject* lp_pool_gradient_of(PyObject* const* args) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   const Operand dy = operand_arg(a[0], "grad_output", queue), x = operand_arg(a[1], "input", queue);
   same_dtype(array_of(x), "input", dy->dtype, "grad_output");
@@ -108,7 +108,7 @@ PyObject* lp_pool_gradient_of(PyObject* const* args) {
 // queue; grad_output, indices, input_size, layout, out, threads
 template <int Spatial>
 PyObject* max_unpool_gradient_of(PyObject* const* args) {
-  const Queue queue = conv_queue_arg(args[0]);
+  const CallQueue queue = conv_queue_arg(args[0]);
   PyObject* const* a = args + 1;
   const Operand dx = operand_arg(a[0], "grad_output", queue);
   const Layout layout = layout_arg(a[3], Spatial);

@@ -48,7 +48,10 @@ class ProgramObject {
   int add_constant(const py::buffer& data) {
     const py::buffer_info i = data.request();
     bytes_.push_back(contiguous_bytes(i));
-    return checked_call([&] { return program_->add_constant(i.ptr, bytes_.back()); });
+    return checked_call([&] {
+      py::gil_scoped_release others;
+      return program_->add_constant(i.ptr, bytes_.back());
+    });
   }
 
   void conv(const Place& input, const NodeWeightsObject& weights, const Place& output, const MaybePlace& residual,
@@ -110,11 +113,13 @@ class ProgramObject {
                 const std::vector<std::pair<std::string, Sizes>>& outputs, bool timed) const {
     return checked_call([&] {
       check_process();
-      const Queue queue = queue_arg(queue_object.ptr());
+      let_go_of_passed();
+      const CallQueue queue = queue_arg(queue_object.ptr());
       if (queue.device != program_->device())
         value_error("input: expected arrays on device %d, got some on device %d", program_->device(), queue.device);
       std::vector<konv::cuda::Operand> held;
-      for (const py::handle given : inputs) held.push_back(whole(operand_arg(given.ptr(), "input", queue, ~kComplex)));
+      for (const py::handle given : inputs)
+        held.push_back(whole(queue, operand_arg(given.ptr(), "input", queue, ~kComplex)));
       py::list made;
       for (const auto& [dtype, sizes] : outputs) {
         const std::vector<npy_intp> shape(sizes.begin(), sizes.end());
@@ -163,14 +168,14 @@ class ProgramObject {
     });
   }
   // In C order from an address that vectors of 16 bytes may start at, copied if need be.
-  static konv::cuda::Operand whole(const konv::cuda::Operand& given) {
+  static konv::cuda::Operand whole(Queue queue, const konv::cuda::Operand& given) {
     bool in_order = reinterpret_cast<uintptr_t>(given->data) % 16 == 0;
     int64_t step = dtype_size(given->dtype);
     for (int i = given->ndim - 1; i >= 0; step *= given->shape[i--])
       in_order = in_order && (given->shape[i] == 1 || given->strides[i] == step);
     if (in_order) return given;
-    const auto copy = contiguous_operand(given->queue, given->dtype, given->ndim, given->shape);
-    copy_operand(given->queue, copy, given);
+    const auto copy = contiguous_operand(queue, given->dtype, given->ndim, given->shape);
+    copy_operand(queue, copy, given);
     return copy;
   }
 

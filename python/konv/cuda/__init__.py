@@ -184,8 +184,10 @@ def to_device(array: Any, *, stream: int | None = None) -> Any:
     ...     array = konv.cuda.to_device(np.ones((2, 3), np.float32))
     ...     assert (array.shape, array.dtype) == ((2, 3), "float32")
     """
-    (index, own), _ = queue_of((array,))
-    return _module.module().as_device_array((index, own if stream is None else stream), array)
+    queue, _ = queue_of((array,))
+    if stream is not None and stream != queue[1]:
+        queue = (queue[0], stream, "")
+    return _module.module().as_device_array(queue, array)
 
 
 def to_numpy(array: Any) -> AnyArray:

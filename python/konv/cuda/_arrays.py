@@ -13,6 +13,7 @@ from . import _module
 
 _CUDA_MEMORY = (2, 13)  # DLPack's device types: of a device, and managed
 _LEGACY_STREAM = 1
+_IN_STREAM_ORDER = ("torch", "cupy")  # libraries whose memory is reused in the order of the stream they work on
 
 current_device: ContextVar[int] = ContextVar("konv.cuda.device", default=0)
 """Where NumPy arrays go."""
@@ -36,7 +37,9 @@ def on_device(value: Any) -> bool:
 def _device(value: Any) -> int:
     if hasattr(value, "__dlpack_device__"):
         return int(value.__dlpack_device__()[1])
-    return int(getattr(getattr(value, "device", None), "id", 0))
+    data = value.__cuda_array_interface__.get("data")
+    address = data[0] if isinstance(data, tuple) and data and isinstance(data[0], int) else 0
+    return max(0, int(_module.module().device_of_memory(address))) if address else current_device.get()
 
 
 def _stream(value: Any, device: int) -> int:
@@ -73,13 +76,17 @@ def _host_array(value: Any) -> Any:
     return as_ndarray(value) if is_foreign(value) and not on_device(value) else value
 
 
-def queue_of(values: tuple[Any, ...]) -> tuple[tuple[int, int], Any]:
-    """(device, stream) for a call with these arguments, and the first of them that is on a device, or None."""
+def queue_of(values: tuple[Any, ...]) -> tuple[tuple[int, int, str], Any]:
+    """Where a call with these arguments works, and the first of them that is on a device, or None.
+
+    Where is a device, a stream, and the library whose stream it is, if that reuses memory in the stream's order.
+    """
     for value in values:
         if on_device(value):
             device = _device(value)
-            return (device, _stream(value, device)), value
-    return (current_device.get(), _LEGACY_STREAM), None
+            library = _library(value)
+            return (device, _stream(value, device), library if library in _IN_STREAM_ORDER else ""), value
+    return (current_device.get(), _LEGACY_STREAM, ""), None
 
 
 def call(name: str, *args: Any, out: Any = None) -> Any:

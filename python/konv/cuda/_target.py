@@ -75,7 +75,7 @@ class Device(Target):
         ]
         queue, like = queue_of(tuple(given))
         if like is None:
-            queue = (self.index, queue[1])
+            queue = (self.index, *queue[1:])
         outputs, times = program.run(queue, given, [(v.dtype.name, list(v.shape)) for v in graph.outputs], timed)
         return outputs, times
 
