@@ -1,6 +1,7 @@
 """Check that code compiled for one instruction set stays out of the others.
 
-    check_isa_objects.py --nm nm --objdump objdump generic=a.o avx2=b.o --baseline c.o d.o
+    check_isa_objects.py --nm nm --objdump objdump generic_f32:generic=a.o avx2_f32:avx2=b.o \
+        --baseline c.o d.o
 
 Each ISA object must export its table and nothing else, and must call nothing but the C memory
 functions: a weak symbol of the standard library that was compiled with AVX-512 could be picked by
@@ -30,21 +31,21 @@ _DOTS = re.compile(r"^v(?:dpbf16|cvtne2?ps2bf16|pdpbusd|pdpwssd)")
 FORBIDDEN = {"baseline": _AVX, "generic": _AVX, "avx2": _AVX512, "avx512": _DOTS}
 
 
-def symbol_faults(level: str, nm_output: str) -> list[str]:
-    """Faults in the output of `nm -P` of an ISA object: what it exports, what it calls."""
+def symbol_faults(name: str, nm_output: str) -> list[str]:
+    """Faults in the output of `nm -P` of the ISA object of a name: what it exports, what it calls."""
     exported, called = [], []
     for line in nm_output.splitlines():
-        name, kind, *_ = line.split()
+        symbol, kind, *_ = line.split()
         if kind in ("U", "w"):
-            called.append(name)
+            called.append(symbol)
         elif kind.isupper() or kind == "u":
-            exported.append(name)
+            exported.append(symbol)
     faults = []
-    expected = f"konv_kernels_{level}"
-    if [name.lstrip("_") for name in exported] != [expected]:
-        faults.append(f"{level} exports {exported or 'nothing'}, expected only {expected}")
-    if strange := sorted(name for name in called if name not in ALLOWED_CALLS):
-        faults.append(f"{level} calls {strange}: an ISA object may call {sorted(ALLOWED_CALLS)}")
+    expected = f"konv_kernels_{name}"
+    if [symbol.lstrip("_") for symbol in exported] != [expected]:
+        faults.append(f"{name} exports {exported or 'nothing'}, expected only {expected}")
+    if strange := sorted(symbol for symbol in called if symbol not in ALLOWED_CALLS):
+        faults.append(f"{name} calls {strange}: an ISA object may call {sorted(ALLOWED_CALLS)}")
     return faults
 
 
@@ -70,21 +71,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nm", default="nm")
     parser.add_argument("--objdump", default="objdump")
-    parser.add_argument("levels", nargs="+", metavar="LEVEL=OBJECT")
+    parser.add_argument("objects", nargs="+", metavar="NAME:LEVEL=OBJECT")
     parser.add_argument("--baseline", nargs="+", default=[], metavar="OBJECT")
     arguments = parser.parse_args()
-    levels = [tuple(item.split("=", 1)) for item in arguments.levels]
+    objects = [tuple(re.split("[:=]", item, maxsplit=2)) for item in arguments.objects]
     faults = []
-    for level, path in levels:
-        faults += [f"{path}: {f}" for f in symbol_faults(level, output_of(arguments.nm, "-P", path))]
-    for level, path in [*levels, *(("baseline", path) for path in arguments.baseline)]:
+    for name, _, path in objects:
+        faults += [f"{path}: {f}" for f in symbol_faults(name, output_of(arguments.nm, "-P", path))]
+    for level, path in [*(o[1:] for o in objects), *(("baseline", path) for path in arguments.baseline)]:
         text = output_of(arguments.objdump, "-d", "--no-show-raw-insn", path)
         if "x86-64" in text:
             faults += [f"{path}: {f}" for f in code_faults(level, text.splitlines())]
     for fault in faults:
         print(f"check_isa_objects: {fault}", file=sys.stderr)
     if not faults:
-        names = ", ".join(level for level, _ in levels)
+        names = ", ".join(name for name, *_ in objects)
         print(f"check_isa_objects: {names} and {len(arguments.baseline)} baseline objects are clean")
     return int(bool(faults))
 

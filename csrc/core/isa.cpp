@@ -8,8 +8,11 @@
 #  include <cpuid.h>
 #endif
 
-// The tables: one symbol from each ISA object.
-#define KONV_ISA_LEVEL(name, supported) extern const konv::KernelTable konv_kernels_##name;
+// The tables and their parts: one symbol from each ISA object.
+#define KONV_ISA_LEVEL(name, supported)                         \
+  extern const konv::Kernels<float> konv_kernels_##name##_f32;  \
+  extern const konv::Kernels<double> konv_kernels_##name##_f64; \
+  extern const konv::OtherKernels konv_kernels_##name##_others;
 #define KONV_ISA_PAIRS(name, level, supported) extern const konv::PairKernels konv_kernels_##name;
 #define KONV_ISA_DOTS(name, level, supported) extern const konv::DotKernels konv_kernels_##name;
 #include "isa/isa.def"
@@ -21,15 +24,21 @@ namespace {
 struct Level {
   const char* name;
   bool supported;
-  const KernelTable* table;
+  KernelTable table;
 };
+
+KernelTable table_of(const Kernels<float>& f32, const Kernels<double>& f64, const OtherKernels& o) {
+  return {f32, f64, o.i32, o.i64, o.narrow, o.ints, o.f16, o.bf16};
+}
 
 const Level* levels() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #endif
   static const Level all[] = {
-#define KONV_ISA_LEVEL(name, supported) {#name, bool(supported), &konv_kernels_##name},
+#define KONV_ISA_LEVEL(name, supported) \
+  {#name, bool(supported),              \
+   table_of(konv_kernels_##name##_f32, konv_kernels_##name##_f64, konv_kernels_##name##_others)},
 #include "isa/isa.def"
   };
   return all;
@@ -70,7 +79,7 @@ Isa isa_default() {
   return isa_levels().back();
 }
 
-const KernelTable& kernel_table(Isa isa) { return *levels()[int(isa)].table; }
+const KernelTable& kernel_table(Isa isa) { return levels()[int(isa)].table; }
 
 const PairKernels* pair_kernels([[maybe_unused]] Isa isa) {
 #define KONV_ISA_PAIRS(name, level, supported) \

@@ -1,4 +1,5 @@
-// Builds the KernelTable of one ISA level; included once by each csrc/isa/*.cpp.
+// Builds a part of the KernelTable of one ISA level, that of KONV_ISA_PART_f32, _f64 or _others; each csrc/isa/*.cpp
+// includes it once, and is compiled once for each part.
 #pragma once
 #include "kernels/table.h"
 #include "simd/vec.h"
@@ -76,15 +77,20 @@ constexpr Kernels<T> make_kernels() {
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME
 
-KONV_EXPORT_KERNELS(konv::KernelTable, {konv::KONV_ISA_LEVEL_NAME::make_kernels<float>(),
-                                        konv::KONV_ISA_LEVEL_NAME::make_kernels<double>(),
-                                        konv::KONV_ISA_LEVEL_NAME::make_pool_kernels<int32_t>(),
-                                        konv::KONV_ISA_LEVEL_NAME::make_pool_kernels<int64_t>(),
-                                        {konv::KONV_ISA_LEVEL_NAME::make_conversion<konv::Float16, float>(),
-                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<konv::BFloat16, float>(),
-                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<int8_t, int32_t>(),
-                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<uint8_t, int32_t>(),
-                                         konv::KONV_ISA_LEVEL_NAME::make_conversion<int16_t, int32_t>()},
-                                        konv::KONV_ISA_LEVEL_NAME::make_int_kernels(),
-                                        konv::KONV_ISA_LEVEL_NAME::make_half_pool_kernels<konv::Float16>(),
-                                        konv::KONV_ISA_LEVEL_NAME::make_half_pool_kernels<konv::BFloat16>()})
+#if defined(KONV_ISA_PART_f32)
+KONV_EXPORT_KERNELS_PART(f32, konv::Kernels<float>, konv::KONV_ISA_LEVEL_NAME::make_kernels<float>())
+#elif defined(KONV_ISA_PART_f64)
+KONV_EXPORT_KERNELS_PART(f64, konv::Kernels<double>, konv::KONV_ISA_LEVEL_NAME::make_kernels<double>())
+#else
+KONV_EXPORT_KERNELS_PART(others, konv::OtherKernels,
+                         {konv::KONV_ISA_LEVEL_NAME::make_pool_kernels<int32_t>(),
+                          konv::KONV_ISA_LEVEL_NAME::make_pool_kernels<int64_t>(),
+                          {konv::KONV_ISA_LEVEL_NAME::make_conversion<konv::Float16, float>(),
+                           konv::KONV_ISA_LEVEL_NAME::make_conversion<konv::BFloat16, float>(),
+                           konv::KONV_ISA_LEVEL_NAME::make_conversion<int8_t, int32_t>(),
+                           konv::KONV_ISA_LEVEL_NAME::make_conversion<uint8_t, int32_t>(),
+                           konv::KONV_ISA_LEVEL_NAME::make_conversion<int16_t, int32_t>()},
+                          konv::KONV_ISA_LEVEL_NAME::make_int_kernels(),
+                          konv::KONV_ISA_LEVEL_NAME::make_half_pool_kernels<konv::Float16>(),
+                          konv::KONV_ISA_LEVEL_NAME::make_half_pool_kernels<konv::BFloat16>()})
+#endif

@@ -71,14 +71,17 @@ KONV_INLINE void join(SumFold<T>& f, const SumFold<T>& next, int64_t) {
 
 // Integers are rounded towards zero; lanes to be divided by 0 are of no account, and nothing overflows.
 template <class T>
+__attribute__((noinline)) static Vec<T> integer_quotient(Vec<T> sum, Vec<T> by) {
+  const Vec<T> safe = (by == 0) | (by == -1) ? splat(T(1)) : by;
+  using Bits = Vec<typename PoolElement<T>::Bits>;
+  return by == -1 ? Vec<T>(Bits{} - Bits(sum)) : sum / safe;
+}
+template <class T>
 KONV_INLINE Vec<T> quotient(Vec<T> sum, Vec<T> by) {
-  if constexpr (PoolElement<T>::integer) {
-    const Vec<T> safe = (by == 0) | (by == -1) ? splat(T(1)) : by;
-    using Bits = Vec<typename PoolElement<T>::Bits>;
-    return by == -1 ? Vec<T>(Bits{} - Bits(sum)) : sum / safe;
-  } else {
+  if constexpr (PoolElement<T>::integer)
+    return integer_quotient<T>(sum, by);
+  else
     return sum / by;
-  }
 }
 
 // Flat places base + at, or -1 where `at` is negative.
@@ -105,9 +108,10 @@ KONV_INLINE LaneRange<Moved<T>> columns_inside(int64_t c, int64_t width) {
   const int low = int(c >= 0 ? 0 : -c < L ? -c : L);
   return lanes_between<Moved<T>>(low, int(width - c >= L ? L : width - c > low ? width - c : low));
 }
-// Columns of the first n lanes: a tile's copy ends with its own windows, and the next may be any stride away.
+// Columns of the first n lanes: a tile's copy ends with its own windows, and the next may be any stride away. A
+// function of its own, as all that goes element by element here: the code would be in every kernel many times.
 template <class T>
-KONV_INLINE Vec<T> gather_columns(const PoolBand<T>& p, const T* row, int64_t c, int n, T fill) {
+__attribute__((noinline)) static Vec<T> gather_columns(const PoolBand<T>& p, const T* row, int64_t c, int n, T fill) {
   T t[kLanes<T>];
   for (int i = 0; i < kLanes<T>; i++) {
     const int64_t x = c + i * p.x.stride;

@@ -111,15 +111,19 @@ KONV_INLINE void copy_run(const Float16* from, Float16* to, int64_t n) {
   __builtin_memcpy(to, from, size_t(n) * sizeof *to);
 }
 
+template <bool Exact, class S>
+__attribute__((noinline)) static void store_strided(S* out, int64_t step, Vec<Computed<S>> v, int n) {
+  S t[kLanes<Computed<S>>];
+  write<Exact>(t, v);
+  for (int i = 0; i < n; i++) out[i * step] = t[i];
+}
 template <bool Exact = false, class S>
 KONV_INLINE void store_run(S* out, int64_t step, Vec<Computed<S>> v, int n) {
   constexpr int L = kLanes<Computed<S>>;
   if (step == 1 && n == L) return write<Exact>(out, v);
   if constexpr (std::is_same_v<S, Computed<S>>)
     if (step == 1) return store_n(reinterpret_cast<Moved<S>*>(out), Vec<Moved<S>>(v), n);
-  S t[L];
-  write<Exact>(t, v);
-  for (int i = 0; i < n; i++) out[i * step] = t[i];
+  store_strided<Exact>(out, step, v, n);
 }
 
 }  // namespace konv::KONV_ISA_LEVEL_NAME

@@ -265,15 +265,24 @@ struct Kernels : PoolKernels<T> {
 #include "kernels/kernels.def"
 };
 
-struct KernelTable {
-  Kernels<float> f32;
-  Kernels<double> f64;
+struct OtherKernels {
   PoolKernels<int32_t> i32;
   PoolKernels<int64_t> i64;
   Conversions narrow;
   IntKernels ints;
   HalfPoolKernels<Float16> f16;
   HalfPoolKernels<BFloat16> bf16;
+};
+
+struct KernelTable {
+  const Kernels<float>& f32;
+  const Kernels<double>& f64;
+  const PoolKernels<int32_t>& i32;
+  const PoolKernels<int64_t>& i64;
+  const Conversions& narrow;
+  const IntKernels& ints;
+  const HalfPoolKernels<Float16>& f16;
+  const HalfPoolKernels<BFloat16>& bf16;
 };
 
 }  // namespace konv
