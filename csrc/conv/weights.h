@@ -68,17 +68,17 @@ void pack_weight_panel(const Kernels<T>& kernel, const WeightPanel<T>& p) {
                                p.rows.data() + c * elements);
     return;
   }
-  const int64_t cols = q.grid[2];
-  T* dst = p.dst;
-  for (int64_t row = 0; row < q.grid[0] * q.grid[1]; row++)
+  for (size_t t = 0; t < q.taps.size(); t++) {
+    const T* src = p.w + q.taps[t].weight;
+    T* dst = p.dst + sum_index(q, p.channels, 0, int64_t(t)) * width;
+    const int64_t next = q.grid[2] * width;  // from one channel to the next
+    if (q.w_output == 1) {
+      kernel.copy_rows(src, q.w_channel, p.channels, p.outputs, dst, next);
+      continue;
+    }
     for (int64_t c = 0; c < p.channels; c++)
-      for (int64_t col = 0; col < cols; col++, dst += width) {
-        const T* src = p.w + c * q.w_channel + q.taps[size_t(row * cols + col)].weight;
-        if (q.w_output == 1)
-          kernel.copy_rows(src, 0, 1, p.outputs, dst, 0);
-        else
-          for (int64_t i = 0; i < p.outputs; i++) dst[i] = src[i * q.w_output];
-      }
+      for (int64_t i = 0; i < p.outputs; i++) dst[c * next + i] = src[c * q.w_channel + i * q.w_output];
+  }
 }
 
 // The same as pairs of channels; `rows` has an entry for each pair and kernel element.
