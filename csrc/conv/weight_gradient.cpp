@@ -32,7 +32,7 @@ constexpr int64_t kPartPixels = 512;       // at least, of a part
 // from lie in different sets of it.
 constexpr int64_t kNearPixels = 112;
 constexpr int64_t kFewChannels = 8;
-constexpr int64_t kWideRun = 12;  // pixels that pay for loading and storing a wide tile's sums
+constexpr int64_t kWideRun = 20;  // pixels that pay for loading and storing a wide tile's sums
 
 template <class T>
 class WeightGradientPlan final : public ConvPlan {
