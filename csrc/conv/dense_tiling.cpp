@@ -158,6 +158,8 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   if (threads > 1 && spatial * panel_blocks < 2 * threads)
     panel_blocks = std::min(t.panels, ceil_div(4 * threads, spatial));
   t.panel_block = ceil_div(t.panels, panel_blocks);
+  // The wide kernel takes panels in pairs.
+  if (t.panel_block % 2 != 0 && spatial * ceil_div(t.panels, t.panel_block + 1) >= 2 * threads) t.panel_block++;
   t.panel_blocks = ceil_div(t.panels, t.panel_block);
   t.tasks = spatial * t.panel_blocks;
   return t;
