@@ -74,13 +74,27 @@ MemoryPool<Driver>& pool() {
   return *p;
 }
 
+// The runtime says the same of a driver that is too old and of none.
+std::string missing_driver() {
+  int version = 0;
+  if (cudaDriverGetVersion(&version) != cudaSuccess || version == 0) {
+    (void)cudaGetLastError();
+    return "there is no NVIDIA driver";
+  }
+  const auto text = [](int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); };
+  return "the NVIDIA driver is for CUDA " + text(version) + " at most, and konv was built with CUDA " +
+         text(CUDART_VERSION);
+}
+
 std::vector<DeviceInfo> find_devices(std::string& reason) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   std::vector<DeviceInfo> devices;
   if (error != cudaSuccess || count == 0) {
     (void)cudaGetLastError();
-    reason = error == cudaSuccess ? "there is no CUDA device" : cudaGetErrorString(error);
+    reason = error == cudaSuccess                   ? "there is no CUDA device"
+             : error == cudaErrorInsufficientDriver ? missing_driver()
+                                                    : cudaGetErrorString(error);
     return devices;
   }
   for (int i = 0; i < count; i++) {
