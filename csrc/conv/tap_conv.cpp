@@ -199,24 +199,22 @@ void zero(T* out, const int64_t shape[5], const int64_t strides[5], int threads)
   struct Axis {
     int64_t size, stride;
   };
-  std::vector<Axis> axes;  // from the one with the smallest steps on, those that follow on one another joined
+  Axis axes[5] = {{1, 1}};  // from the one with the smallest steps on, those that follow on one another joined
+  int count = 0;
   int64_t elements = 1;
   for (int i = 0; i < 5; i++) {
     elements *= shape[i];
-    if (shape[i] != 1) axes.push_back({shape[i], strides[i]});
+    if (shape[i] != 1) axes[count++] = {shape[i], strides[i]};
   }
   if (elements == 0) return;
-  std::stable_sort(axes.begin(), axes.end(),
-                   [](Axis a, Axis b) { return std::llabs(a.stride) < std::llabs(b.stride); });
-  size_t last = 0;
-  if (axes.empty()) axes.push_back({1, 1});
-  for (size_t i = 1; i < axes.size(); i++) {
+  std::sort(axes, axes + count, [](Axis a, Axis b) { return std::llabs(a.stride) < std::llabs(b.stride); });
+  int last = 0;
+  for (int i = 1; i < count; i++) {
     if (axes[i].stride == axes[last].size * axes[last].stride)
       axes[last].size *= axes[i].size;
     else
       axes[++last] = axes[i];
   }
-  axes.resize(last + 1);
 
   const Axis run = axes[0];
   const int64_t runs = elements / run.size, bytes = run.size * int64_t(sizeof(T));
@@ -227,7 +225,7 @@ void zero(T* out, const int64_t shape[5], const int64_t strides[5], int threads)
     for (int64_t i = first; i < std::min(runs, first + together); i++) {
       T* at = out;
       int64_t rest = i;
-      for (size_t a = 1; a < axes.size(); a++) at += rest % axes[a].size * axes[a].stride, rest /= axes[a].size;
+      for (int a = 1; a <= last; a++) at += rest % axes[a].size * axes[a].stride, rest /= axes[a].size;
       if (run.stride == 1)
         std::fill(at + from, at + to, T(0));
       else

@@ -203,23 +203,21 @@ class WeightGradientPlan final : public ConvPlan {
       const int64_t z = (i /= bands_h_) % p_.out[0], n = i / p_.out[0];
       const int64_t h = std::min(band_h_, p_.out[1] - h0), w = std::min(band_w_, p_.out[2] - w0);
       const T* image = x + n * p_.in_n + (group * p_.channels + c0) * p_.in_c;
+      const T* rows_of_x = packed_x;
       if (gathers_)
-        gather(image, channels, z, h0, h, w0, w, packed_x, gathered);
+        gather(image, channels, z, h0, h, w0, w, packed_x, gathered), rows_of_x = gathered;
       else if (joins_taps_)
         pack_x(padded_region(image, channels, z, h0, w0, packed_x), false);
-      else if (!reads_in_place_)
+      else if (reads_in_place_)
+        rows_of_x = image + (z * p_.step[0] + p_.taps[0].at[0]) * p_.in_stride[0] +
+                    (h0 * p_.step[1] + p_.taps[0].at[1]) * p_.in_stride[1] +
+                    (w0 * p_.step[2] + p_.taps[0].at[2]) * p_.in_stride[2];
+      else
         pack_x(packing_.region(p_, image, channels, z, h0, w0, packed_x), planes_);
       pack_y(dy + n * p_.out_n + (group * p_.outputs + k0) * p_.out_c + z * p_.out_stride[0] + h0 * p_.out_stride[1] +
                  w0 * p_.out_stride[2],
              outputs, h, w, packed_y);
-      const T* in_place = image + (z * p_.step[0] + p_.taps[0].at[0]) * p_.in_stride[0] +
-                          (h0 * p_.step[1] + p_.taps[0].at[1]) * p_.in_stride[1] +
-                          (w0 * p_.step[2] + p_.taps[0].at[2]) * p_.in_stride[2];
-      multiply(channels, outputs, h0, h, w,
-               gathers_          ? gathered
-               : reads_in_place_ ? in_place
-                                 : packed_x,
-               packed_y, sums, band == first);
+      multiply(channels, outputs, h0, h, w, rows_of_x, packed_y, sums, band == first);
     }
   }
 
@@ -407,15 +405,17 @@ class WeightGradientPlan final : public ConvPlan {
         const int vectors = outputs - k > kernel_.lanes ? 2 : 1;
         g.b = packed_y + (k * band_h_ + run * width_) * band_w_;
         const T* x = packed_x + x_off_[size_t(run * band_w_)];
-        if (gathers_ || joins_taps_)
-          for (int64_t t = 0; t < taps_; t += joins_taps_ ? p_.grid[2] : taps_)
-            joined_tiles(g, channels * (joins_taps_ ? p_.grid[2] : taps_), h, w, runs,
-                         x + (joins_taps_ ? packing_.tap_off[size_t(t)] : 0), sums + t * channels * k_block_ + k,
-                         kernel_.gemm[vectors - 1]);
+        const Gemm gemm = kernel_.gemm[vectors - 1];
+        if (gathers_)
+          joined_tiles(g, channels * taps_, h, w, runs, x, sums + k, gemm);
+        else if (joins_taps_)
+          for (int64_t t = 0; t < taps_; t += p_.grid[2])
+            joined_tiles(g, channels * p_.grid[2], h, w, runs, x + packing_.tap_off[size_t(t)],
+                         sums + t * channels * k_block_ + k, gemm);
         else if (rows_along_taps_)
-          tap_tiles(g, channels, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
+          tap_tiles(g, channels, h, w, runs, x, sums + k, gemm);
         else
-          channel_tiles(g, channels, h0, h, w, runs, x, sums + k, kernel_.gemm[vectors - 1]);
+          channel_tiles(g, channels, h0, h, w, runs, x, sums + k, gemm);
       }
       g.start = TileStart::load;
     }

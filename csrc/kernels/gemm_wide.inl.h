@@ -89,12 +89,6 @@ static void gemm_wide_tile(const WideGemm<T>& g, int64_t row) {
     each([&](Vec<T>& v, int panel, int64_t at, int) KONV_LAMBDA { v = load(dst[panel] + at); });
   } else if (g.start == TileStart::lane_bias) {
     each([&](Vec<T>& v, int panel, int64_t, int lane) KONV_LAMBDA { v = load(g.bias[panel] + lane); });
-  } else if (Columns && g.start == TileStart::row_bias) {
-    KONV_UNROLL
-    for (int i = 0; i < Rows; i++) {
-      KONV_UNROLL
-      for (int j = 0; j < kWideVectors; j++) c[i][j] = splat(g.bias[0][row + i]);
-    }
   } else {
     each([&](Vec<T>& v, int, int64_t, int) KONV_LAMBDA { v = Vec<T>{}; });
   }

@@ -48,8 +48,8 @@ struct WideGemm {
   T* c[2];
   const T* residual[2];  // added before the clip, lying as C does, or null
   int64_t ldc;
-  const T* bias[2];  // with lane_bias one value a lane; with row_bias, for columns only, bias[0] has one value a row
-  TileStart start;
+  const T* bias[2];  // one value a lane, with lane_bias
+  TileStart start;   // all but row_bias
   Clip clip;
   bool far;  // C is likely in no cache of this core: its lines are requested before the products
 };
