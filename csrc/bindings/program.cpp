@@ -109,12 +109,14 @@ py::list run(ProgramObject& p, const std::vector<std::tuple<uintptr_t, int64_t>>
       throw std::invalid_argument("run: an array is missing or too small");
     external.push_back(reinterpret_cast<char*>(std::get<0>(arrays[at++])));
   }
-  std::vector<int64_t> times(timed ? 2 * p.program.steps().size() : 0);
+  std::vector<StepTime> times(timed ? p.program.steps().size() : 0);
   {
     py::gil_scoped_release release;
     p.program.run(external.data(), timed ? times.data() : nullptr);
   }
-  return py::cast(times);
+  py::list all;
+  for (const StepTime& t : times) all.append(py::make_tuple(t.begin, t.end, t.thread));
+  return all;
 }
 
 }  // namespace
@@ -126,8 +128,9 @@ void register_program(py::module_& m) {
       .def_property_readonly("bytes", &NodeWeightsObject::bytes);
   py::class_<PoolOptions>(m, "PoolOptions").def(py::init<Sizes, Sizes, Sizes, Sizes, Sizes, bool, double, int64_t>());
   py::class_<ProgramObject> program(m, "Program");
-  program.def(py::init<int64_t>())
+  program.def(py::init<int64_t, int64_t, int>())
       .def_property_readonly("arena_bytes", [](const ProgramObject& p) { return p.program.arena_bytes(); })
+      .def("set_strand", [](ProgramObject& p, int strand) { p.program.set_strand(strand); })
       .def("add_external",
            [](ProgramObject& p, int64_t bytes) {
              p.bytes.push_back(bytes);

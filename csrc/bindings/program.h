@@ -9,7 +9,8 @@ namespace konv {
 
 // The bytes of a buffer; -1 where they are only known when it runs.
 struct ProgramObject {
-  explicit ProgramObject(int64_t arena_bytes) : program(arena_bytes), bytes{arena_bytes} {}
+  ProgramObject(int64_t arena_bytes, int64_t strand_bytes, int threads)
+      : program(arena_bytes, strand_bytes, threads), bytes{arena_bytes, strand_bytes} {}
   Program program;
   std::vector<int64_t> bytes;
 

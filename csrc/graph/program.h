@@ -60,33 +60,55 @@ inline int64_t now_ns() {
       .count();
 }
 
+struct StepTime {
+  int64_t begin, end;  // now_ns()
+  int thread;
+};
+
+// Steps run one after another, but for strands: steps added one after another that belong to strands run by strand,
+// each strand on one thread, several beside one another.
 class Program {
  public:
-  static constexpr int kArena = 0;
-  explicit Program(int64_t arena_bytes) : arena_bytes_(arena_bytes) {}
+  static constexpr int kArena = 0, kStrandArena = 1;
+  // Steps of strands have `strand_bytes` of their own, of which each of the `threads` that strands run on has one copy:
+  // what one strand leaves there no other may read.
+  explicit Program(int64_t arena_bytes, int64_t strand_bytes = 0, int threads = 1)
+      : arena_bytes_(arena_bytes), strand_bytes_(strand_bytes), threads_(threads) {}
 
   // Number of a buffer that the program keeps, or that each run is given, in the order of these calls.
   int add_constant(AlignedBuffer memory);
   int add_bound(char* memory);  // the caller's, who keeps it as long as the program
   int add_external();
-  void add(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
+  void add(std::unique_ptr<Step> step);
+  // To which strand the steps belong that are added from now on; -1: none.
+  void set_strand(int strand) { strand_ = strand; }
 
-  // `times`, if any, has room for two a step: when it began and when it ended.
-  void run(char* const* external, int64_t* times = nullptr) const;
+  // `times`, if any, has room for one a step.
+  void run(char* const* external, StepTime* times = nullptr) const;
 
   const std::vector<std::unique_ptr<Step>>& steps() const { return steps_; }
-  int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t arena_bytes() const { return arena_bytes_ + strand_bytes_ * threads_; }
   int buffers() const { return int(memory_.size()); }
-  bool is_external(int buffer) const { return buffer != kArena && !memory_[size_t(buffer)]; }
+  bool is_external(int buffer) const { return buffer > kStrandArena && !memory_[size_t(buffer)]; }
 
  private:
+  // Steps [first, last) of one strand, or of none.
+  struct Span {
+    int strand;
+    size_t first, last;
+  };
+  using Buffers = std::vector<char*>;
+  void run_steps(const Span& span, const Buffers& buffers, StepTime* times, int thread) const;
+  void run_strands(const Span* spans, int64_t count, const Buffers& buffers, StepTime* times) const;
   AlignedBuffer borrow() const;
   void give_back(AlignedBuffer arena) const;
 
-  int64_t arena_bytes_;
+  int64_t arena_bytes_, strand_bytes_;
+  int threads_, strand_ = -1;
   std::vector<AlignedBuffer> constants_;
-  std::vector<char*> memory_{nullptr};  // by buffer: null for the arena and for externals
+  std::vector<char*> memory_{nullptr, nullptr};  // by buffer: null for the arenas and for externals
   std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<Span> spans_;
   mutable std::mutex mutex_;
   mutable std::vector<AlignedBuffer> idle_;
 };

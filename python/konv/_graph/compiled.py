@@ -10,6 +10,7 @@ from . import lower_forward, lower_training  # noqa: F401  (fill the table)
 from .ir import Array, Graph
 from .lower import Lowering, Weights
 from .passes import simplify
+from .target import Time
 from .tiling import tile_batch
 
 
@@ -19,7 +20,8 @@ class StepReport:
 
     `origins` are names and operators of those nodes of the model that it does the work of; `kind` and `detail` say what
     it does and how, `result_bytes` is the size of what its node makes, and `dtype` its
-    elements': uint8 where they are quantised. Times are in seconds, 0 where none was taken.
+    elements': uint8 where they are quantised. Times are in seconds, 0 where none was taken; steps of one thread run one
+    after another, those of another beside them.
     """
 
     name: str
@@ -33,6 +35,7 @@ class StepReport:
     workspace_bytes: int = 0
     seconds: float = 0.0
     start: float = 0.0
+    thread: int = 0
 
 
 class Compiled:
@@ -78,15 +81,16 @@ class Compiled:
     def steps(self) -> list[StepReport]:
         return self._reports([])
 
-    def _run(self, inputs: Sequence[Array], timed: bool) -> tuple[list[Array], list[int]]:
+    def _run(self, inputs: Sequence[Array], timed: bool) -> tuple[list[Array], list[Time]]:
         return self._target.run(self._program, self.graph, inputs, timed)
 
-    def _reports(self, times: Sequence[int]) -> list[StepReport]:
+    def _reports(self, times: Sequence[Time]) -> list[StepReport]:
         reports = []
         for i, (node, row) in enumerate(zip(self._nodes, self._program.steps(), strict=True)):
             spent: dict[str, Any] = {}
             if times:
-                spent = {"seconds": (times[2 * i + 1] - times[2 * i]) / 1e9, "start": (times[2 * i] - times[0]) / 1e9}
+                begin, end, thread = times[i]
+                spent = {"seconds": (end - begin) / 1e9, "start": (begin - times[0][0]) / 1e9, "thread": thread}
             dtype = node.outputs[0].dtype.name if node.outputs else ""
             made = sum(value.size * value.dtype.itemsize for value in node.outputs)
             reports.append(StepReport(node.name, tuple(node.origins), made, dtype, *row, **spent))

@@ -46,7 +46,8 @@ class Value:
 class Node:
     """One operation. What it does is its row in `konv._graph.lower.OPS`; attributes are numbers, strings and tuples.
 
-    A node without outputs changes variables.
+    A node without outputs changes variables. Nodes of one strand run one after another on one thread, beside those of
+    other strands around them, which they do not need.
     """
 
     op: str
@@ -55,6 +56,7 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     origins: list[tuple[str, str]] = field(default_factory=list)  # names and operators of what it does the work of
+    strand: int = -1  # none
 
     def take_over(self, *others: Node) -> None:
         """Note whose work it does from now on, in the order in which they were to run."""

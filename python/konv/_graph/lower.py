@@ -72,7 +72,7 @@ class Lowering:
         self._place_backwards()
         for number, node in enumerate(graph.nodes):
             self.number = number
-            with _naming(node):
+            with self._at_work_on(node):
                 OPS[node.op](self, node)
         self._finish_outputs()
 
@@ -204,36 +204,65 @@ class Lowering:
                 target = _whole(storage, value, range(value.rank))
                 self.copy(Node("copy", [value], [value], name="output"), self.at(value), target)
 
+    @contextmanager
+    def _at_work_on(self, node: Node) -> Iterator[None]:
+        """Let steps of strands take one thread, and errors say which node they are of."""
+        threads, self.threads = self.threads, 1 if node.strand >= 0 else self.threads
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
+        finally:
+            self.threads = threads
+
     def compile(self) -> tuple[Any, list[Node]]:
         """The program, and the node that each of its steps belongs to."""
         for number, (_, _, used) in enumerate(self.steps):
             for storage in used:
                 storage.use(number)
-        program = self.target.program(plan_arena([s for s in self.storages if s.first >= 0]))
+        program = self._program_with_arenas()
         for storage in self.externals:
             storage.buffer = program.add_external(storage.bytes)
         for storage, array in self.constants:
             storage.buffer = program.add_constant(array)
         for storage, array in self.bound:
             storage.buffer = program.add_bound(array)
+        strand = -1
         for node, emit, _ in self.steps:
-            with _naming(node):
+            if node.strand != strand:
+                strand = node.strand
+                program.set_strand(strand)
+            with self._at_work_on(node):
                 emit(program)
         return program, [node for node, _, _ in self.steps]
+
+    def _program_with_arenas(self) -> Any:
+        """An empty program, where storage has its place.
+
+        What the steps of one strand alone use lies in an arena that each thread has, so that strands of one thread find
+        it in the cache; anything else that a strand uses is needed as long as any strand runs.
+        """
+        strands: dict[Storage, set[int]] = {}
+        numbers = [number for number, (node, _, _) in enumerate(self.steps) if node.strand >= 0]
+        for node, _, used in self.steps:
+            for storage in used:
+                strands.setdefault(storage, set()).add(node.strand)
+        arenas: dict[str, list[Storage]] = {"arena": [], "strand": []}
+        for storage, users in strands.items():
+            if storage.kind != "arena":
+                continue
+            if users != {-1} and len(users) == 1:
+                storage.kind, storage.buffer = "strand", 1
+            elif users != {-1}:
+                storage.use(numbers[0])
+                storage.use(numbers[-1])
+            arenas[storage.kind].append(storage)
+        return self.target.program(plan_arena(arenas["arena"]), plan_arena(arenas["strand"]), self.threads)
 
 
 def _whole(storage: Storage, value: Value, order: Sequence[int]) -> Location:
     """A value alone in its storage, with its axes in this order."""
     return Location(storage, 0, value.shape, strides_of(value.shape, order), value.dtype, value.quantisation)
-
-
-@contextmanager
-def _naming(node: Node) -> Iterator[None]:
-    """Let errors say which node they are of."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"node {node.name!r} ({node.op}): {error}") from error
 
 
 OPS: dict[str, Callable[[Lowering, Node], None]] = {}  # filled by lower_forward.py and lower_training.py

@@ -17,10 +17,10 @@ class Storage:
     """Memory for one or more values: in the arena, or with a buffer of its own."""
 
     bytes: int
-    kind: str = "arena"  # or "external", "constant"
+    kind: str = "arena"  # or "strand", "external", "constant", "bound"
     first: int = -1  # the steps that use it
     last: int = -1
-    offset: int = 0  # in the arena
+    offset: int = 0  # in the arena, or in that of strands
     buffer: int = 0
 
     def use(self, step: int) -> None:
@@ -41,7 +41,7 @@ class Location:
 
     def place(self) -> tuple[int, int, str, list[int], list[int], float, int]:
         """As the compiled program takes it."""
-        start = self.storage.offset if self.storage.kind == "arena" else 0
+        start = self.storage.offset
         offset = start + self.offset * self.dtype.itemsize
         q = self.quantisation or Quantisation(0.0, 0)
         return self.storage.buffer, offset, self.dtype.name, list(self.shape), list(self.strides), q.scale, q.zero
@@ -114,14 +114,14 @@ def reshaped_strides(shape: Sequence[int], strides: Sequence[int], new: Sequence
 
 
 def plan_arena(storages: Sequence[Storage]) -> int:
-    """Give each storage of the arena its offset; returns the arena's bytes.
+    """Give each storage its offset in an arena; returns the arena's bytes.
 
     Storages that are used at the same time do not overlap. The largest are placed first, each into the smallest gap
     that holds it (greedy by size: Pisarchyk and Lee, Efficient memory management for deep neural net inference, 2020).
     """
     placed: list[Storage] = []
     total = 0
-    for storage in sorted((s for s in storages if s.kind == "arena"), key=lambda s: -s.bytes):
+    for storage in sorted(storages, key=lambda s: -s.bytes):
         size = -(-storage.bytes // LINE) * LINE
         busy = sorted(
             (s for s in placed if s.first <= storage.last and storage.first <= s.last), key=lambda s: s.offset

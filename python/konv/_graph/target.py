@@ -14,6 +14,8 @@ import numpy as np
 from .. import _core
 from .ir import Array, Graph
 
+Time = tuple[int, int, int]  # of a step: nanoseconds at its begin and its end, and the thread
+
 
 class Target:
     """The CPU: arrays are NumPy's.
@@ -25,7 +27,7 @@ class Target:
     """
 
     name = "cpu"
-    tiles_batches = True  # whether a sample at a time is faster than all of them
+    tiles_batches = True  # whether a sample at a time is faster than all of them, or one on each thread
     has_bfloat16 = False  # whether convolutions take it with weights of it
 
     def check(self, graph: Graph) -> None:
@@ -45,17 +47,17 @@ class Target:
         """What a pooling is beside its operands."""
         return _core.PoolOptions(*options)
 
-    def program(self, arena_bytes: int) -> Any:
-        """Return an empty program."""
-        return _core.Program(arena_bytes)
+    def program(self, arena_bytes: int, strand_bytes: int, threads: int) -> Any:
+        """Return an empty program; each of so many threads has room for strands."""
+        return _core.Program(arena_bytes, strand_bytes, threads)
 
-    def run(self, program: Any, graph: Graph, inputs: Sequence[Any], timed: bool) -> tuple[list[Any], list[int]]:
-        """Return a program's outputs, and moments at which its steps begin and end, in nanoseconds."""
+    def run(self, program: Any, graph: Graph, inputs: Sequence[Any], timed: bool) -> tuple[list[Any], list[Time]]:
+        """Return a program's outputs, and when its steps began and ended, if that is wanted."""
         given = [np.asarray(array, value.dtype, order="C") for array, value in zip(inputs, graph.inputs, strict=True)]
         for array, value in zip(given, graph.inputs, strict=True):
             assert array.shape == value.shape, (array.shape, value.shape)
         outputs: list[Any] = [np.empty(value.shape, value.dtype) for value in graph.outputs]
-        times: list[int] = program.run([(a.ctypes.data, a.nbytes) for a in (*given, *outputs)], timed)
+        times: list[Time] = program.run([(a.ctypes.data, a.nbytes) for a in (*given, *outputs)], timed)
         return outputs, times
 
     def returned(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:  # noqa: ARG002

@@ -1,7 +1,8 @@
 """One sample after another: what a node makes of a sample is still in the cache when the next node reads it.
 
 The nodes at the beginning of a network are repeated for parts of the batch. What they read is sliced and what others
-read of them concatenated; neither moves any memory.
+read of them concatenated; neither moves any memory. With several threads each has parts of its own, so that none waits
+for another between the nodes; parts that would leave some idle are everyone's, one after another.
 """
 
 from __future__ import annotations
@@ -35,9 +36,14 @@ def tile_batch(graph: Graph, threads: int) -> None:
         return
     largest = max(_bytes(node.output) for node in nodes) // batch
     each = max(1, cache // max(1, 2 * largest))
-    if each < batch:
-        parts = [(start, min(batch, start + each)) for start in range(0, batch, each)]
-        graph.nodes[: len(nodes)] = _repeated(graph, nodes, parts)
+    if each >= batch:
+        return
+    strands = 0
+    if 1 < threads <= batch:
+        each = max(1, min(batch, each) // threads)
+        strands = batch // each // threads * threads
+    parts = [(start, min(batch, start + each)) for start in range(0, batch, each)]
+    graph.nodes[: len(nodes)] = _repeated(graph, nodes, parts, strands)
 
 
 def _is_separable(node: Node, batch: int) -> bool:
@@ -88,8 +94,8 @@ def _bytes(value: Value) -> int:
     return value.size * value.dtype.itemsize
 
 
-def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, int]]) -> list[Node]:
-    """The region's nodes for each part of the batch, and those that join what others read."""
+def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, int]], strands: int) -> list[Node]:
+    """The region's nodes for each part, the first `strands` of them strands, and those that join what others read."""
     inside = {id(node) for node in region}
     made = {node.output for node in region}
     consumers, nodes = graph.consumers(), Graph()
@@ -98,7 +104,7 @@ def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, i
         for value in made
         if value in graph.outputs or any(id(reader) not in inside for reader in consumers.get(value, []))
     }
-    for start, end in parts:
+    for number, (start, end) in enumerate(parts):
         held: dict[Value, Value] = {}
 
         def part(
@@ -118,7 +124,10 @@ def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, i
             y = node.output
             output = Value((end - start, *y.shape[1:]), y.dtype, y.name, quantisation=y.quantisation)
             held[node.output] = output
-            nodes.nodes.append(Node(node.op, inputs, [output], dict(node.attributes), node.name, list(node.origins)))
+            strand = number if number < strands else -1
+            nodes.nodes.append(
+                Node(node.op, inputs, [output], dict(node.attributes), node.name, list(node.origins), strand)
+            )
         for value, pieces in joined.items():
             pieces.append(held[value])
     for value, pieces in joined.items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._graph.ir import Array, Graph, Node
 from .._graph.passes import CONVOLUTIONS
-from .._graph.target import Target, target_of
+from .._graph.target import Target, Time, target_of
 from . import _module
 from ._arrays import _back, _device, _host_array, current_device, on_device, queue_of
 
@@ -65,10 +65,11 @@ class Device(Target):
     def pool_options(self, *options: Any) -> Any:
         return self._module.PoolOptions(*options)
 
-    def program(self, arena_bytes: int) -> Any:
+    def program(self, arena_bytes: int, strand_bytes: int, threads: int) -> Any:  # noqa: ARG002
+        assert strand_bytes == 0
         return self._module.Program(self.index, arena_bytes)
 
-    def run(self, program: Any, graph: Graph, inputs: Sequence[Any], timed: bool) -> tuple[list[Any], list[int]]:
+    def run(self, program: Any, graph: Graph, inputs: Sequence[Any], timed: bool) -> tuple[list[Any], list[Time]]:
         given = [
             np.asarray(array, value.dtype) if isinstance(array, (np.ndarray, np.generic)) else array
             for array, value in zip(map(_host_array, inputs), graph.inputs, strict=True)
@@ -77,7 +78,7 @@ class Device(Target):
         if like is None:
             queue = (self.index, *queue[1:])
         outputs, times = program.run(queue, given, [(v.dtype.name, list(v.shape)) for v in graph.outputs], timed)
-        return outputs, times
+        return outputs, [(begin, end, 0) for begin, end in zip(times[::2], times[1::2], strict=True)]
 
     def returned(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         _, like = queue_of(tuple(inputs))
