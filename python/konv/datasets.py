@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ._words import counted
+
 __all__ = ["Dataset", "load_digits", "load_mnist", "read_idx"]
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -91,7 +93,7 @@ def _read(path: Path, file: BinaryIO) -> NDArray[Any]:
     dtype, rank = np.dtype(_TYPES[magic[2]]), magic[3]
     header = file.read(4 * rank)
     if len(header) < 4 * rank:
-        raise ValueError(f"{path}: truncated: it ends within the sizes of its {rank} dimensions")
+        raise ValueError(f"{path}: truncated: it ends within the sizes of its {counted(rank, 'dimension')}")
     shape = tuple(int(size) for size in np.frombuffer(header, ">u4"))
     expected = prod(shape) * dtype.itemsize
     data = _read_at_most(file, expected + 1)
@@ -136,7 +138,7 @@ def load_mnist(directory: str | os.PathLike[str]) -> Dataset:
     """
     folder = Path(directory)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a directory")
+        raise FileNotFoundError(f"{folder} is not a directory; expected one that holds the four IDX files")
     x_train, y_train = _load_pair(folder, "train")
     x_test, y_test = _load_pair(folder, "t10k")
     if x_train.shape[1:] != x_test.shape[1:]:
@@ -154,7 +156,7 @@ def _load_pair(folder: Path, part: str) -> tuple[NDArray[Any], NDArray[np.int64]
     if labels.ndim != 1 or labels.dtype != np.uint8:
         raise ValueError(f"{paths[1]}: expected labels (samples,) of bytes, got shape {labels.shape} of {labels.dtype}")
     if len(images) != len(labels):
-        raise ValueError(f"{paths[1]}: {len(labels)} labels for {len(images)} images")
+        raise ValueError(f"{paths[1]}: {counted(len(labels), 'label')} for {counted(len(images), 'image')}")
     return images, labels.astype(np.int64)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._words import counted
 from ..cuda._arrays import on_device
 from ..cuda._target import shape_and_dtype
 from .graph import Graph, Value
@@ -344,7 +345,7 @@ def split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple[Any, 
     count = len(np.asarray(first))
     cut = int(count * (1 - share))
     if not 0 < cut < count:
-        raise ValueError(f"validation_split={share} of {count} samples leaves one side empty")
+        raise ValueError(f"validation_split={share} of {counted(count, 'sample')} leaves one side empty")
 
     def side(data: Any, which: slice) -> Any:
         if data is None:

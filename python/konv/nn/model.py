@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._graph.target import Target, target_of
+from .._words import counted
 from ..cuda._arrays import on_device
 from ..cuda._target import device_of
 from . import optimizers, saving, settings
@@ -429,7 +430,7 @@ class Model(Network):
         graph = self.graph_for(as_array(inputs[0]))
         values = [graph.values[number] for number in graph.inputs]
         if len(inputs) != len(values):
-            raise ValueError(f"model {self.name!r} takes {len(values)} inputs, got {len(inputs)}")
+            raise ValueError(f"model {self.name!r} takes {counted(len(values), 'input')}, got {len(inputs)}")
         given = [as_input(x, value, "inputs") for x, value in zip(inputs, values, strict=True)]
         batch = [
             x if on_device(x) else x.astype(value.dtype, copy=False) for x, value in zip(given, values, strict=True)

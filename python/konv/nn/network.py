@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import DTypeLike
 
+from .._words import counted
 from . import saving
 from .graph import Graph
 from .layers import Input, Layer
@@ -174,7 +175,7 @@ class Network(Layer):
         """Add the nodes of all layers."""
         expected = self._known(self.inputs)
         if len(inputs) != len(expected):
-            raise ValueError(f"model {self.name!r} takes {len(expected)} inputs, got {len(inputs)}")
+            raise ValueError(f"model {self.name!r} takes {counted(len(expected), 'input')}, got {len(inputs)}")
         for number, x in zip(inputs, expected, strict=True):
             _check_fits(self, x, graph.values[number].shape)
         values = dict(zip(expected, inputs, strict=True))

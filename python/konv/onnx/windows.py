@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._words import counted
+
 LONGEST = 2**31 - 1  # elements along an axis, padding included
 
 
@@ -148,4 +150,4 @@ def _pads(attributes: Mapping[str, Any], axes: int) -> tuple[tuple[int, int], ..
 
 def _check_length(name: str, values: Sequence[int], expected: int) -> None:
     if len(values) != expected:
-        raise ValueError(f"{name}: expected {expected} numbers, got {list(values)}")
+        raise ValueError(f"{name}: expected {counted(expected, 'number')}, got {list(values)}")
