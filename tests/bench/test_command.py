@@ -46,6 +46,7 @@ def test_table(direction: str, suite: str, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     for text in ("dense", "dw", "1 thread, float32, NCHW, isa, CPU", "geometric mean", "lowest against the best peer"):
         assert text in shown
+    assert "median of 1 round ±" in shown
     assert "first" not in shown
     assert "by count" not in shown
 
@@ -241,11 +242,12 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["alexnet2"], "resnet50"),
         (["--only", "nothing"], "no layer"),
-        (["--contenders", "nmupy"], "numpy"),
-        (["--load", "missing.json"], "missing.json"),
-        (["--compare", "missing.json"], "missing.json"),
-        (["--json", "missing/x.json"], "missing"),
-        (["--plot", "missing/x.png"], "missing"),
+        (["--contenders", "nmupy"], "--contenders: expected some of konv, plan, numpy"),
+        (["--load", "missing.json"], "--load: cannot read missing.json: No such file or directory; expected a file"),
+        (["--compare", "missing.json"], "--compare: cannot read missing.json: No such file or directory"),
+        (["--json", "missing/x.json"], "--json: cannot write missing/x.json: there is no folder missing"),
+        (["--plot", "missing/x.png"], "--plot: cannot write missing/x.png: there is no folder missing"),
+        (["--plot", "x.doc"], "--plot: expected a name that ends in .png, .svg or .pdf, got x.doc"),
         (["--choice", "--plot", "x.png"], "--choice"),
         (["layers", "--load", "x.json"], "--load"),
         (["filters", "--only", "sep", "--direction", "input"], "no layer"),
@@ -263,7 +265,7 @@ def test_files_that_are_no_report(text: str, tmp_path: Path, capsys: pytest.Capt
     path = tmp_path / "x.json"
     path.write_text(text)
     assert main(["--load", str(path)]) == 2
-    assert "--json wrote" in capsys.readouterr().err
+    assert f"--load: {path}: expected a file that konv bench --json wrote" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--threads", "-1"], ["--direction", "up"], ["--batch", "x"]])

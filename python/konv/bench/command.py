@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import konv
+from konv._words import counted
 from konv.bench.engine import Konv, algorithms, explain
 from konv.bench.layers import Layer, load_suite, suites
 from konv.bench.machine import machine, versions
@@ -18,7 +19,7 @@ from konv.bench.registry import EVERYONE, blas_limit, contenders, installed
 from konv.bench.report import Report
 from konv.bench.tables import print_choice, print_comparison, print_report
 from konv.bench.timing import PAUSE, TURN, Row, measure
-from konv.cli.arguments import positive_int
+from konv.cli.arguments import check_figure, check_target, positive_int
 from konv.cli.progress import track
 
 DESCRIPTION = """Time single convolutions: konv beside the libraries that are installed. Every round gives
@@ -29,44 +30,57 @@ each contender its turn; the figures are medians over the rounds. Exit status: 0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `konv bench`."""
     parser.description = DESCRIPTION
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="names, all, or files of layers (default: layers)")
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", help="one that --list names, all, or a file of layers (default: layers)"
+    )
     parser.add_argument("--list", action="store_true", help="list the suites and the contenders, and stop")
-    parser.add_argument("--contenders", metavar="A,B,...", help="default: everyone who is installed")
-    parser.add_argument("--only", default="", metavar="A,B,...", help="parts of layer names")
+    parser.add_argument(
+        "--contenders", metavar="A,B,...", help="who runs, of those that --list names (default: everyone installed)"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="A,B,...", help="time only layers with one of these texts in their names"
+    )
     parser.add_argument(
         "--direction",
         choices=[*DIRECTIONS, "all"],
-        help="forward, or the gradient with respect to the input or the weight "
+        help="forward, the gradient with respect to the input or the weight, or all of these "
         "(default: forward; both gradients for the suite gradients)",
     )
-    parser.add_argument("--threads", type=positive_int, help="default: as konv would take")
-    parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each contender (default: 5)")
-    parser.add_argument("--batch", type=positive_int, help="images a call (default: what the suite says)")
-    parser.add_argument("--layout", choices=LAYOUTS, default="NCHW", help="of konv's arrays; peers keep their own")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--choice", action="store_true", help="force each algorithm; say where another was faster")
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="of each contender (default: as many as konv takes by itself)"
+    )
+    parser.add_argument(
+        "--rounds", type=positive_int, default=5, metavar="N", help="turns of each contender (default: 5)"
+    )
+    parser.add_argument("--batch", type=positive_int, metavar="N", help="images a call (default: what the suite says)")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="NCHW", help="of konv's arrays; peers keep their own (default: NCHW)"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of all arrays (default: float32)")
+    parser.add_argument(
+        "--choice", action="store_true", help="force each of konv's algorithms, and say where konv's choice was slower"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures (needs matplotlib)")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the figures; the name's end says the format (needs matplotlib: pip install 'konv[bench]')",
+    )
     parser.add_argument("--compare", type=Path, metavar="FILE", help="say what changed since --json wrote FILE")
-    parser.add_argument("--load", type=Path, metavar="FILE", help="take the figures from FILE and measure nothing")
+    parser.add_argument(
+        "--load", type=Path, metavar="FILE", help="show the figures that --json wrote to FILE, and measure nothing"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `konv bench`; see DESCRIPTION for the result."""
-    try:
-        return _run(arguments)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"konv bench: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         _print_list()
         return 0
     _check_files(arguments)
-    old = Report.load(arguments.compare) if arguments.compare else None
-    report = Report.load(arguments.load) if arguments.load else _measure(arguments)
+    old = _load("--compare", arguments.compare) if arguments.compare else None
+    report = _load("--load", arguments.load) if arguments.load else _measure(arguments)
     if report.method["choice"]:
         print_choice(report)
     else:
@@ -81,6 +95,16 @@ def _run(arguments: argparse.Namespace) -> int:
         print()
         print_comparison(report, old)
     return int(any(row.wrong for row in report.rows))
+
+
+def _load(option: str, path: Path) -> Report:
+    try:
+        return Report.load(path)
+    except OSError as error:
+        reason = f"cannot read {path}: {error.strerror}; expected a file that konv bench --json wrote"
+        raise ValueError(f"{option}: {reason}") from None
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
 
 
 def _print_list() -> None:
@@ -100,9 +124,9 @@ def _check_files(arguments: argparse.Namespace) -> None:
             raise ImportError("--plot draws with matplotlib: pip install 'konv[bench]'")
         if arguments.choice:
             raise ValueError("--plot: there is no picture of --choice")
-    for path in (arguments.json, arguments.plot):
-        if path and not path.absolute().parent.is_dir():
-            raise ValueError(f"{path}: {path.absolute().parent} is not a directory")
+        check_figure("--plot", arguments.plot)
+    if arguments.json:
+        check_target("--json", arguments.json)
 
 
 def _jobs(arguments: argparse.Namespace) -> list[tuple[Layer, str]]:
@@ -121,7 +145,7 @@ def _jobs(arguments: argparse.Namespace) -> list[tuple[Layer, str]]:
     # Two passes have no gradient of their own, and no one algorithm.
     jobs = [job for job in jobs if not job[0].separable or (job[1] == "forward" and not arguments.choice)]
     if not jobs:
-        raise ValueError("no layer is left to time")
+        raise ValueError("no layer to time is left by SUITE, --only, --direction and --choice")
     return list(dict.fromkeys(jobs))
 
 
@@ -153,7 +177,7 @@ def _measure(arguments: argparse.Namespace) -> Report:
         except KeyboardInterrupt:
             if not rows:
                 raise
-            print(f"interrupted after {len(rows)} of {len(jobs)} layers", file=sys.stderr)
+            print(f"interrupted after {len(rows)} of {counted(len(jobs), 'layer')}", file=sys.stderr)
     asked = [contender.name for contender in everyone]
     if arguments.choice:
         asked += dict.fromkeys(name for row in rows for name in row.timings if name not in asked)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import konv
+from konv._words import counted
 from konv.bench.machine import machine, versions
 from konv.bench.nets_report import NetworkReport, NetworkRow, print_networks
 from konv.bench.network_runtimes import RUNTIMES, choose
@@ -24,7 +25,7 @@ from konv.bench.problem import Array
 from konv.bench.timing import TURN, Timing, largest_difference
 from konv.bench.training import STEPS, TRAININGS
 from konv.bench.worker import PAUSE, ContenderError, Worker
-from konv.cli.arguments import positive_int
+from konv.cli.arguments import check_target, positive_int
 from konv.cli.progress import track
 
 DESCRIPTION = """Time whole networks with random weights: konv beside the runtimes that are installed, each in a
@@ -43,34 +44,39 @@ T = TypeVar("T")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `konv bench nets`."""
     parser.description = DESCRIPTION
-    parser.add_argument("names", nargs="*", metavar="NAME", help="networks (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NETWORK", help="such as resnet50 or mobilenet_v1 (default: all)")
     parser.add_argument("--training", action="store_true", help="time steps of training instead, beside PyTorch")
     parser.add_argument(
-        "--batch", type=positive_int, nargs="+", help="images a call (default: 1 and 8; of training: the network's own)"
+        "--batch",
+        type=positive_int,
+        nargs="+",
+        metavar="N",
+        help="images a call (default: 1 and 8; of training: the network's own)",
     )
-    parser.add_argument("--threads", type=positive_int, nargs="+", help="default: 1, and as many as konv would take")
-    parser.add_argument("--rounds", type=positive_int, default=5, help="turns of each contender (default: 5)")
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        nargs="+",
+        metavar="N",
+        help="of each contender (default: 1, and as many as konv takes by itself)",
+    )
+    parser.add_argument(
+        "--rounds", type=positive_int, default=5, metavar="N", help="turns of each contender (default: 5)"
+    )
     parser.add_argument(
         "--precision",
         choices=("high", "medium"),
-        help="medium: konv with that precision too; high: without (default: medium where the CPU multiplies bfloat16)",
+        help="medium: time konv with that precision too; high: do not "
+        "(default: medium where the CPU multiplies bfloat16)",
     )
-    parser.add_argument("--contenders", metavar="A,B,...", help="default: everyone who is installed")
+    parser.add_argument("--contenders", metavar="A,B,...", help="such as onnxruntime (default: everyone installed)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `konv bench nets`; see DESCRIPTION for the result."""
-    try:
-        return _run(arguments)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"konv bench nets: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    if arguments.json and not arguments.json.absolute().parent.is_dir():
-        raise ValueError(f"{arguments.json}: {arguments.json.absolute().parent} is not a directory")
+    if arguments.json:
+        check_target("--json", arguments.json)
     contenders = _contenders(arguments)
     rows = _jobs(arguments)
     threads = max(row.threads for row in rows)
@@ -94,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not report.rows:
             raise
-        print(f"interrupted after {len(report.rows)} of {len(rows)} rows", file=sys.stderr)
+        print(f"interrupted after {len(report.rows)} of {counted(len(rows), 'row')}", file=sys.stderr)
     print_networks(report)
     if arguments.json:
         report.save(arguments.json)
@@ -106,7 +112,7 @@ def _contenders(arguments: argparse.Namespace) -> list[str]:
     asked = arguments.contenders.split(",") if arguments.contenders else None
     if arguments.training:
         if arguments.precision:
-            raise ValueError("--precision: training has one; leave it out")
+            raise ValueError("--precision: steps of training have one precision; leave it out with --training")
         return choose(known, asked)
     if asked is None:
         names = choose(known, None)
@@ -127,7 +133,7 @@ def _jobs(arguments: argparse.Namespace) -> list[NetworkRow]:
         known = list(NETWORKS)
     for name in arguments.names:
         if name not in known:
-            raise ValueError(f"networks: expected some of {', '.join(known)}, got {name!r}")
+            raise ValueError(f"network: expected some of {', '.join(known)}, got {name!r}")
     threads = arguments.threads or sorted({1, konv.get_num_threads()})
     rows = [
         NetworkRow(name, batch, count)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from konv._words import counted
 from konv.bench.engine import OURS
 from konv.bench.network_runtimes import LEFT_OUT
 from konv.bench.report import figures_as_dict
@@ -44,7 +45,7 @@ class NetworkRow(Compared):
     peak_bytes: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.network}, batch {self.batch}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.network}, batch {self.batch}, {counted(self.threads, 'thread')}"
 
 
 @dataclass
@@ -120,8 +121,8 @@ def print_networks(report: NetworkReport) -> None:
     peers = [[] if name in OURS else [row.ratio(name) for row in report.rows] for name in names]
     columns = [*peers, *([ratio(row) for row in report.rows] for ratio in ratios.values()), *([] for _ in peaks)]
     lines += [_summary("geometric mean", geometric_mean, columns), _summary("lowest", min, columns)]
-    print(f"Milliseconds a call: median of {rounds} rounds ± half the quartiles' distance, * best peer.")
-    print("Below: how many times as fast konv is.")
+    print(f"Milliseconds a call: median of {counted(rounds, 'round')} ± half the quartiles' distance, * best peer.")
+    print("Last lines, and under 'vs': how many times as fast konv is.")
     if peaks:
         print("MB: peak of memory beyond what the model took when it had been made.")
     print()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from konv._words import counted
 from konv.bench.layers import Layer
 from konv.bench.report import Report
 from konv.bench.timing import Row, geometric_mean
@@ -167,7 +168,10 @@ def _draw_dots(axes: Axes, rows: list[Row]) -> None:
         height = line + rng.uniform(-0.22, 0.22, len(ratios))
         axes.scatter(ratios, height, s=14, alpha=0.6, linewidth=0, c=np.where(ratios >= 1, FASTER, SLOWER))
         axes.plot([geometric_mean(list(ratios))] * 2, [line - 0.35, line + 0.35], color="black", linewidth=2)
-    labels = [f"{name}\n{len(group)} layers: {geometric_mean(_ratios(group)):.2f}x" for name, group in groups.items()]
+    labels = [
+        f"{name}\n{counted(len(group), 'layer')}: {geometric_mean(_ratios(group)):.2f}x"
+        for name, group in groups.items()
+    ]
     axes.set_yticks(range(len(groups)), labels, fontsize=9)
     axes.set_ylim(len(groups) - 0.4, -0.6)
     _label_ratios(axes, rows)

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from konv._words import counted
 from konv.bench.engine import OURS
 from konv.bench.layers import Layer
 from konv.bench.timing import Compared, Row, Timing
@@ -40,8 +41,7 @@ class Report:
     @property
     def title(self) -> str:
         """Threads, dtype, layout, ISA and CPU in a line."""
-        count = self.method["threads"]
-        parts = f"{count} thread{'s' if count > 1 else ''}", self.method["dtype"], self.method["layout"]
+        parts = counted(self.method["threads"], "thread"), self.method["dtype"], self.method["layout"]
         return ", ".join((*parts, self.machine["isa"], self.machine["cpu"]))
 
     @property

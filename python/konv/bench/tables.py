@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from statistics import median
 
+from konv._words import counted
 from konv.bench.engine import OURS
 from konv.bench.report import Report
 from konv.bench.timing import Row, Timing, geometric_mean
@@ -90,8 +91,8 @@ def print_report(report: Report) -> None:
     """Print a table for each suite and direction, and what stands out."""
     peak, read, rounds = report.machine["peak_gflops"], report.machine["bandwidth_gb"], report.method["rounds"]
     print(f"{report.title}; {peak:.0f} GFLOP/s of multiply-adds, {read:.0f} GB/s of reading")
-    print(f"Microseconds a call: median of {rounds} rounds ± half the quartiles' distance, * best peer.")
-    print("Below: how many times as fast konv is.")
+    print(f"Microseconds a call: median of {counted(rounds, 'round')} ± half the quartiles' distance, * best peer.")
+    print("Last lines, and under 'vs': how many times as fast konv is.")
     for title, rows in report.groups():
         print()
         names = [name for name in report.names if any(name in (*row.timings, *row.failed) for row in rows)]
@@ -101,7 +102,7 @@ def print_report(report: Report) -> None:
             head, *lines = ([name, *rest] for name, _, *rest in [head, *lines])  # without MFLOP
         print_table(title, head, lines, summary=len(lines) - len(rows))
         if apart := [name for name in report.names if name not in names]:
-            print(f"for no layer here: {', '.join(apart)}")
+            print(f"do not compute these layers: {', '.join(apart)}")
         _print_worst(rows)
     _print_disagreements(report.rows)
 
@@ -193,7 +194,8 @@ def print_comparison(report: Report, old: Report) -> None:
     head = ["layer", "direction", "contender", "then", "now", "change", ""]
     print_table("Microseconds then and now", head, [*lines, mean])
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()), end="; ")
-    print(f"{len(report.rows) - len(pairs)} layers only in this run, {len(old.rows) - len(pairs)} only in the old one.")
+    new, gone = len(report.rows) - len(pairs), len(old.rows) - len(pairs)
+    print(f"{counted(new, 'layer')} only in this run, {gone} only in the old one.")
     if changes:
         print(f"Changes are net of the machine's: peers' times are {drift - 1:+.1%} (median of {len(changes)}).")
     else:

@@ -1,9 +1,11 @@
-"""Types of command-line arguments."""
+"""Types of command-line arguments, and checks of the files that they name."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 import konv
@@ -26,6 +28,14 @@ def number(text: str) -> float:
         return float(Fraction(text))
     except (ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(f"expected a number or a fraction, got {text!r}") from None
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -59,7 +69,32 @@ def pair(text: str) -> tuple[int, int]:
 def padding(text: str) -> tuple[int, int] | Literal["same", "valid"]:
     """Read what `pair` does, or a word."""
     words: dict[str, Literal["same", "valid"]] = {"same": "same", "valid": "valid"}
-    return words[text] if text in words else pair(text)
+    try:
+        return words[text] if text in words else pair(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expected same, valid, or one or two whole numbers, got {text!r}") from None
+
+
+def check_target(option: str, path: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it is to hold."""
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.absolute().parent.is_dir():
+        why = f"there is no folder {path.parent}"
+    elif not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        why = "permission denied"
+    else:
+        return
+    raise ValueError(f"{option}: cannot write {path}: {why}")
+
+
+def check_figure(option: str, path: Path) -> None:
+    """Do the same for a picture that matplotlib is to write."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    check_target(option, path)
+    if path.suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise ValueError(f"{option}: expected a name that ends in .png, .svg or .pdf, got {path}")
 
 
 def set_threads(threads: int | None) -> None:
