@@ -2,10 +2,10 @@
 // a call returns. Tests say how many devices there are and which calls fail.
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <map>
 #include <set>
-#include <thread>
 
 #include "cuda/memory_pool.h"
 #include "cuda/process.h"
@@ -54,14 +54,16 @@ bool is_past(const Moment& m) {
   std::lock_guard lock(mutex);
   return !settings.unfinished || m.number <= waited_for[{m.queue.device, m.queue.stream}];
 }
-void take_time() {
+int waiting;
+std::condition_variable settings_changed;
+void wait_if_told() {
   std::unique_lock lock(mutex);
-  const std::chrono::duration<double> time(settings.wait_seconds);
-  lock.unlock();
-  if (time.count() > 0) std::this_thread::sleep_for(time);
+  ++waiting;
+  settings_changed.wait_for(lock, std::chrono::seconds(10), [] { return !settings.waits; });
+  --waiting;
 }
 void wait_for(Queue queue) {
-  take_time();
+  wait_if_told();
   std::lock_guard lock(mutex);
   waited_for[{queue.device, queue.stream}] = ++moments;
 }
@@ -88,7 +90,7 @@ struct Driver {
     return memory;
   }
   static void release(int, void* memory) noexcept {
-    take_time();
+    wait_if_told();
     {
       std::lock_guard lock(mutex);
       blocks.erase(static_cast<char*>(memory));
@@ -264,6 +266,12 @@ namespace konv::simulator {
 void set(const Settings& s) {
   std::lock_guard lock(cuda::mutex);
   cuda::settings = s;
+  cuda::settings_changed.notify_all();
+}
+
+int waiting() {
+  std::lock_guard lock(cuda::mutex);
+  return cuda::waiting;
 }
 
 }  // namespace konv::simulator

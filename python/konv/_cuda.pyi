@@ -69,8 +69,9 @@ def simulate(
     failing_call: str = "",
     calls_before_failure: int = 0,
     unfinished: bool = False,
-    wait_seconds: float = 0.0,
+    waits: bool = False,
 ) -> None: ...
+def waiting() -> int: ...
 
 class _Convolution(Protocol):
     def __call__(

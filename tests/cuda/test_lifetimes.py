@@ -203,35 +203,34 @@ def copy(cuda: Any) -> None:
 @pytest.mark.parametrize("wait", [release_idle, copy, lambda cuda: cuda.synchronize(0, 1)], ids=["memory", "in", "all"])
 def test_others_run_while_one_waits(simulator: Any, wait: Callable[[Any], None]) -> None:
     konv.cuda.to_device(X)  # and so there is idle memory
-    waits(simulator, wait)
+    while_waiting(simulator, wait)
 
 
 def test_others_run_while_results_come(simulator: Any) -> None:
     own = konv.cuda.to_device(X)
-    waits(simulator, lambda _: own.numpy())
+    while_waiting(simulator, lambda _: own.numpy())
 
 
 def test_others_allocate_while_memory_goes_back(simulator: Any) -> None:
     """The lock of the pool is not held while the driver waits."""
     own = konv.cuda.to_device(X)
     konv.cuda.to_device(np.ones(1 << 19, np.float32))
-    simulator.simulate(wait_seconds=0.3)
-    thread = threading.Thread(target=simulator.release_idle)
-    thread.start()
-    time.sleep(0.05)
-    start = time.perf_counter()
-    view = konv.cuda.max_pool2d(own, 2)
-    assert time.perf_counter() - start < 0.2
-    thread.join()
-    assert view.shape == (2, 3, 3, 2)
+
+    def allocate() -> None:
+        assert konv.cuda.max_pool2d(own, 2).shape == (2, 3, 3, 2)
+
+    while_waiting(simulator, release_idle, allocate)
 
 
-def waits(cuda: Any, wait: Callable[[Any], None]) -> None:
-    cuda.simulate(wait_seconds=0.3)
+def while_waiting(cuda: Any, wait: Callable[[Any], None], work: Callable[[], None] = lambda: None) -> None:
+    """Calls `work` while another thread is in `wait`, which does not return before `simulate()`."""
+    cuda.simulate(waits=True)
     thread = threading.Thread(target=wait, args=(cuda,))
     thread.start()
-    turns = 0
-    while thread.is_alive():
-        time.sleep(0.01)
-        turns += 1
-    assert turns > 5
+    while thread.is_alive() and not cuda.waiting():
+        time.sleep(0.001)
+    work()
+    waiting = cuda.waiting()
+    cuda.simulate()
+    thread.join()
+    assert waiting == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.test_stubs import declared, public
 
-SIMULATED = {"simulate"}
+SIMULATED = {"simulate", "waiting"}
 
 
 def stub() -> list[ast.stmt]:

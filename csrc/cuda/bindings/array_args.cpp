@@ -59,8 +59,8 @@ std::string text_of(DTypeSet set) {
 CallQueue queue_arg(PyObject* object) {
   int device = 0;
   Wide stream = 0;
-  const char* library = "";
-  if (!PyTuple_Check(object) || !PyArg_ParseTuple(object, "iL|s", &device, &stream, &library)) {
+  const char* package = "";
+  if (!PyTuple_Check(object) || !PyArg_ParseTuple(object, "iL|s", &device, &stream, &package)) {
     PyErr_Clear();
     type_error("queue: expected a device and a stream of it, got %R", object);
   }
@@ -70,7 +70,7 @@ CallQueue queue_arg(PyObject* object) {
     value_error("device: expected one of the %d devices, from 0 on, got %d", count, device);
   if (device_info(device).major < 8)
     throw Failure("konv.cuda: device " + std::to_string(device) + " has a compute capability below 8.0");
-  return {{device, stream_of(stream)}, library};
+  return {{device, stream_of(stream)}, package};
 }
 
 void check_device(const char* name, int device, Queue queue) {

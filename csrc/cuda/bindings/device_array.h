@@ -15,7 +15,7 @@ namespace konv::cuda {
 // A call's queue, and the library on whose stream it works, if it is one whose memory goes back in the order of that
 // stream: "torch", "cupy" or "".
 struct CallQueue : Queue {
-  std::string library;
+  std::string package;
 };
 
 // What arrays share: memory of konv's own, given back when nobody holds it, or that of another library, whose owner is
@@ -79,7 +79,7 @@ T checked(T object) {
   return object;
 }
 
-// (device, stream) or (device, stream, library) as Python passes it: the stream 0 or 1 is the legacy default one.
+// (device, stream) or (device, stream, package) as Python passes it: the stream 0 or 1 is the legacy default one.
 CallQueue queue_arg(PyObject* object);
 // An argument on the queue's device, whose contents are there in the queue's order.
 Operand operand_arg(PyObject* object, const char* name, const CallQueue& queue, DTypeSet allowed = kFloats);

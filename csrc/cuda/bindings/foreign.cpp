@@ -94,14 +94,14 @@ Taken take(PyObject* capsule) {
   return {owner_of(m), &m->tensor};
 }
 
-// Whether the object is an array of the library, by the module of its type.
-bool is_of(PyObject* object, const std::string& library) {
-  if (library.empty()) return false;
+// Whether the object is an array of the package, by the module of its type.
+bool is_of(PyObject* object, const std::string& package) {
+  if (package.empty()) return false;
   const Ref module(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__module__"));
   const char* const text = module.get() && PyUnicode_Check(module.get()) ? PyUnicode_AsUTF8(module.get()) : nullptr;
   if (!text) PyErr_Clear();
   const std::string name = text ? text : "";
-  return name.substr(0, name.find('.')) == library;
+  return name.substr(0, name.find('.')) == package;
 }
 
 }  // namespace
@@ -128,7 +128,7 @@ Operand from_dlpack(PyObject* object, const char* name, const CallQueue& queue) 
   if (!taken.tensor) type_error("%s: DLPack of version %d is not known", name, int(taken.major));
   Operand a = from_tensor(*taken.tensor, name);
   a->readonly = taken.flags & dlpack::kReadOnly;
-  a->storage = std::make_shared<Storage>(queue, taken.owner, is_of(object, queue.library));
+  a->storage = std::make_shared<Storage>(queue, taken.owner, is_of(object, queue.package));
   return a;
 }
 
@@ -176,7 +176,7 @@ Operand from_interface(PyObject* object, const char* name, const CallQueue& queu
     }
     if (described.contains("stream") && !described["stream"].is_none())
       order({queue.device, stream_of(described["stream"].cast<int64_t>())}, queue);
-    a->storage = std::make_shared<Storage>(queue, held(object), is_of(object, queue.library));
+    a->storage = std::make_shared<Storage>(queue, held(object), is_of(object, queue.package));
     return a;
   } catch (py::error_already_set& e) {
     e.restore();

@@ -98,12 +98,12 @@ PYBIND11_MODULE(_cuda, m) {
   m.attr("simulator") = true;
   m.def(
       "simulate",
-      [](int devices, const std::string& failing_call, int64_t calls_before_failure, bool unfinished,
-         double wait_seconds) {
-        konv::simulator::set({devices, failing_call, calls_before_failure, unfinished, wait_seconds});
+      [](int devices, const std::string& failing_call, int64_t calls_before_failure, bool unfinished, bool waits) {
+        konv::simulator::set({devices, failing_call, calls_before_failure, unfinished, waits});
       },
       py::arg("devices") = 2, py::arg("failing_call") = "", py::arg("calls_before_failure") = 0,
-      py::arg("unfinished") = false, py::arg("wait_seconds") = 0.0);
+      py::arg("unfinished") = false, py::arg("waits") = false);
+  m.def("waiting", &konv::simulator::waiting);
 #else
   m.attr("simulator") = false;
 #endif

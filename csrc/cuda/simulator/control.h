@@ -11,8 +11,9 @@ struct Settings {
   std::string failing_call;
   int64_t calls_before_failure = 0;
   bool unfinished = false;  // events pass when somebody has waited for their stream
-  double wait_seconds = 0;  // that each wait for a device takes
+  bool waits = false;       // waits for a device go on until the settings change, ten seconds at most
 };
 void set(const Settings& settings);
+int waiting();  // threads that wait for a device
 
 }  // namespace konv::simulator
