@@ -204,10 +204,12 @@ void zero(T* out, const int64_t shape[5], const int64_t strides[5], int threads)
   int64_t elements = 1;
   for (int i = 0; i < 5; i++) {
     elements *= shape[i];
-    if (shape[i] != 1) axes[count++] = {shape[i], strides[i]};
+    if (shape[i] == 1) continue;
+    int at = count++;
+    for (; at > 0 && std::llabs(axes[at - 1].stride) > std::llabs(strides[i]); at--) axes[at] = axes[at - 1];
+    axes[at] = {shape[i], strides[i]};
   }
   if (elements == 0) return;
-  std::sort(axes, axes + count, [](Axis a, Axis b) { return std::llabs(a.stride) < std::llabs(b.stride); });
   int last = 0;
   for (int i = 1; i < count; i++) {
     if (axes[i].stride == axes[last].size * axes[last].stride)
