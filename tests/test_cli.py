@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import struct
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import konv
+from konv._words import counted
 from konv.cli import COMMANDS, main
 
 pytestmark = pytest.mark.usefixtures("restore_threads")
@@ -55,6 +58,11 @@ def test_explain(capsys):
     assert main(["explain", *shapes, "--padding", "same"]) == 0
     assert main(["explain", "--input", "1,3,5,5", "--weight", "4,2,3,3"]) == 1
     assert "konv explain: " in capsys.readouterr().err
+    assert main(["explain", *shapes, "--stride", "0"]) == 1
+    assert "konv explain: --stride: expected an integer from 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["explain", *shapes, "--padding", "sam"])
+    assert "--padding: expected same, valid, or one or two whole numbers, got 'sam'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -76,6 +84,28 @@ def test_arguments_without_sense(arguments, capsys):
         main(arguments)
     assert info.value.code == 2
     assert "usage: konv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_unknown_options_show_the_usage_of_the_command(command, capsys):
+    needed = {"train": ["--data", "."], "run": ["m.onnx", "a.png"], "explain": ["--input=1,1,1,1", "--weight=1,1,1,1"]}
+    with pytest.raises(SystemExit) as info:
+        main([*command.split(), *needed.get(command, []), "--wing"])
+    assert info.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"usage: konv {command} [-h]")
+    assert f"konv {command}: error: unrecognized arguments: --wing" in error
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_is_explained(command):
+    parser = argparse.ArgumentParser()
+    import_module(f"konv.cli.{command.replace(' ', '_')}").add_arguments(parser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+def test_counted():
+    assert [counted(n, "thread") for n in (0, 1, 2)] == ["0 threads", "1 thread", "2 threads"]
 
 
 def test_help_and_version(capsys):
@@ -109,6 +139,7 @@ def test_train(model, mnist_like, tmp_path, capsys):
     accuracy = float(out.split("test accuracy ")[1].split("%")[0])
     assert accuracy > 90
     assert "0/kernel" in safetensors.load_file(weights)
+    assert out.endswith(f" s for 3 epochs\nweights written to {weights}\n")
     main([*arguments])
     again = capsys.readouterr().out
     assert f"test accuracy {accuracy:.2f}%" in again
@@ -117,14 +148,44 @@ def test_train(model, mnist_like, tmp_path, capsys):
 def test_train_without_data(tmp_path, capsys):
     assert main(["train", "--data", str(tmp_path)]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("konv train: ")
+    assert error.startswith(f"konv train: --data: {tmp_path} holds none of ")
     assert "train-images-idx3-ubyte" in error
+    assert main(["train", "--data", "nowhere"]) == 1
+    assert "--data: nowhere is not a directory; expected one that holds the four IDX files" in capsys.readouterr().err
 
 
 def test_train_into_a_missing_folder_fails_before_training(mnist_like, tmp_path, capsys):
     code = main(["train", "--data", str(mnist_like), "--save", str(tmp_path / "no" / "w")])
     assert code == 1
-    assert "is not a directory" in capsys.readouterr().err
+    assert f"--save: cannot write {tmp_path}/no/w: there is no folder {tmp_path}/no\n" in capsys.readouterr().err
+
+
+def test_train_says_before_the_training_how_to_install_safetensors(mnist_like, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert main(["train", "--data", str(mnist_like), "--save", str(tmp_path / "w")]) == 1
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error == "konv train: models are saved with safetensors: pip install 'konv[save]'\n"
+
+
+def test_files_that_cannot_be_written(tmp_path, monkeypatch):
+    from konv.cli.arguments import check_target
+
+    check_target("--out", tmp_path / "new")
+    with pytest.raises(ValueError, match=r"^--out: cannot write .*: it is a folder$"):
+        check_target("--out", tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ValueError, match=r"^--out: cannot write .*/new: permission denied$"):
+        check_target("--out", tmp_path / "new")
+
+
+def test_errors_of_the_system_are_said_plainly(monkeypatch, capsys):
+    def full(_: object) -> int:
+        raise OSError(28, "No space left on device", "x.png")
+
+    monkeypatch.setattr("konv.cli.info.run", full)
+    assert main(["info"]) == 1
+    assert capsys.readouterr().err == "konv info: x.png: No space left on device\n"
 
 
 def test_demo(mnist_like, tmp_path, capsys, monkeypatch):
@@ -141,6 +202,10 @@ def test_demo(mnist_like, tmp_path, capsys, monkeypatch):
     assert "numpy" in out
     assert str(picture) in out.replace("\n", "")
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert ", 1 thread\n" in out
+    assert "One image forward, 1 thread: " in out
+    assert main([*arguments, "--out", "demo.doc"]) == 1
+    assert "--out: expected a name that ends in .png, .svg or .pdf, got demo.doc" in capsys.readouterr().err
 
 
 def test_demo_says_what_is_missing(monkeypatch, capsys):

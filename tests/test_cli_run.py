@@ -95,8 +95,8 @@ def test_labels(models: Path, images: Path, tmp_path: Path, capsys: pytest.Captu
     assert main(["run", *map(str, arguments), "--labels", "labels.txt"]) == 0
     name, first, second, drawn = capsys.readouterr().out.splitlines()
     assert name == str(images / "kitten_224.png")
-    assert first.endswith("%  281 name of 281")
-    assert second.endswith("%  285 name of 285")
+    assert first.endswith("%  name of 281 (class 281)")
+    assert second.endswith("%  name of 285 (class 285)")
     assert drawn == "  drawn: cat.jpg"
     assert vision.read_image("cat.jpg").shape[1] == 448
     (tmp_path / "few.txt").write_text("one\ntwo\n")
@@ -219,7 +219,7 @@ def test_explain_and_profile(models: Path, images: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("head", ["yolov5", "yolov8"])
-def test_yolo(head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_yolo(head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A 64 x 64 network on a picture of 200 x 100: with the border above and below, 3.125 pixels an input pixel."""
     rows = np.zeros((40, 7))
     rows[:, :4] = (5, 5, 2, 2)
@@ -237,6 +237,11 @@ def test_yolo(head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     ]
     np.testing.assert_allclose(found["found"][0]["box"], [75, 25, 125, 75], atol=0.1)
     np.testing.assert_allclose(found["found"][1]["box"], [37.5, 31.2, 62.5, 68.8], atol=0.1)
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(vision, "draw_boxes", lambda image, _, texts, __: drawn.append(texts) or image)
+    assert main(["run", str(model), "a.png"]) == 0
+    assert drawn == [["dog: 90%", "bicycle: 72%"]]
+    assert "   90.0%  dog (class 0): x 75 to 125, y 25 to 75\n" in capsys.readouterr().out
     (none,) = results(capsys, model, "a.png", "--threshold", 0.95)
     assert none["found"] == []
     (twice,) = results(capsys, model, "a.png", "--iou", 0.99)
@@ -259,7 +264,8 @@ def test_files_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert f"{name} is not an ONNX model that can be run" in refusal(capsys, name, "a.png")
     assert "no.png is not a file" in refusal(capsys, model, "no.png")
     assert "text is not a picture that Pillow reads" in refusal(capsys, model, "text")
-    assert "no.txt" in refusal(capsys, model, "a.png", "--labels", "no.txt")
+    missing = "--labels: cannot read no.txt: No such file or directory; expected a text file with one name a line"
+    assert missing in refusal(capsys, model, "a.png", "--labels", "no.txt")
     assert "a.png is not a text file" in refusal(capsys, model, "a.png", "--labels", "a.png")
     (tmp_path / "empty").write_text("\n\n")
     assert "empty is empty; expected one name a line" in refusal(capsys, model, "a.png", "--labels", "empty")
@@ -272,11 +278,15 @@ def test_files_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("--iou 0.3", "--iou is for detect; the task is classify"),
         ("--compare bicubic", "--compare is for transform; the task is classify"),
         ("--task transform --labels a.png", "--labels is for classify and detect; the task is transform"),
-        ("--task detect", "outputs: (1, 10) is not what the head 'yolov8' gives"),
-        ("--task transform", "tensor: expected one picture with four sizes, got shape (1, 10)"),
-        ("--size 9", "size: the model takes 8 x 8, got (9, 9)"),
-        ("--order gray", "order: the model takes 3 channels"),
-        ("--mean 1,2", "mean: expected one number or 3 for RGB"),
+        ("--task detect", "--task detect: outputs: (1, 10) is not what the head 'yolov8' gives"),
+        ("--task transform", "--task transform: tensor: expected one picture with four sizes, got shape (1, 10)"),
+        ("--size 9", "konv run: --size: the model takes 8 x 8, got 9 x 9"),
+        ("--order gray", "konv run: --order: the model takes 3 channels"),
+        ("--mean 1,2", "konv run: --mean: expected one number or 3 for RGB"),
+        ("--profile no/t.json", "--profile: cannot write no/t.json: there is no folder no"),
+        ("--output no/b.png", "--output: cannot write no/b.png: there is no folder no"),
+        ("--output no/b", "--output: cannot write no/b: there is no folder no"),
+        ("--output m.onnx", "m.onnx: expected a name that ends as pictures do"),
         ("--output a.png", "--output: a.png would be written over another picture"),
         ("--output b.onnx", "b.onnx: expected a name that ends as pictures do"),
         ("--no-picture --output b", "--no-picture: expected neither --output nor --compare"),
@@ -293,9 +303,12 @@ def test_options_that_do_not_fit(
         vision.write_image(name, np.zeros((9, 9, 3), np.uint8))
     assert message in refusal(capsys, model, "a.png", *options.split())
     assert not list(tmp_path.glob("*_konv.png"))
+    assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize("options", ["--scale x", "--scale 1/0", "--mean 1,,2", "--top 0", "--size a", "--task fly"])
+@pytest.mark.parametrize(
+    "options", ["--threshold 2", "--scale x", "--scale 1/0", "--mean 1,,2", "--top 0", "--size a", "--task fly"]
+)
 def test_arguments_without_sense(options: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as info:
         main(["run", "m.onnx", "a.png", *options.split()])
@@ -307,6 +320,10 @@ def test_models_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[st
     vision.write_image("a.png", np.zeros((9, 9, 3), np.uint8))
     unclear = save_model(tmp_path / "unclear.onnx", [1, 3, 8, 8], {"y": np.zeros((1, 21, 8, 8))})
     assert "task: the outputs (1, 21, 8, 8) do not say" in refusal(capsys, unclear, "a.png")
+    two = save_model(tmp_path / "two.onnx", [1, 3, 8, 8], {"y": np.eye(1, 10), "z": np.eye(1, 10)})
+    for task in ("classify", "transform"):
+        expected = f"konv run: --task {task}: expected a model with one output, this one has 2"
+        assert expected in refusal(capsys, two, "a.png", "--task", task)
     vector = save_model(tmp_path / "vector.onnx", [1, 8], {"y": np.eye(1, 10)})
     assert "the model's input has shape (1, 8); expected four sizes" in refusal(capsys, vector, "a.png")
     any_size = save_model(tmp_path / "any.onnx", [1, 3, "H", "W"], {"y": np.eye(1, 10)})
@@ -314,7 +331,9 @@ def test_models_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert results(capsys, any_size, "a.png", "--size", 8)[0]["classes"][0]["class"] == 0
 
 
-@pytest.mark.parametrize("library", ["onnx", "PIL"])
-def test_without_an_extra(library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("konv.cli.run.find_spec", lambda name: None if name == library else sys)
-    assert f"{library} not installed: pip install 'konv[run]'" in refusal(capsys, "m.onnx", "a.png")
+@pytest.mark.parametrize(("library", "module"), [("onnx", "onnx"), ("Pillow", "PIL")])
+def test_without_an_extra(
+    library: str, module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("konv.cli.run.find_spec", lambda name: None if name == module else sys)
+    assert f"konv run: needs {library}: pip install 'konv[run]'" in refusal(capsys, "m.onnx", "a.png")

@@ -177,7 +177,7 @@ def test_who_takes_part(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         choose(list(RUNTIMES), ["openvino"])
     monkeypatch.setattr("konv.bench.nets.find_spec", lambda _: None)
     assert main(["nets"]) == 2
-    assert "made with onnx" in capsys.readouterr().err
+    assert "made with onnx: pip install 'konv[onnx]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

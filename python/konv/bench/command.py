@@ -160,7 +160,7 @@ def _measure(arguments: argparse.Namespace) -> Report:
     everyone = contenders(threads, ["konv"] if arguments.choice else names)
     limit = blas_limit(threads)
     if limit is None:
-        print("NumPy's BLAS keeps its own number of threads: pip install threadpoolctl", file=sys.stderr)
+        print("NumPy's BLAS keeps its own number of threads; to set it: pip install 'konv[bench]'", file=sys.stderr)
 
     def timed(job: tuple[Layer, str]) -> Row:
         problem = Problem.random(*job, layout=arguments.layout, dtype=arguments.dtype)

@@ -126,7 +126,7 @@ def _jobs(arguments: argparse.Namespace) -> list[NetworkRow]:
     if arguments.training:
         known: Sequence[str] = list(TRAININGS)
     elif find_spec("onnx") is None:
-        raise ImportError("networks are made with onnx: pip install 'konv[peers]'")
+        raise ImportError("networks are made with onnx: pip install 'konv[onnx]'")
     else:
         from konv.bench.networks import NETWORKS
 

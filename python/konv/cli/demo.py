@@ -13,9 +13,10 @@ import numpy as np
 import konv
 
 from .. import nn
-from ..datasets import load_digits, load_mnist
-from .arguments import positive_int, set_threads
-from .models import digit_classifier
+from .._words import counted
+from ..datasets import load_digits
+from .arguments import check_figure, positive_int, set_threads
+from .models import digit_classifier, mnist
 from .picture import draw
 from .table import print_table
 
@@ -35,24 +36,44 @@ LAYERS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--data", type=Path, metavar="DIR", help="MNIST's IDX files; default: scikit-learn's digits")
-    parser.add_argument("--epochs", type=positive_int, help="default: 25, with --data 3")
-    parser.add_argument("--threads", type=positive_int, help="default: all cores")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("konv_demo.png"), metavar="FILE")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder with MNIST's four IDX files, plain or gzipped (default: the digits that scikit-learn brings)",
+    )
+    parser.add_argument(
+        "--epochs", type=positive_int, metavar="N", help="passes over the training images (default: 25; with --data 3)"
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads to compute with (default: all cores)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the first weights and of the images' order (default: 0)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("konv_demo.png"),
+        metavar="FILE",
+        help="the picture to draw; the name's end says the format (default: konv_demo.png)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, time, draw."""
     if find_spec("matplotlib") is None:
         raise ImportError("the demo draws with matplotlib: pip install 'konv[demo]'")
-    if not arguments.out.absolute().parent.is_dir():
-        raise ValueError(f"--out: {arguments.out.absolute().parent} is not a directory")
+    check_figure("--out", arguments.out)
     set_threads(arguments.threads)
     info = konv.info()
-    print(f"konv {info['version']}, {info['isa']} on {info['cpu']}, {info['threads']} thread(s)\n")
+    print(f"konv {info['version']}, {info['isa']} on {info['cpu']}, {counted(info['threads'], 'thread')}\n")
 
-    data = load_mnist(arguments.data) if arguments.data else load_digits()
+    data = mnist(arguments.data) if arguments.data else load_digits()
     largest = np.float32(data.x_train.max())
     x_train, x_test = (x.astype(np.float32) / largest for x in (data.x_train, data.x_test))
     nn.set_random_seed(arguments.seed)
@@ -97,7 +118,7 @@ def _print_speed() -> None:
         [LAYERS[row.layer.name], f"{row.timings['konv'].median * 1e6:.0f} us", *map(_times, found)]
         for row, found in zip(rows, ratios, strict=True)
     ]
-    title = f"One image forward, {threads} thread(s): how many times as fast konv is as"
+    title = f"One image forward, {counted(threads, 'thread')}: how many times as fast konv is as"
     header = ["layer", "konv", *(name.replace("_", "\n", 1) for name in others)]
     print_table(title, header, [*lines, ["geometric mean", "", *map(_times, means)]])
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from .. import nn
+from ..datasets import Dataset, load_mnist
 
 MODELS = ("softmax", "mlp", "cnn")
+
+
+def mnist(folder: Path) -> Dataset:
+    """Read the files in the folder that --data names."""
+    try:
+        return load_mnist(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--data: {error}") from None
 
 
 def digit_classifier(kind: str, image_shape: Sequence[int]) -> nn.Sequential:

@@ -6,17 +6,19 @@ import argparse
 import ast
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import vision
+from .._words import counted
 from ..vision.draw import draw_side_by_side
 from ..vision.images import FILTERS, Image, check_suffix
 from ..vision.preprocess import FITS, LAYOUTS, ORDERS
-from .arguments import number, numbers, pair, positive_int, set_threads
+from .arguments import check_target, number, numbers, pair, positive_int, set_threads, share
 
 if TYPE_CHECKING:
     from ..onnx import Session
@@ -35,24 +37,38 @@ OF_TASK: dict[str, tuple[str, Any]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    parser.add_argument("--task", choices=vision.TASKS, help="default: what the model's outputs say")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="ONNX file of a network that takes a picture")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures (.jpg, .png, ...)")
+    parser.add_argument(
+        "--task", choices=vision.TASKS, help="what the model does; default: what the shapes of its outputs say"
+    )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="names of the classes, one a line")
-    parser.add_argument("--output", type=Path, metavar="PATH", help="picture or folder; default: NAME_konv.png here")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="where to draw: a name that ends in .png or .jpg, or a folder for NAME_konv.png of each IMAGE (default: "
+        "this folder); a folder that is missing is made, those above it are not",
+    )
     parser.add_argument("--no-picture", action="store_true", help="draw nothing")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--threads", type=positive_int, help="default: all cores")
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads to compute with (default: all cores)"
+    )
     parser.add_argument("--explain", action="store_true", help="print each step: algorithm, work, memory, time")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write the times of the steps as a trace (.json)")
 
     group = parser.add_argument_group("preprocessing, (pixel * scale - mean) / std with pixels from 0 to 255")
-    group.add_argument("--size", type=pair, metavar="H[,W]", help="where the model takes any")
-    group.add_argument("--order", choices=ORDERS, help="channels; default: what the model's input says")
-    group.add_argument("--scale", type=number, metavar="X", help="such as 1/255, the default, or 1")
+    group.add_argument("--size", type=pair, metavar="H[,W]", help="height and width, where the model takes any")
+    group.add_argument("--order", choices=ORDERS, help="of the channels; default: what the model's input says")
+    group.add_argument(
+        "--scale", type=number, metavar="X", help="such as 1 (default: 1/255; 1 where the model takes integers)"
+    )
     group.add_argument("--mean", type=numbers, metavar="X[,X,X]", help="in the model's order (default: 0)")
     group.add_argument("--std", type=numbers, metavar="X[,X,X]", help="in the model's order (default: 1)")
-    group.add_argument("--layout", choices=LAYOUTS, help="default: what the model's input says")
+    group.add_argument(
+        "--layout", choices=LAYOUTS, help="channels first or last; default: what the shape of the model's input says"
+    )
     group.add_argument(
         "--fit",
         choices=FITS,
@@ -62,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("classify")
     group.add_argument("--top", type=positive_int, metavar="K", help="how many classes to show (default: 5)")
     group = parser.add_argument_group("detect")
-    group.add_argument("--threshold", type=number, metavar="X", help="lowest score (default: 0.5)")
-    group.add_argument("--iou", type=number, metavar="X", help="of boxes overlapping more, one stays (default: 0.5)")
+    group.add_argument("--threshold", type=share, metavar="X", help="lowest score (default: 0.5)")
+    group.add_argument("--iou", type=share, metavar="X", help="of boxes overlapping more, one stays (default: 0.5)")
     group.add_argument("--head", choices=vision.HEADS, help="form of the outputs; default: what their shapes say")
     group = parser.add_argument_group("transform")
     group.add_argument("--compare", choices=FILTERS, help="put the picture resized in this way beside the result")
@@ -98,7 +114,8 @@ class Job:
             return {}
         if len(self.labels) not in (len(known), known.stop):
             raise ValueError(
-                f"labels: expected {len(known)} names, as the model has so many classes; got {len(self.labels)}"
+                f"labels: expected {counted(len(known), 'name')}, as the model has so many classes; "
+                f"got {len(self.labels)}"
             )
         return dict(zip(reversed(known), reversed(self.labels), strict=False))
 
@@ -112,34 +129,35 @@ class Job:
 
     def _classify(self, image: Image) -> Result:
         tensor, _ = self.prepare(image)
-        outputs = self.compute(tensor)
-        if len(outputs) != 1:
-            raise ValueError(f"task: expected one output of a classifier, the model has {len(outputs)}")
-        names = self.names(range(outputs[0].size))
-        guesses = vision.classify(outputs[0], self.options["top"])
+        with self._task_named():
+            scores = self._only_output(tensor)
+            guesses = vision.classify(scores, self.options["top"])
+        names = self.names(range(scores.size))
         facts = [{"class": g.number, "label": names.get(g.number), "probability": g.probability} for g in guesses]
         texts = [names.get(g.number, f"class {g.number}") for g in guesses]
-        lines = [f"{g.probability:6.1%}  {_numbered(g.number, names)}" for g in guesses]
+        lines = [f"{g.probability:6.1%}  {_class(g.number, names)}" for g in guesses]
         picture = vision.draw_guesses(image, texts, [g.probability for g in guesses])
         return Result({"classes": facts}, lines, picture)
 
     def _detect(self, image: Image) -> Result:
         tensor, frame = self.prepare(image)
-        found = vision.detect(self.compute(tensor), frame, **self.options)
+        with self._task_named():
+            found = vision.detect(self.compute(tensor), frame, **self.options)
         names, classes = self.names(found.known), found.classes.tolist()
         facts, lines, texts = [], [], []
         for box, score, index in zip(found.boxes, found.scores, classes, strict=True):
             edges = [round(float(edge), 1) for edge in box]
             left, top, right, bottom = (round(edge) for edge in edges)
             facts.append({"class": index, "label": names.get(index), "score": float(score), "box": edges})
-            lines.append(f"{score:6.1%}  {_numbered(index, names)}: x {left} to {right}, y {top} to {bottom}")
-            texts.append(f"{names.get(index, f'class {index}')} {score:.0%}")
+            lines.append(f"{score:6.1%}  {_class(index, names)}: x {left} to {right}, y {top} to {bottom}")
+            texts.append(f"{names.get(index, f'class {index}')}: {score:.0%}")
         lines = lines or [f"nothing found with a score of {self.options['threshold']:g} or more"]
         return Result({"found": facts}, lines, vision.draw_boxes(image, found.boxes, texts, classes))
 
     def _transform(self, image: Image) -> Result:
         placed, frame = self.prepare.place(image)
-        made = vision.transform(self._only_output, placed, self.prepare)
+        with self._task_named():
+            made = vision.transform(self._only_output, placed, self.prepare)
         height, width = made.shape[:2]
         lines = [f"{placed.shape[1]} x {placed.shape[0]} to {width} x {height}"]
         if frame.picture_size != frame.input_size:
@@ -152,22 +170,32 @@ class Job:
     def _only_output(self, tensor: Any) -> Any:
         outputs = self.compute(tensor)
         if len(outputs) != 1:
-            raise ValueError(f"task: expected one picture as output, the model has {len(outputs)} outputs")
+            raise ValueError(f"expected a model with one output, this one has {len(outputs)}")
         return outputs[0]
 
+    @contextmanager
+    def _task_named(self) -> Iterator[None]:
+        """Name the task where the model's outputs do not fit it."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"--task {self.task}: {error}") from None
 
-def _numbered(index: int, names: Mapping[int, str]) -> str:
-    return f"{index} {names[index]}" if index in names else f"class {index}"
+
+def _class(index: int, names: Mapping[int, str]) -> str:
+    return f"{names[index]} (class {index})" if index in names else f"class {index}"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the model on each picture."""
-    missing = [name for name in ("onnx", "PIL") if find_spec(name) is None]
+    missing = [name for name, module in (("onnx", "onnx"), ("Pillow", "PIL")) if find_spec(module) is None]
     if missing:
-        raise ImportError(f"{' and '.join(missing)} not installed: pip install 'konv[run]'")
+        raise ImportError(f"needs {' and '.join(missing)}: pip install 'konv[run]'")
     set_threads(arguments.threads)
-    job = _job(arguments)
+    if arguments.profile:
+        check_target("--profile", arguments.profile)
     targets = _targets(arguments)
+    job = _job(arguments)
     results: list[dict[str, Any]] = []
     for path, target in zip(arguments.images, targets, strict=True):
         image = vision.read_image(path)
@@ -175,7 +203,7 @@ def run(arguments: argparse.Namespace) -> int:
             _explain(job, image, arguments)
         result = job(image)
         if target is not None:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
             vision.write_image(target, result.picture)
         shown = None if target is None else str(target)
         results.append({"image": str(path), "task": job.task, **result.facts, "picture": shown})
@@ -234,6 +262,9 @@ def _load(path: Path) -> tuple[Session, dict[str, str]]:
 def _read_labels(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+    except OSError as error:
+        reason = f"cannot read {path}: {error.strerror}; expected a text file with one name a line"
+        raise ValueError(f"--labels: {reason}") from None
     except UnicodeDecodeError:
         raise ValueError(f"--labels: {path} is not a text file in UTF-8") from None
     if not lines:
@@ -258,7 +289,9 @@ def _targets(arguments: argparse.Namespace) -> list[Path | None]:
             raise ValueError("--no-picture: expected neither --output nor --compare beside it")
         return [None] * len(images)
     output = arguments.output or Path()
-    if output.is_dir() or not output.suffix:
+    if not output.is_dir():
+        check_target("--output", output)
+    if output.is_dir() or not (output.suffix or output.exists()):
         targets = [output / f"{image.stem}_konv.png" for image in images]
     elif len(images) > 1:
         raise ValueError(f"--output: expected a folder for {len(images)} pictures, got {output}")

@@ -256,5 +256,5 @@ def library() -> Any:
         import safetensors
         import safetensors.numpy
     except ImportError:
-        raise ImportError("models are saved with safetensors, which the extra 'save' installs: konv[save]") from None
+        raise ImportError("models are saved with safetensors: pip install 'konv[save]'") from None
     return safetensors

@@ -85,7 +85,7 @@ def read_image(path: str | PathLike[str]) -> Image:
     except (pil.DecompressionBombError, SyntaxError) as error:  # SyntaxError: broken PNG
         raise ValueError(f"{path}: {error}") from None
     except OSError as error:
-        raise OSError(f"{path}: {error}") from None
+        raise OSError(f"{path}: {error.strerror or error}") from None
     if image.mode.startswith("I;16"):
         image = pil.fromarray((np.asarray(image, np.float32) / 257).round().astype(np.uint8))
     if image.has_transparency_data:

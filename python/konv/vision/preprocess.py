@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .._words import counted
 from .images import Image, check_image, pillow, resize_image
 
 Array = NDArray[Any]
@@ -199,7 +200,7 @@ class Preprocessing:
             dtype=dtype,
         )
         if isinstance(channels, int) and channels != found.channels:
-            raise ValueError(f"order: the model takes {channels} channels, {_shown(shape)}; got {order!r}")
+            raise ValueError(f"order: the model takes {counted(channels, 'channel')}, {_shown(shape)}; got {order!r}")
         return found
 
     @property
@@ -254,7 +255,9 @@ class Preprocessing:
             raise ValueError(f"tensor: expected one picture with four sizes, got shape {tensor.shape}")
         pixels = tensor[0].transpose(1, 2, 0) if self.layout == "NCHW" else tensor[0]
         if pixels.shape[2] != self.channels:
-            raise ValueError(f"tensor: expected {self.channels} channels ({self.layout}), got shape {tensor.shape}")
+            raise ValueError(
+                f"tensor: expected {counted(self.channels, 'channel')} ({self.layout}), got shape {tensor.shape}"
+            )
         numbers = pixels * np.asarray(self.std, np.float32) + np.asarray(self.mean, np.float32)
         image = _cast(numbers / np.float32(self.scale), np.dtype(np.uint8))
         return image[:, :, ::-1] if self.order == "BGR" else image
@@ -279,7 +282,8 @@ def _size(sides: Sequence[int | str | None], given: tuple[int, int] | None) -> t
     fixed = [side if isinstance(side, int) else None for side in sides]
     if given is not None:
         if any(side not in (None, wanted) for side, wanted in zip(fixed, given, strict=True)):
-            raise ValueError(f"size: the model takes {' x '.join(str(s or 'any') for s in fixed)}, got {given}")
+            takes, got = (" x ".join(str(side or "any") for side in size) for size in (fixed, given))
+            raise ValueError(f"size: the model takes {takes}, got {got}")
         return given
     height, width = fixed
     if height is None and width is None:
