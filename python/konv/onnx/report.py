@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from .._graph.compiled import StepReport
+from .._words import counted
 
 
 @dataclass(repr=False)
@@ -42,7 +43,7 @@ class Report:
         )
 
     def _end(self) -> float:
-        return self.steps[-1].start + self.steps[-1].seconds if self.steps else 0.0
+        return max((s.start + s.seconds for s in self.steps), default=0.0)
 
     def __str__(self) -> str:
         """One line a step: its first node, all operators it does, how; work, memory, and time where it was taken."""
@@ -81,8 +82,8 @@ class Report:
         nodes = {origin for s in self.steps for origin in s.origins}
         weights = sum(s.weight_bytes for _, s in _folded(self.steps))
         return (
-            f"{given}: {len(nodes)} nodes in {len(self.steps)} steps; {weights / 1e6:.2f} MB of packed weights, "
-            f"{self.arena_bytes / 1e6:.2f} MB between steps"
+            f"{given}: {counted(len(nodes), 'node')} in {counted(len(self.steps), 'step')}; "
+            f"{weights / 1e6:.2f} MB of packed weights, {self.arena_bytes / 1e6:.2f} MB between steps"
         )
 
     def _sums(self, total: float) -> list[str]:
@@ -96,13 +97,15 @@ class Report:
             lines.append(f"{kind:12} {len(steps):4}{time}  {flops / 1e6:10.2f} MFLOP".rstrip())
         if total:
             lines.append(f"{'in all':12} {len(self.steps):4}  {1e3 * total:9.3f} ms")
+            if any(s.thread for s in self.steps):  # some ran beside others
+                lines.append(f"{'to the end':12}       {1e3 * self._end():9.3f} ms")
         return lines
 
     def write_trace(self, path: str | PathLike[str]) -> None:
         """Write the times as a trace, which chrome://tracing and Perfetto show."""
         events = [
             {
-                "name": s.name, "cat": s.kind, "ph": "X", "pid": 0, "tid": 0,
+                "name": s.name, "cat": s.kind, "ph": "X", "pid": 0, "tid": s.thread,
                 "ts": 1e6 * s.start, "dur": 1e6 * s.seconds,
                 "args": {
                     "kind": s.kind, "dtype": s.dtype, "detail": s.detail, "operators": _operators(s),
