@@ -54,7 +54,7 @@ void Program::run(char* const* external, StepTime* times) const {
       run_steps(spans_[i], buffers, times, 0);
       continue;
     }
-    while (next < spans_.size() && spans_[next].strand >= 0) next++;
+    while (next < spans_.size() && spans_[next].strand > 0) next++;
     run_strands(&spans_[i], int64_t(next - i), buffers, times);
   }
   give_back(std::move(arena));

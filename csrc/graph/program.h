@@ -65,8 +65,8 @@ struct StepTime {
   int thread;
 };
 
-// Steps run one after another, but for strands: steps added one after another that belong to strands run by strand,
-// each strand on one thread, several beside one another.
+// Steps run one after another, but for groups of strands. Steps that are added for strands 0, 1, 2 and so on make a
+// group, whose strands run beside one another, each on one thread; the next strand 0 begins a group that runs later.
 class Program {
  public:
   static constexpr int kArena = 0, kStrandArena = 1;

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import lower_forward, lower_training  # noqa: F401  (fill the table)
+from .bands import band_rows
 from .ir import Array, Graph
 from .lower import Lowering, Weights
 from .passes import simplify
@@ -63,6 +64,7 @@ class Compiled:
         self._target.check(graph)
         if self._target.tiles_batches:
             tile_batch(graph, threads)
+            band_rows(graph, threads)
         self.graph = graph
         self._program, self._nodes = Lowering(graph, weights, threads).compile()
 

@@ -240,22 +240,30 @@ class Lowering:
         """An empty program, where storage has its place.
 
         What the steps of one strand alone use lies in an arena that each thread has, so that strands of one thread find
-        it in the cache; anything else that a strand uses is needed as long as any strand runs.
+        it in the cache; anything else that a strand uses is needed as long as any strand of its group runs.
         """
-        strands: dict[Storage, set[int]] = {}
-        numbers = [number for number, (node, _, _) in enumerate(self.steps) if node.strand >= 0]
-        for node, _, used in self.steps:
+        group, before = 0, -1
+        users: dict[Storage, set[tuple[int, int]]] = {}  # group and strand; group 0 has none
+        spans: dict[int, range] = {}
+        for number, (node, _, used) in enumerate(self.steps):
+            if node.strand != before and node.strand <= 0:
+                group = max(spans, default=0) + 1 if node.strand == 0 else 0
+            before = node.strand
+            if group:
+                spans[group] = range(spans.get(group, range(number, number)).start, number)
             for storage in used:
-                strands.setdefault(storage, set()).add(node.strand)
+                users.setdefault(storage, set()).add((group, node.strand))
         arenas: dict[str, list[Storage]] = {"arena": [], "strand": []}
-        for storage, users in strands.items():
+        for storage, found in users.items():
             if storage.kind != "arena":
                 continue
-            if users != {-1} and len(users) == 1:
+            if len(found) == 1 and (0, -1) not in found:
                 storage.kind, storage.buffer = "strand", 1
-            elif users != {-1}:
-                storage.use(numbers[0])
-                storage.use(numbers[-1])
+            else:
+                for group, _ in found:
+                    if group:
+                        storage.use(spans[group].start)
+                        storage.use(spans[group].stop)
             arenas[storage.kind].append(storage)
         return self.target.program(plan_arena(arenas["arena"]), plan_arena(arenas["strand"]), self.threads)
 

@@ -7,14 +7,19 @@ for another between the nodes; parts that would leave some idle are everyone's, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from typing import Any
 
 from .. import _core
 from .ir import Graph, Node, Value
 from .passes import CONVOLUTIONS, VIEWS
 
 POOLS = ("max_pool", "avg_pool", "lp_pool")
+
+# For a part of a node's result: the part of each input that it needs, None for one that it needs whole, and the
+# attributes of the node that makes this part of those.
+Reads = Callable[[Node, range], tuple[Sequence[range | None], dict[str, Any]]]
 
 
 def tile_batch(graph: Graph, threads: int) -> None:
@@ -42,8 +47,14 @@ def tile_batch(graph: Graph, threads: int) -> None:
     if 1 < threads <= batch:
         each = max(1, min(batch, each) // threads)
         strands = batch // each // threads * threads
-    parts = [(start, min(batch, start + each)) for start in range(0, batch, each)]
-    graph.nodes[: len(nodes)] = _repeated(graph, nodes, parts, strands)
+    parts = [range(start, min(batch, start + each)) for start in range(0, batch, each)]
+    numbers = [i if i < strands else -1 for i in range(len(parts))]
+    graph.nodes[: len(nodes)] = repeated(graph, nodes, 0, parts, _samples, numbers)
+
+
+def _samples(node: Node, made: range) -> tuple[list[range | None], dict[str, Any]]:
+    used = [None if value is None or value.constant is not None else made for value in node.inputs]
+    return used, dict(node.attributes)
 
 
 def _is_separable(node: Node, batch: int) -> bool:
@@ -94,42 +105,52 @@ def _bytes(value: Value) -> int:
     return value.size * value.dtype.itemsize
 
 
-def _repeated(graph: Graph, region: Sequence[Node], parts: Sequence[tuple[int, int]], strands: int) -> list[Node]:
-    """The region's nodes for each part, the first `strands` of them strands, and those that join what others read."""
+def repeated(
+    graph: Graph, region: Sequence[Node], axis: int, parts: Sequence[range], reads: Reads, strands: Sequence[int]
+) -> list[Node]:
+    """The region's nodes for each part of what others read of them, and those that join it."""
     inside = {id(node) for node in region}
-    made = {node.output for node in region}
     consumers, nodes = graph.consumers(), Graph()
     joined: dict[Value, list[Value]] = {
-        value: []
-        for value in made
-        if value in graph.outputs or any(id(reader) not in inside for reader in consumers.get(value, []))
+        node.output: []
+        for node in region
+        if node.output in graph.outputs or any(id(reader) not in inside for reader in consumers.get(node.output, []))
     }
-    for number, (start, end) in enumerate(parts):
+    for part, strand in zip(parts, strands, strict=True):
+        wanted = dict.fromkeys(joined, part)
+        for node in reversed(region):
+            for value, used in zip(node.inputs, reads(node, wanted[node.output])[0], strict=True):
+                if value is not None and used is not None:
+                    known = wanted.get(value, used)
+                    wanted[value] = range(min(used.start, known.start), max(used.stop, known.stop))
         held: dict[Value, Value] = {}
-
-        def part(
-            value: Value | None, first: int = start, last: int = end, held: dict[Value, Value] = held
-        ) -> Value | None:
-            if value is None or value.constant is not None:
-                return value
-            if value not in held:
-                slices = tuple((first if axis == 0 else 0, 1) for axis in range(value.rank))
-                shape = (last - first, *value.shape[1:])
-                held[value] = nodes.add("slice", [value], shape, value.name, slices=slices)
-                held[value].quantisation = value.quantisation
-            return held[value]
-
         for node in region:
-            inputs = [part(value) for value in node.inputs]
+            used_ranges, attributes = reads(node, wanted[node.output])
+            inputs: list[Value | None] = []
+            for value, used in zip(node.inputs, used_ranges, strict=True):
+                if value is None or used is None:
+                    inputs.append(value)
+                elif value not in held:
+                    inputs.append(_cut(nodes, value, axis, used, 0))
+                else:
+                    inputs.append(_cut(nodes, held[value], axis, used, wanted[value].start))
             y = node.output
-            output = Value((end - start, *y.shape[1:]), y.dtype, y.name, quantisation=y.quantisation)
-            held[node.output] = output
-            strand = number if number < strands else -1
-            nodes.nodes.append(
-                Node(node.op, inputs, [output], dict(node.attributes), node.name, list(node.origins), strand)
-            )
+            shape = [len(wanted[y]) if i == axis else n for i, n in enumerate(y.shape)]
+            held[y] = Value(tuple(shape), y.dtype, y.name, quantisation=y.quantisation)
+            nodes.nodes.append(Node(node.op, inputs, [held[y]], attributes, node.name, list(node.origins), strand))
         for value, pieces in joined.items():
             pieces.append(held[value])
     for value, pieces in joined.items():
-        nodes.nodes.append(Node("concat", list(pieces), [value], {"axis": 0}, value.name))
+        nodes.nodes.append(Node("concat", list(pieces), [value], {"axis": axis}, value.name))
     return nodes.nodes
+
+
+def _cut(nodes: Graph, value: Value, axis: int, used: range, first: int) -> Value:
+    """The used part of a value that begins with `first`; the value itself where that is all of it."""
+    if len(used) == value.shape[axis]:
+        return value
+    slices = tuple((used.start - first if i == axis else 0, 1) for i in range(value.rank))
+    shape = [len(used) if i == axis else n for i, n in enumerate(value.shape)]
+    part = nodes.add("slice", [value], shape, value.name, slices=slices)
+    part.quantisation = value.quantisation
+    return part
