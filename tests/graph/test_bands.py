@@ -146,8 +146,13 @@ def test_samples_one_after_another_have_bands_too(monkeypatch):
     monkeypatch.setattr(bands._core, "l2_cache_bytes", lambda: 4096)
     for name, value in ALWAYS.items():
         monkeypatch.setattr(bands, name, value)
+    steps = []
+    monkeypatch.setattr(compiled, "band_rows", lambda g, t: (bands.band_rows(g, t), steps.append(len(g.nodes))))
     before = konv.get_num_threads()
-    for threads in (1, 2):
-        konv.set_num_threads(threads)
-        np.testing.assert_allclose(inverted_residual().predict(x, verbose=0), wanted, rtol=1e-5, atol=1e-5)
-    konv.set_num_threads(before)
+    try:
+        for threads in (1, 2):
+            konv.set_num_threads(threads)
+            np.testing.assert_allclose(inverted_residual().predict(x, verbose=0), wanted, rtol=1e-5, atol=1e-5)
+    finally:
+        konv.set_num_threads(before)
+    assert min(steps) > 4 * 2 * 3  # samples, bands and convolutions

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import _core
 from .ir import Graph, Node, Value
-from .tiling import repeated
+from .tiling import bytes_of, needed, repeated
 
 LONGEST = 12  # nodes
 FEWEST_ROWS = 4  # of a band
@@ -129,19 +129,15 @@ def _bytes_saved(region: Sequence[Node], bands: Sequence[range], threads: int) -
     cache = _cache(region[0], threads)
     rows = {node.output: 0 for node in region}
     for band in bands:
-        wanted = {region[-1].output: band}
-        for node in reversed(region):
-            rows[node.output] += len(wanted[node.output])
-            for value, used in zip(node.inputs, _reads(node, wanted[node.output])[0], strict=True):
-                if value in rows and used is not None:
-                    known = wanted.get(value, used)
-                    wanted[value] = range(min(used.start, known.start), max(used.stop, known.stop))
+        wanted = needed(region, [region[-1].output], band, _reads)
+        for value in rows:
+            rows[value] += len(wanted[value])
     saved = 0.0
     for node in region:
         y, flops = node.output, _flops(node)
         if _bytes_touched(node) > cache:
-            moved = sum(_bytes(value) for value in node.reads() if value in rows)
-            moved += 2 * _bytes(y) if node is not region[-1] else 0  # read before it is written
+            moved = sum(bytes_of(value) for value in node.reads() if value in rows)
+            moved += 2 * bytes_of(y) if node is not region[-1] else 0  # read before it is written
             saved += max(0.0, moved - flops / HIDDEN_FLOPS_PER_BYTE) / 2
         again = rows[y] / y.shape[2] - 1
         saved -= again * (flops / FLOPS_PER_BYTE + _bytes_touched(node) / 2)
@@ -156,11 +152,7 @@ def _flops(node: Node) -> float:
 
 
 def _bytes_touched(node: Node) -> int:
-    return sum(_bytes(value) for value in (*node.reads(), node.output) if value.constant is None)
-
-
-def _bytes(value: Value) -> int:
-    return value.size * value.dtype.itemsize
+    return sum(bytes_of(value) for value in (*node.reads(), node.output) if value.constant is None)
 
 
 def _cache(node: Node, threads: int) -> int:

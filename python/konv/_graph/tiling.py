@@ -7,7 +7,7 @@ for another between the nodes; parts that would leave some idle are everyone's, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -39,7 +39,7 @@ def tile_batch(graph: Graph, threads: int) -> None:
     del nodes[saved.index(max(saved)) + 1 if saved else 0 :]
     if len(nodes) < 2:
         return
-    largest = max(_bytes(node.output) for node in nodes) // batch
+    largest = max(bytes_of(node.output) for node in nodes) // batch
     each = max(1, cache // max(1, 2 * largest))
     if each >= batch:
         return
@@ -93,16 +93,27 @@ def _bytes_saved(node: Node, batch: int, cache: int) -> int:
     """
     if node.op in VIEWS:
         return 0
-    touched = sum(_bytes(value) for value in (*node.reads(), node.output) if value.constant is None)
+    touched = sum(bytes_of(value) for value in (*node.reads(), node.output) if value.constant is None)
     weights = 0
     if node.op in (*CONVOLUTIONS, "narrow_conv") and node.inputs[1] is not None:
         shape = node.inputs[1].shape
-        weights = _bytes(node.inputs[1]) * (4 if shape[-1] > 1 else 1)
+        weights = bytes_of(node.inputs[1]) * (4 if shape[-1] > 1 else 1)
     return (touched if touched > cache else 0) - (batch - 1) * weights
 
 
-def _bytes(value: Value) -> int:
+def bytes_of(value: Value) -> int:
     return value.size * value.dtype.itemsize
+
+
+def needed(region: Sequence[Node], outputs: Iterable[Value], part: range, reads: Reads) -> dict[Value, range]:
+    """What of each value the part of the region's outputs depends on."""
+    wanted = dict.fromkeys(outputs, part)
+    for node in reversed(region):
+        for value, used in zip(node.inputs, reads(node, wanted[node.output])[0], strict=True):
+            if value is not None and used is not None:
+                known = wanted.get(value, used)
+                wanted[value] = range(min(used.start, known.start), max(used.stop, known.stop))
+    return wanted
 
 
 def repeated(
@@ -117,12 +128,7 @@ def repeated(
         if node.output in graph.outputs or any(id(reader) not in inside for reader in consumers.get(node.output, []))
     }
     for part, strand in zip(parts, strands, strict=True):
-        wanted = dict.fromkeys(joined, part)
-        for node in reversed(region):
-            for value, used in zip(node.inputs, reads(node, wanted[node.output])[0], strict=True):
-                if value is not None and used is not None:
-                    known = wanted.get(value, used)
-                    wanted[value] = range(min(used.start, known.start), max(used.stop, known.stop))
+        wanted = needed(region, joined, part, reads)
         held: dict[Value, Value] = {}
         for node in region:
             used_ranges, attributes = reads(node, wanted[node.output])

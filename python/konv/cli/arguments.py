@@ -101,3 +101,17 @@ def set_threads(threads: int | None) -> None:
     """Obey --threads."""
     if threads is not None:
         konv.set_num_threads(threads)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what all commands that train take."""
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads to compute with (default: all cores)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the first weights and of the images' order (default: 0)",
+    )

@@ -15,7 +15,7 @@ import konv
 from .. import nn
 from .._words import counted
 from ..datasets import load_digits
-from .arguments import check_figure, positive_int, set_threads
+from .arguments import add_training_options, check_figure, positive_int, set_threads
 from .models import digit_classifier, mnist
 from .picture import draw
 from .table import print_table
@@ -45,16 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=positive_int, metavar="N", help="passes over the training images (default: 25; with --data 3)"
     )
-    parser.add_argument(
-        "--threads", type=positive_int, metavar="N", help="threads to compute with (default: all cores)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of the first weights and of the images' order (default: 0)",
-    )
+    add_training_options(parser)
     parser.add_argument(
         "--out",
         type=Path,

@@ -11,7 +11,7 @@ import numpy as np
 from .. import nn
 from .._words import counted
 from ..nn.saving import library
-from .arguments import check_target, positive_int, set_threads
+from .arguments import add_training_options, check_target, positive_int, set_threads
 from .models import MODELS, digit_classifier, mnist
 
 HELP = "train a network on MNIST (or files laid out alike) and print its test accuracy"
@@ -52,16 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", type=Path, metavar="FILE", help="write the weights (needs safetensors: pip install 'konv[save]')"
     )
-    parser.add_argument(
-        "--threads", type=positive_int, metavar="N", help="threads to compute with (default: all cores)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of the first weights and of the images' order (default: 0)",
-    )
+    add_training_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
