@@ -43,6 +43,13 @@ void register_config(py::module_& m) {
           "precision", [](const Config& c) { return kPrecisions[int(c.precision)]; },
           [](Config& c, const std::string& name) { c.precision = precision_from_name(name); });
   m.def("config", &config, "The settings in force in this thread.");
+  m.def(
+      "settings",
+      [] {
+        const Config c = config();
+        return py::make_tuple(c.isa, c.threads, c.max_workspace, c.keep_denormals, c.autotune, int(c.precision));
+      },
+      "The same as numbers: what is made of one problem under other settings is something else.");
   m.def("process_config", &process_config, "The process's defaults.");
   m.def("set_process_config", &set_process_config, py::arg("config"));
   m.def("thread_config", &thread_config, "This thread's override, or None.");

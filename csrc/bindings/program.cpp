@@ -1,5 +1,6 @@
 // konv._core.Program and NodeWeights: what konv.graph builds of a graph whose shapes are known. Everything here comes
 // from Python code of ours; checks are of what would otherwise read or write out of bounds.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -7,7 +8,6 @@
 #include <cstring>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -99,15 +99,15 @@ int add_bound(ProgramObject& p, const py::buffer& data) {
   return p.program.add_bound(static_cast<char*>(i.ptr));
 }
 
-// Addresses of arrays that each run is given: exactly as large as declared, checked by the caller.
-py::list run(ProgramObject& p, const std::vector<std::tuple<uintptr_t, int64_t>>& arrays, bool timed) {
+// The arrays, in C order, that each run is given: as large as declared; the caller owns those that are written.
+py::list run(ProgramObject& p, const std::vector<py::array>& arrays, bool timed) {
   std::vector<char*> external;
   size_t at = 0;
   for (size_t buffer = 0; buffer < p.bytes.size(); buffer++) {
     if (!p.program.is_external(int(buffer))) continue;
-    if (at == arrays.size() || std::get<1>(arrays[at]) < p.bytes[buffer])
-      throw std::invalid_argument("run: an array is missing or too small");
-    external.push_back(reinterpret_cast<char*>(std::get<0>(arrays[at++])));
+    if (at == arrays.size() || arrays[at].nbytes() < p.bytes[buffer] || !(arrays[at].flags() & py::array::c_style))
+      throw std::invalid_argument("run: an array is missing, too small or not in C order");
+    external.push_back(static_cast<char*>(const_cast<void*>(arrays[at++].data())));
   }
   std::vector<StepTime> times(timed ? p.program.steps().size() : 0);
   {

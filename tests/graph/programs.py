@@ -43,5 +43,5 @@ def run_as_it_is(graph: ir.Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarr
     program, _ = Lowering(graph, Weights(), konv.get_num_threads()).compile()
     given = [np.ascontiguousarray(a) for a in arrays]
     outputs = [np.empty(value.shape, value.dtype) for value in graph.outputs]
-    program.run([(a.ctypes.data, a.nbytes) for a in (*given, *outputs)], False)
+    program.run([*given, *outputs], False)
     return outputs

@@ -57,7 +57,7 @@ class Target:
         for array, value in zip(given, graph.inputs, strict=True):
             assert array.shape == value.shape, (array.shape, value.shape)
         outputs: list[Any] = [np.empty(value.shape, value.dtype) for value in graph.outputs]
-        times: list[Time] = program.run([(a.ctypes.data, a.nbytes) for a in (*given, *outputs)], timed)
+        times: list[Time] = program.run([*given, *outputs], timed)
         return outputs, times
 
     def returned(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:  # noqa: ARG002

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import config, get_num_threads
+from .. import _core, get_num_threads
 from .._graph import ir
 from .._graph.compiled import Compiled
 from .._graph.gradients import Differentiation
@@ -27,11 +27,6 @@ from .random import generator
 from .variable import Array
 
 MOST_PROGRAMS = 8  # of different sizes, kept at a time
-
-
-def settings() -> tuple[Any, ...]:
-    """What programs depend on beside their graph."""
-    return get_num_threads(), config.isa, config.precision, config.max_workspace, config.autotune
 
 
 class Seeds:
@@ -190,7 +185,7 @@ class Executor:
                 compiled = precision.compile(None, forward.graph, self._weights, get_num_threads())
                 return compiled, forward.emission.dropouts
 
-            made: tuple[Compiled, list[Node]] = self._programs.get((tuple(shapes), training, settings()), make)
+            made: tuple[Compiled, list[Node]] = self._programs.get((tuple(shapes), training, _core.settings()), make)
             return made
 
     def _nothing(self, inputs: Sequence[Array]) -> list[Array]:

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import get_num_threads
+from .. import _core, get_num_threads
 from .._graph import ir
 from .._graph.compiled import Compiled
 from .._graph.gradients import Differentiation
 from .._graph.lower import Weights
 from .._graph.passes import prepare_training, remove_unused
 from . import ops
-from .execution import Forward, Programs, Seeds, settings
+from .execution import Forward, Programs, Seeds
 from .graph import Graph
 from .losses import Loss, Prediction
 from .ops import Symbol
@@ -176,7 +176,7 @@ class Steps:
             self._weights, self._versions = Weights(), versions
         shapes = [[None if a is None else (a.shape, a.dtype) for a in side]
                   for side in (batch.inputs, batch.targets, batch.weights)]  # fmt: skip
-        key = (repr(shapes), wants_outputs, settings())
+        key = (repr(shapes), wants_outputs, _core.settings())
         step: Step = self._programs.get(
             key, lambda: Step(self.model, self.objective, self.optimizer, batch, wants_outputs, self._weights)
         )

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .. import config, get_num_threads
+from .. import _core, get_num_threads
 from .._graph.compiled import Compiled
 from .._graph.ir import Array, Value
 from .._graph.lower import Weights
@@ -77,23 +77,15 @@ class Session:
             if info.name not in inputs:
                 raise ValueError(f"inputs: expected {[i.name for i in self.inputs]}, got {list(inputs)}")
             array: Any = inputs[info.name]
-            shape: Sequence[int]
-            dtype: Any
-            if on_device(array):
-                shape, dtype = shape_and_dtype(array)
-            else:
+            if not on_device(array):
                 array = np.asarray(array)
-                shape, dtype = array.shape, array.dtype
+            shape, dtype = _shape_and_dtype(array)
             if dtype != info.dtype:
                 raise TypeError(f"inputs[{info.name!r}]: expected dtype {info.dtype}, got {dtype}")
-            fits = len(shape) == len(info.shape) and all(
-                not isinstance(n, int) or n == m for n, m in zip(info.shape, shape, strict=True)
-            )
-            if not fits:
+            if shape != info.shape and not _fits(shape, info.shape):
                 raise ValueError(f"inputs[{info.name!r}]: expected shape {info.shape}, got {shape}")
             given[info.name] = array
-        unknown = set(inputs) - {info.name for info in self.inputs}
-        if unknown:
+        if len(inputs) != len(given):
             raise ValueError(f"inputs: expected {[i.name for i in self.inputs]}, got {list(inputs)}")
         place = device_of(given.values(), None)
         if place not in ("cpu", self._target.name):
@@ -245,16 +237,12 @@ class Session:
 
     def _part(self, arrays: Mapping[str, Array], start: int) -> _Part:
         """The network of the nodes from `start` on for such arrays, made or remembered."""
-        threads = get_num_threads()
         with self._lock:
-            key = (
-                start,
-                self._described(arrays, start),
-                threads, config.isa, config.precision, config.max_workspace, config.autotune,
-            )  # fmt: skip
-            if key in self._parts:
+            key = (start, self._described(arrays, start), _core.settings())
+            part = self._parts.get(key)
+            if part is not None:
                 self._parts.move_to_end(key)
-                return self._parts[key]
+                return part
             while True:
                 given: dict[str, Known] = {
                     name: np.array(_on_host(a)) if (start, name) in self._by_value else _value(name, a)
@@ -269,17 +257,25 @@ class Session:
             if any((start, name) in self._by_value for name in arrays):
                 key = (key[0], self._described(arrays, start), *key[2:])
             _check_runs(network, self._importer.nodes, self._target)
-            part = self._parts[key] = _Part(network, start, self._weights, threads, self._precision)
+            part = self._parts[key] = _Part(network, start, self._weights, get_num_threads(), self._precision)
             if len(self._parts) > MOST_SHAPES:
                 self._parts.popitem(last=False)
             return part
 
     def _described(self, arrays: Mapping[str, Any], start: int) -> Any:
         """What a part of the model depends on: sizes, and values where sizes follow from them."""
-        return tuple(
-            (name, *_shape_and_dtype(a), _on_host(a).tobytes() if (start, name) in self._by_value else b"")
-            for name, a in arrays.items()
-        )
+        described: list[Any] = []
+        for name, array in arrays.items():
+            described.append((name, *_shape_and_dtype(array)))
+            if (start, name) in self._by_value:
+                described.append(_on_host(array).tobytes())
+        return tuple(described)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | str | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        not isinstance(n, int) or n == m for n, m in zip(wanted, shape, strict=True)
+    )
 
 
 def _shape_and_dtype(array: Any) -> tuple[tuple[int, ...], Any]:
