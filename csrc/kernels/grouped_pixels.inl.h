@@ -30,6 +30,18 @@ struct PixelLoader {
   }
 };
 
+// The columns of a row that a tile of Pixels outputs reads lie inside from `low` to `high`. Where only columns at the
+// ends of the tile, fewer than the taps, can lie outside, the others need no look.
+template <int Taps, int Step, int Pixels>
+constexpr bool ends_alone_outside(int64_t low, int64_t high) {
+  return low < Taps && high > (Pixels - 1) * Step;
+}
+template <int Taps, int Step, int Pixels>
+KONV_INLINE bool is_outside(int column, int64_t low, int64_t high) {
+  if ((Pixels == 1 || column < Taps - 1) && column < low) return true;
+  return (Pixels == 1 || column > (Pixels - 1) * Step) && column >= high;
+}
+
 // One input row meets the output rows that it reaches: the first with the taps at w0, the second with those at w1.
 template <class T, int Taps, int Step, int Pixels, bool First, bool Second, class Loader>
 KONV_INLINE void pixel_row(const T* row, int64_t pixel, int64_t low, int64_t high, const T* w0, const T* w1,
@@ -42,9 +54,9 @@ KONV_INLINE void pixel_row(const T* row, int64_t pixel, int64_t low, int64_t hig
     if (Second) b[s] = load(w1 + s * L);
   }
   KONV_UNROLL
-  for (int q = 0; q < (Pixels - 1) * Step + Taps; q++) {
-    if (q < low || q >= high) continue;
-    const Vec<T> v = get(row + q * pixel);
+  for (int q = 0; q < (Pixels - 1) * Step + Taps; q++, row += pixel) {
+    if (is_outside<Taps, Step, Pixels>(q, low, high)) continue;
+    const Vec<T> v = get(row);
     KONV_UNROLL
     for (int s = 0; s < Taps; s++)
       if (q >= s && (q - s) % Step == 0 && (q - s) / Step < Pixels) {
@@ -52,6 +64,20 @@ KONV_INLINE void pixel_row(const T* row, int64_t pixel, int64_t low, int64_t hig
         if (Second) acc[1][(q - s) / Step] += v * b[s];
       }
   }
+}
+
+template <class T, int Pixels>
+KONV_INLINE void store_pixels(Vec<T> (&v)[Pixels], Clip how, T* out, int64_t pixel) {
+  if (how != Clip::none) {
+    KONV_UNROLL
+    for (int i = 0; i < Pixels; i++) v[i] = clip<T>(v[i], Clip::relu);
+  }
+  if (how == Clip::relu6) {
+    KONV_UNROLL
+    for (int i = 0; i < Pixels; i++) v[i] = at_most<T>(v[i], 6);
+  }
+  KONV_UNROLL
+  for (int i = 0; i < Pixels; i++, out += pixel) store(out, v[i]);
 }
 
 template <class T, int Taps, int Step, int Pixels, class Loader>
@@ -78,14 +104,9 @@ KONV_INLINE void pixel_block(const GroupedPixels<T>& p, int64_t j, const Loader&
         pixel_row<T, Taps, Step, Pixels, false, true>(row, p.pixel, low, high, w0, w1, get, acc);
     }
   }
-  for (int64_t r = 0; r < p.rows; r++) {
-    T* out = p.out + r * p.out_row + j * p.out_pixel + c;
-    KONV_UNROLL
-    for (int i = 0; i < Pixels; i++) {
-      const Vec<T> v = r ? acc[1][i] : acc[0][i];
-      store(out + i * p.out_pixel, clip<T>(v, p.clip));
-    }
-  }
+  T* out = p.out + j * p.out_pixel + c;
+  store_pixels<T, Pixels>(acc[0], p.clip, out, p.out_pixel);
+  if (p.rows == 2) store_pixels<T, Pixels>(acc[1], p.clip, out + p.out_row, p.out_pixel);
 }
 
 // All blocks of channels, one after another: pixels are read from end to end. What the last block computes again comes
@@ -93,6 +114,11 @@ KONV_INLINE void pixel_block(const GroupedPixels<T>& p, int64_t j, const Loader&
 template <class T, int Taps, int Step, int Pixels, bool Permuted>
 KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const PixelLoader<T, Permuted>& loader) {
   constexpr int L = kLanes<T>;
+  const int64_t at = j * Step + p.first;
+  if (Pixels > 1 && !ends_alone_outside<Taps, Step, Pixels>(-at, p.width - at)) {
+    for (int i = 0; i < Pixels; i++) pixel_tile<T, Taps, Step, 1>(p, j + i, loader);
+    return;
+  }
   if constexpr (Permuted) return pixel_block<T, Taps, Step, Pixels>(p, j, loader, 0, p.w);
   const T* w = p.w;
   for (int64_t c = 0; c < p.channels; c += L, w += p.block_weights)
@@ -101,7 +127,8 @@ KONV_INLINE void pixel_tile(const GroupedPixels<T>& p, int64_t j, const PixelLoa
 
 // A row's last tile is moved left to end with the row: what it computes again comes out the same.
 template <class T, int Taps, int Step, bool Permuted>
-static void pixel_tiles(const GroupedPixels<T>& p) {
+static void pixel_tiles(const GroupedPixels<T>& given) {
+  const GroupedPixels<T> p = given;  // which no store of a result can change
   const PixelLoader<T, Permuted> get(p.lane);
   constexpr int Wide = kTilePixels, Narrow = 4;
   int64_t j = 0;
@@ -148,21 +175,25 @@ KONV_INLINE void fetch_pixels(const T* row, int64_t pixel) {
 template <class T, int Taps, int Step, int TapRows, int Pixels, class Loader>
 KONV_INLINE void pixel_sums_tile(const GroupedPixelSums<T>& p, const T* const* x, const T* dy, int64_t j,
                                  const Loader& get, Vec<T> (&acc)[TapRows * Taps]) {
+  const int64_t at = j * Step + p.first, low = -at, high = p.width - at;
+  if (Pixels > 1 && !ends_alone_outside<Taps, Step, Pixels>(low, high)) {
+    for (int i = 0; i < Pixels; i++) pixel_sums_tile<T, Taps, Step, TapRows, 1>(p, x, dy, j + i, get, acc);
+    return;
+  }
   Vec<T> g[Pixels];
   KONV_UNROLL
   for (int i = 0; i < Pixels; i++) {
     g[i] = load(dy + (j + i) * p.dy_pixel);
     keep_in_register(g[i]);
   }
-  const int64_t at = j * Step + p.first, low = -at, high = p.width - at;
   KONV_UNROLL
   for (int t = 0; t < TapRows; t++) {
     if (!x[t]) continue;
     const T* row = x[t] + at * p.pixel;
     KONV_UNROLL
-    for (int q = 0; q < (Pixels - 1) * Step + Taps; q++) {
-      if (q < low || q >= high) continue;
-      const Vec<T> v = get(row + q * p.pixel);
+    for (int q = 0; q < (Pixels - 1) * Step + Taps; q++, row += p.pixel) {
+      if (is_outside<Taps, Step, Pixels>(q, low, high)) continue;
+      const Vec<T> v = get(row);
       KONV_UNROLL
       for (int s = 0; s < Taps; s++)
         if (q >= s && (q - s) % Step == 0 && (q - s) / Step < Pixels) acc[t * Taps + s] += v * g[(q - s) / Step];
