@@ -291,14 +291,15 @@ class DensePlan final : public ConvPlan {
     g.rows = tile.w, g.kc = tile.elements, g.a_ld = tile.pixel_step, g.ldc = p.out_stride[2];
     g.start = tile.bias ? TileStart::lane_bias : TileStart::zero;
     g.clip = problem_.clip();
-    g.far = s.far;
+    g.far = s.far, g.near = core_speeds().requests_near;
     for (int64_t panel = tile.first_panel; panel < tile.first_panel + panels; panel += 2)
       for (int64_t row = 0; row < tile.h; row++) {
         g.a = tile.src + row * tile.row_step;
         for (int i = 0; i < 2; i++) {
           const int64_t k0 = (panel + i) * width;
           g.b[i] = tile.weights + (panel + i) * s.weight_panel;
-          g.next[i] = row == 0 && panel + 2 < tile.first_panel + panels ? g.b[i] + 2 * s.weight_panel : nullptr;
+          const bool request = s.requests_weights && row == 0 && panel + 2 < tile.first_panel + panels;
+          g.next[i] = request ? g.b[i] + 2 * s.weight_panel : nullptr;
           g.c[i] = tile.dst + k0 + row * p.out_stride[1];
           g.residual[i] = tile.epilogue->residual_of(g.c[i]);
           g.bias[i] = tile.bias + (tile.bias ? k0 : 0);

@@ -115,7 +115,7 @@ double gemv_cost(const ConvProblem& p) {
   const bool long_rows = 4 * length * dtype_size(p.dtype) > 24 << 10;
   const double again = long_rows && pixels > 2 ? 1.5 : 0;
   const double multiply = outputs * double(ceil_div(length, lanes)) * (0.4 + 0.5 * pixels + again);
-  const double stream = stream_cost(outputs * double(length * dtype_size(p.dtype)));
+  const double stream = stream_cost(outputs * double(length * dtype_size(p.dtype)), double(p.bytes_between));
   return multiply + outputs * pixels * 12 + pixels * double(p.groups * length) * 2 + stream -
          0.85 * std::min(stream, multiply);
 }

@@ -48,7 +48,8 @@ class WinogradPlan final : public ConvPlan {
     packed_ = round_up(region(0, b_.h) * region(1, b_.w) * pixel_pitch_ + 4 * kernel_.lanes, line);
     sums_ = (b_.weight_chunk ? b_.blocks() : b_.panel_group) * b_.points() * b_.sums_pitch;
     weights_ = b_.weight_chunk ? b_.points() * weight_point_ : 0;
-    weights_far_ = b_.panels * b_.points() * weight_point_ * item > l2_cache_bytes() / 2;
+    const double weights = double(b_.panels * b_.points() * weight_point_ * item), between = double(problem.bytes_between);
+    requests_weights_ = weights + between > double(l2_cache_bytes() / 2) && worth_requesting(weights, between);
     const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
     const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
     streams_ = double(p_.n * p_.out[0] * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);
@@ -267,12 +268,12 @@ class WinogradPlan final : public ConvPlan {
     WideGemm<T> g{};
     g.rows = k.tiles(), g.kc = summed.count;
     g.a = inputs + point * b_.point_pitch + (g.kc ? summed.a_off[0] : 0), g.a_ld = b_.tile_pitch;
-    g.ldc = b_.width;
+    g.ldc = b_.width, g.near = core_speeds().requests_near;
     const int64_t next_point = next > panel ? point : point + 1;
     for (int i = 0; i < 2; i++) {
       g.b[i] = run.packed + ((k.group * b_.panels + panel + i) * b_.points() + point) * weight_point_ +
                (g.kc ? summed.b_off[0] : 0);
-      if (weights_far_ && next_point < b_.points())
+      if (requests_weights_ && next_point < b_.points())
         g.next[i] = run.packed + ((k.group * b_.panels + next + i) * b_.points() + next_point) * weight_point_;
       g.c[i] = sums + i * b_.points() * b_.sums_pitch;
     }
@@ -360,7 +361,7 @@ class WinogradPlan final : public ConvPlan {
   int64_t weight_point_, bias_base_;                // elements of packed weights
   int64_t pixel_pitch_;                             // of packed input
   int64_t inputs_, chunk_inputs_, packed_, sums_, weights_;  // elements of scratch
-  bool weights_far_;                                         // transformed weights leave the second-level cache
+  bool requests_weights_;                                         // transformed weights leave the second-level cache
   bool streams_;                                             // tensors are larger than the cache
 };
 

@@ -109,9 +109,10 @@ double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form) 
   const double sum = groups * (multiply + transforms + turn * double(lanes));
   if (b.weight_chunk)
     return sum + prepare +
-           groups * (stream_cost(double(p.channels * p.outputs) * double(p.taps.size()) * item) +
+           groups * (stream_cost(double(p.channels * p.outputs) * double(p.taps.size()) * item,
+                                 double(problem.bytes_between)) +
                      stream_cost(tiles * points * double(b.channels) * item) * double(b.panels) / 2);
-  const double stream = groups * stream_cost(points * filters * item), streams = stream * double(b.blocks());
+  const double stream = groups * stream_cost(points * filters * item, double(problem.bytes_between)), streams = stream * double(b.blocks());
   return sum + (problem.weights_ready ? 0 : prepare + stream) + streams - 0.85 * std::min(streams, groups * multiply);
 }
 

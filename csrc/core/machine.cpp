@@ -13,11 +13,11 @@ namespace {
 
 // Measured on Zen 4 with 64-byte vectors: 3.7 GHz, one multiply-add a cycle, 55 GB/s from the third-level cache and 20
 // from memory.
-constexpr CoreSpeeds kOneMultiplyAdd = {15, 5.5, 1, 1};
+constexpr CoreSpeeds kOneMultiplyAdd = {15, 5.5, 1, 1, true};
 // On Zen 5: 4.25 GHz, two multiply-adds or vdpbf16ps a cycle, 100 and 48 GB/s.
-constexpr CoreSpeeds kTwoMultiplyAdds = {12, 5.5, 1, 2};
+constexpr CoreSpeeds kTwoMultiplyAdds = {12, 5.5, 1, 2, true};
 // On Emerald Rapids: 2.8 GHz, two multiply-adds a cycle, 28 and 10 GB/s; one of its two units has vdpbf16ps.
-constexpr CoreSpeeds kIntel = {5, 2, 0.5, 2};
+constexpr CoreSpeeds kIntel = {5, 2, 0.5, 2, false};
 
 CoreSpeeds speeds_of_cpu() {
 #if defined(__x86_64__)
@@ -66,9 +66,15 @@ const CoreSpeeds& core_speeds() {
   return speeds;
 }
 
-double stream_cost(double bytes) {
-  if (bytes <= double(l2_cache_bytes()) / 2) return 0;
-  return bytes / (bytes <= double(l3_cache_bytes()) * 5 / 8 ? core_speeds().l3_bytes : core_speeds().memory_bytes);
+bool stay_in_l3(double bytes) { return bytes <= double(l3_cache_bytes()) * 5 / 8; }
+
+double stream_cost(double bytes, double between) {
+  if (bytes + between <= double(l2_cache_bytes()) / 2) return 0;
+  return bytes / (stay_in_l3(bytes + between) ? core_speeds().l3_bytes : core_speeds().memory_bytes);
+}
+
+bool worth_requesting(double bytes, double between) {
+  return core_speeds().l3_bytes < 8 || !stay_in_l3(bytes + between);
 }
 
 }  // namespace konv

@@ -9,14 +9,19 @@ int64_t l2_cache_bytes();
 int64_t l3_cache_bytes();
 
 // Estimated time to read or write so many bytes once, in the unit of all costs: one multiply-add of a vector by one
-// core, at full rate. Zero where they stay in the second-level cache.
-double stream_cost(double bytes);
+// core, at full rate. Zero where they stay in the second-level cache, from one time to the next of which `between` other
+// bytes pass.
+double stream_cost(double bytes, double between = 0);
+
+// Whether such bytes should be requested before they are needed: from memory, and where the third-level cache is slow.
+bool worth_requesting(double bytes, double between);
 
 // What else costs depend on, in the same unit, by the CPU's maker.
 struct CoreSpeeds {
   double l3_bytes, memory_bytes;  // that a core streams meanwhile
   double pair_products;           // products of pairs of bfloat16 that it forms meanwhile, where it has them
   double vector_step;             // of a load, addition or store of vectors that no multiply-add hides
+  bool requests_near;             // what is requested early should come to the first-level cache, not the second
 };
 const CoreSpeeds& core_speeds();
 

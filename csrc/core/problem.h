@@ -45,6 +45,7 @@ struct ConvProblem {
   DType weight_dtype;        // where dtype is i8 or u8: which the weights have, of these two
   WeightRange weight_range;  // likewise
   int64_t weights_ready;     // weights are prepared once for many runs
+  int64_t bytes_between;     // that are read from one such run to the next, as far as is known: they displace weights
   int64_t has_bias, has_residual;
   Activation activation;
   double activation_parameter;

@@ -33,17 +33,22 @@ KONV_INLINE void multiply_rows(Vec<T> (&c)[Rows][kWideVectors], const WideGemm<T
   const int64_t a_ld = g.a_ld * int64_t(sizeof(T));
   const char *a0 = reinterpret_cast<const char*>(g.a + row * g.a_ld), *a1 = a0 + 3 * a_ld;
   const T *b0 = g.b[0], *b1 = g.b[1];
-  // A row of each panel to come every few steps: some tiles later all of them have been requested.
-  const int64_t steps = g.kc / Unroll, first = row / kWideRows * steps;
+  // Rows of each panel to come every few steps: all of them by the last tile.
+  const int64_t tiles = (g.rows + kWideRows - 1) / kWideRows, at_once = tiles < Unroll ? (Unroll + tiles - 1) / tiles : 1;
+  const int64_t first = row / kWideRows * (g.kc / Unroll) * at_once;
   const bool request = g.next[0] && first < g.kc;
   const T* next0 = request ? g.next[0] + first * 2 * L : nullptr;
   const T* next1 = request ? g.next[1] + first * 2 * L : nullptr;
   int64_t k = g.kc;
   for (; k >= Unroll; k -= Unroll) {
-    if (request) {
-      __builtin_prefetch(next0, 0, 2), __builtin_prefetch(next0 + L, 0, 2);
-      __builtin_prefetch(next1, 0, 2), __builtin_prefetch(next1 + L, 0, 2);
-      next0 += 2 * L, next1 += 2 * L;
+    for (int64_t i = request ? at_once : 0; i > 0; i--, next0 += 2 * L, next1 += 2 * L) {
+      if (g.near) {
+        __builtin_prefetch(next0), __builtin_prefetch(next0 + L);
+        __builtin_prefetch(next1), __builtin_prefetch(next1 + L);
+      } else {
+        __builtin_prefetch(next0, 0, 2), __builtin_prefetch(next0 + L, 0, 2);
+        __builtin_prefetch(next1, 0, 2), __builtin_prefetch(next1 + L, 0, 2);
+      }
     }
     KONV_UNROLL
     for (int u = 0; u < Unroll; u++) add_products<T, Rows>(c, a0, a1, a_ld, b0, b1, u);

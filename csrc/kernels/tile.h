@@ -45,6 +45,7 @@ struct WideGemm {
   const T* b[2];
   int64_t b_ld;
   const T* next[2];  // panels that the next call will read, to be requested meanwhile, or null; not for columns
+  bool near;         // into the first-level cache, else the second
   T* c[2];
   const T* residual[2];  // added before the clip, lying as C does, or null
   int64_t ldc;

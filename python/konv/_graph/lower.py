@@ -236,6 +236,11 @@ class Lowering:
                 emit(program)
         return program, [node for node, _, _ in self.steps]
 
+    def _weight_bytes(self) -> int:
+        """Of the weights that one run reads."""
+        read = {v for node in self.graph.nodes if node.op == "conv" for v in node.inputs[1:2] if v is not None}
+        return sum(v.size * v.dtype.itemsize for v in read if v.constant is not None)
+
     def _program_with_arenas(self) -> Any:
         """An empty program, where storage has its place.
 
@@ -265,7 +270,7 @@ class Lowering:
                         storage.use(spans[group].start)
                         storage.use(spans[group].stop)
             arenas[storage.kind].append(storage)
-        return self.target.program(plan_arena(arenas["arena"]), plan_arena(arenas["strand"]), self.threads)
+        return self.target.program(plan_arena(arenas["arena"]), plan_arena(arenas["strand"]), self.threads, self._weight_bytes())
 
 
 def _whole(storage: Storage, value: Value, order: Sequence[int]) -> Location:

@@ -47,9 +47,9 @@ class Target:
         """What a pooling is beside its operands."""
         return _core.PoolOptions(*options)
 
-    def program(self, arena_bytes: int, strand_bytes: int, threads: int) -> Any:
-        """Return an empty program; each of so many threads has room for strands."""
-        return _core.Program(arena_bytes, strand_bytes, threads)
+    def program(self, arena_bytes: int, strand_bytes: int, threads: int, weight_bytes: int) -> Any:
+        """Return an empty program; each of so many threads has room for strands, and runs read such weights."""
+        return _core.Program(arena_bytes, strand_bytes, threads, weight_bytes)
 
     def run(self, program: Any, graph: Graph, inputs: Sequence[Any], timed: bool) -> tuple[list[Any], list[Time]]:
         """Return a program's outputs, and when its steps began and ended, if that is wanted."""

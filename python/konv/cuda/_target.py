@@ -65,7 +65,7 @@ class Device(Target):
     def pool_options(self, *options: Any) -> Any:
         return self._module.PoolOptions(*options)
 
-    def program(self, arena_bytes: int, strand_bytes: int, threads: int) -> Any:  # noqa: ARG002
+    def program(self, arena_bytes: int, strand_bytes: int, threads: int, weight_bytes: int) -> Any:  # noqa: ARG002
         assert strand_bytes == 0
         return self._module.Program(self.index, arena_bytes)
 
