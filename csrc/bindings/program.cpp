@@ -53,8 +53,7 @@ void add_conv(ProgramObject& program, const Place& input, const NodeWeightsObjec
   a.problem = problem_of(options, transposed ? Direction::input_gradient : Direction::forward, a.input.dtype);
   transposed ? set_sides(a.problem, a.output, weights.operand(), a.input)
              : set_sides(a.problem, a.input, weights.operand(), a.output);
-  a.problem.weights_ready = 1, a.problem.bytes_between = program.weight_bytes;
-  a.problem.has_bias = weights.has_bias(), a.problem.has_residual = residual.has_value();
+  a.problem.weights_ready = 1, a.problem.has_bias = weights.has_bias(), a.problem.has_residual = residual.has_value();
   if (residual) check_residual(a.residual, a.output);
   py::gil_scoped_release release;
   program.program.add(conv_step(a, weights.weights().get()));
@@ -123,13 +122,14 @@ py::list run(ProgramObject& p, const std::vector<py::array>& arrays, bool timed)
 }  // namespace
 
 void register_program(py::module_& m) {
-  py::class_<ConvOptions>(m, "ConvOptions").def(py::init<Sizes, Sizes, Sizes, int64_t, std::string, double, int64_t>());
+  py::class_<ConvOptions>(m, "ConvOptions")
+      .def(py::init<Sizes, Sizes, Sizes, int64_t, std::string, double, int64_t, int64_t>());
   py::class_<NodeWeightsObject>(m, "NodeWeights")
       .def(py::init<const py::buffer&, const std::optional<py::buffer>&, int64_t, bool, const std::string&, int32_t>())
       .def_property_readonly("bytes", &NodeWeightsObject::bytes);
   py::class_<PoolOptions>(m, "PoolOptions").def(py::init<Sizes, Sizes, Sizes, Sizes, Sizes, bool, double, int64_t>());
   py::class_<ProgramObject> program(m, "Program");
-  program.def(py::init<int64_t, int64_t, int, int64_t>())
+  program.def(py::init<int64_t, int64_t, int>())
       .def_property_readonly("arena_bytes", [](const ProgramObject& p) { return p.program.arena_bytes(); })
       .def("set_strand", [](ProgramObject& p, int strand) { p.program.set_strand(strand); })
       .def("add_external",

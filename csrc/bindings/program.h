@@ -9,11 +9,10 @@ namespace konv {
 
 // The bytes of a buffer; -1 where they are only known when it runs.
 struct ProgramObject {
-  ProgramObject(int64_t arena_bytes, int64_t strand_bytes, int threads, int64_t weights)
-      : program(arena_bytes, strand_bytes, threads), bytes{arena_bytes, strand_bytes}, weight_bytes(weights) {}
+  ProgramObject(int64_t arena_bytes, int64_t strand_bytes, int threads)
+      : program(arena_bytes, strand_bytes, threads), bytes{arena_bytes, strand_bytes} {}
   Program program;
   std::vector<int64_t> bytes;
-  int64_t weight_bytes;  // of all that each run reads
 
   Operand operand(const Place& place, int rank = -1) const { return operand_at(bytes, place, rank); }
   Operand optional(const std::optional<Place>& place, int rank = -1) const {

@@ -55,7 +55,7 @@ ConvProblem problem_of(const ConvOptions& o, Direction direction, DType dtype) {
   p.isa = config().isa, p.precision = config().precision;
   p.max_workspace = std::min(config().max_workspace, int64_t(1) << 48), p.threads = o.threads;
   p.algorithm = -1, p.autotune = config().autotune;
-  p.groups = o.groups;
+  p.groups = o.groups, p.bytes_between = o.bytes_between;
   p.activation = activation_named(o.activation), p.activation_parameter = o.parameter;
   copy_sizes(o.stride, p.stride), copy_sizes(o.dilation, p.dilation), copy_sizes(o.pad, p.pad);
   return p;

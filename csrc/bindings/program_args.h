@@ -41,6 +41,7 @@ struct ConvOptions {
   std::string activation;
   double parameter;
   int64_t threads;
+  int64_t bytes_between = 0;
 };
 ConvProblem problem_of(const ConvOptions& options, Direction direction, DType dtype);
 // `x` and `y` are the problem's, whatever the direction; `w` tells the weights' shape and strides.

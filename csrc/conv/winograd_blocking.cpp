@@ -19,7 +19,7 @@ int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, cons
   if (b.sources.size() != 1 || b.panels < 2 || weights < 4 * inputs) return 0;
   if (inputs > problem.threads * (problem.max_workspace * 5 / 8)) return 0;
   const bool beforehand =
-      problem.weights_ready && (weights < l3_cache_bytes() * 5 / 8 || (problem.threads == 1 && b.all_tiles() > most));
+      problem.weights_ready && (weights < l3_cache_bytes() * 5 / 8 || (problem.threads == 1 && 2 * b.all_tiles() > most));
   if (beforehand || weights < 2 * l2) return 0;
   const int64_t sums = 2 * b.points() * b.all_tiles() * b.width * item, channel = b.points() * b.width * item;
   const int64_t chunk = std::min(l2 * 3 / 8, problem.max_workspace / 2) / channel / kWinogradWeightChannels;

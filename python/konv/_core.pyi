@@ -263,7 +263,7 @@ _Place = tuple[int, int, str, Sequence[int], Sequence[int], float, int]
 class ConvOptions:
     def __init__(
         self, stride: Sequence[int], dilation: Sequence[int], pad: Sequence[int], groups: int, activation: str,
-        parameter: float, threads: int, /,
+        parameter: float, threads: int, bytes_between: int, /,
     ) -> None: ...  # fmt: skip
 
 class NodeWeights:
@@ -284,7 +284,7 @@ class Program:
     class BatchNorm:
         def __init__(self, epsilon: float, low: float, high: float, momentum: float, threads: int, /) -> None: ...
 
-    def __init__(self, arena_bytes: int, strand_bytes: int, threads: int, weight_bytes: int, /) -> None: ...
+    def __init__(self, arena_bytes: int, strand_bytes: int, threads: int, /) -> None: ...
     @property
     def arena_bytes(self) -> int: ...
     def set_strand(self, strand: int, /) -> None: ...

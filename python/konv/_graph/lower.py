@@ -7,6 +7,7 @@ joins is written into its result at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from .ir import Array, Graph, Node, Value
 from .memory import Location, Storage, plan_arena, strides_of
 from .passes import VIEWS
 from .target import CPU, Target
+from .tiling import bytes_of
 
 Emit = Callable[[Any], None]  # of the compiled program
 UPDATES = ("sgd", "adam")  # of a variable by a gradient, which has to lie in C order
@@ -67,6 +69,9 @@ class Lowering:
         self.locations: dict[Value, Location] = {}
         self.steps: list[tuple[Node, Emit, list[Storage]]] = []
         self._last_use = self._find_last_uses()
+        read = (value for node in graph.nodes for value in node.reads() if value.constant is not None)
+        self._constants = Counter(read)
+        self._constant_bytes = sum(map(bytes_of, self._constants))
         self._values: dict[Storage, list[Value]] = {}  # what lies in it
         self.externals = [self._external(value) for value in (*graph.inputs, *graph.outputs)]
         self._place_backwards()
@@ -236,10 +241,9 @@ class Lowering:
                 emit(program)
         return program, [node for node, _, _ in self.steps]
 
-    def _weight_bytes(self) -> int:
-        """Of the weights that one run reads."""
-        read = {v for node in self.graph.nodes if node.op == "conv" for v in node.inputs[1:2] if v is not None}
-        return sum(v.size * v.dtype.itemsize for v in read if v.constant is not None)
+    def bytes_between(self, weight: Value) -> int:
+        """What a run reads from one time that it needs a constant to the next, as far as that is other constants."""
+        return self._constant_bytes if self._constants[weight] == 1 else 0
 
     def _program_with_arenas(self) -> Any:
         """An empty program, where storage has its place.
@@ -270,7 +274,7 @@ class Lowering:
                         storage.use(spans[group].start)
                         storage.use(spans[group].stop)
             arenas[storage.kind].append(storage)
-        return self.target.program(plan_arena(arenas["arena"]), plan_arena(arenas["strand"]), self.threads, self._weight_bytes())
+        return self.target.program(plan_arena(arenas["arena"]), plan_arena(arenas["strand"]), self.threads)
 
 
 def _whole(storage: Storage, value: Value, order: Sequence[int]) -> Location:

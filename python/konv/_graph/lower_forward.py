@@ -40,7 +40,7 @@ def _conv(lowering: Lowering, node: Node) -> None:
         lowering.copy(node, added, target)
         added = target
     out, more = volume(target), None if added is None else volume(added)
-    options = conv_options(lowering, a)
+    options = conv_options(lowering, a, weight)
     if weight.constant is not None and (bias is None or bias.constant is not None):
         array = weight.constant.reshape(*weight.shape[:2], *[1] * (5 - weight.rank), *weight.shape[2:])
         vector = None if bias is None else bias.constant
@@ -77,7 +77,7 @@ def _narrow_conv(lowering: Lowering, node: Node) -> None:
     zero = x.quantisation.zero if x.quantisation else 0
     packed = lowering.weights.of(array, None if bias is None else bias.constant, a["groups"], False, zero)
     x5, y5, more = volume(source), volume(target), None if added is None else volume(added)
-    options, scale = conv_options(lowering, a), [float(s) for s in a.get("scale", ())]
+    options, scale = conv_options(lowering, a, weight), [float(s) for s in a.get("scale", ())]
     size = _core.Program.narrow_conv_scratch(x.dtype.name, x5.shape, array.shape, y5.shape, options)
     byte = np.dtype(np.uint8)
     scratch = Location(lowering._new_storage(size, byte), 0, (size,), (1,), byte)
@@ -89,11 +89,12 @@ def _narrow_conv(lowering: Lowering, node: Node) -> None:
     lowering.step(node, emit, source, target, added, scratch)
 
 
-def conv_options(lowering: Lowering, a: dict[str, Any]) -> Any:
+def conv_options(lowering: Lowering, a: dict[str, Any], weight: Value | None = None) -> Any:
     kind, parameter = a.get("activation") or ("none", 0.0)
+    between = 0 if weight is None or weight.constant is None else lowering.bytes_between(weight)
     return lowering.target.conv_options(
         _three(a["strides"], 1), _three(a["dilations"], 1), _three([before for before, _ in a["pads"]], 0),
-        a["groups"], kind, parameter, lowering.threads,
+        a["groups"], kind, parameter, lowering.threads, bytes_between=between,
     )  # fmt: skip
 
 

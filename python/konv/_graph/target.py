@@ -39,17 +39,17 @@ class Target:
         """What holds a convolution's packed weights."""
         return _core.NodeWeights(weight, bias, groups, transposed, dtype, zero)
 
-    def conv_options(self, *options: Any) -> Any:
-        """What a convolution is beside its operands."""
-        return _core.ConvOptions(*options)
+    def conv_options(self, *options: Any, bytes_between: int) -> Any:
+        """What a convolution is beside its operands, and what is read between two times that it runs."""
+        return _core.ConvOptions(*options, bytes_between)
 
     def pool_options(self, *options: Any) -> Any:
         """What a pooling is beside its operands."""
         return _core.PoolOptions(*options)
 
-    def program(self, arena_bytes: int, strand_bytes: int, threads: int, weight_bytes: int) -> Any:
-        """Return an empty program; each of so many threads has room for strands, and runs read such weights."""
-        return _core.Program(arena_bytes, strand_bytes, threads, weight_bytes)
+    def program(self, arena_bytes: int, strand_bytes: int, threads: int) -> Any:
+        """Return an empty program; each of so many threads has room for strands."""
+        return _core.Program(arena_bytes, strand_bytes, threads)
 
     def run(self, program: Any, graph: Graph, inputs: Sequence[Any], timed: bool) -> tuple[list[Any], list[Time]]:
         """Return a program's outputs, and when its steps began and ended, if that is wanted."""

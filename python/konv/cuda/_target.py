@@ -59,13 +59,13 @@ class Device(Target):
         assert zero == 0
         return self._module.NodeWeights(self.index, weight, bias, groups, transposed, dtype)
 
-    def conv_options(self, *options: Any) -> Any:
+    def conv_options(self, *options: Any, bytes_between: int) -> Any:  # noqa: ARG002
         return self._module.ConvOptions(*options)
 
     def pool_options(self, *options: Any) -> Any:
         return self._module.PoolOptions(*options)
 
-    def program(self, arena_bytes: int, strand_bytes: int, threads: int, weight_bytes: int) -> Any:  # noqa: ARG002
+    def program(self, arena_bytes: int, strand_bytes: int, threads: int) -> Any:  # noqa: ARG002
         assert strand_bytes == 0
         return self._module.Program(self.index, arena_bytes)
 
