@@ -10,16 +10,20 @@ namespace konv {
 
 namespace {
 
+constexpr int64_t kFewestPanels = 4;  // whose sums wait for all points
+
 // Transforming weights takes about as long as reading the transformed ones from the third-level cache, and a third of
 // the time that they take from memory. It pays to do it on the way where they would be written and read once or twice,
-// and in every run where one block of `most` tiles, or several threads, would read them from memory.
-int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, const TapProblem& p, int64_t most) {
+// and in every run where memory would deliver them more slowly than they are multiplied: a vector of them meets all
+// tiles, and two threads read twice as fast as one, more of them no faster.
+int64_t weight_chunk(const WinogradBlocking& b, const ConvProblem& problem, const TapProblem& p) {
   const int64_t item = dtype_size(problem.dtype), l2 = l2_cache_bytes(), point = p.groups * b.points() * item;
   const int64_t weights = point * b.channels * b.panels * b.width, inputs = point * b.all_tiles() * b.tile_pitch;
   if (b.sources.size() != 1 || b.panels < 2 || weights < 4 * inputs) return 0;
   if (inputs > problem.threads * (problem.max_workspace * 5 / 8)) return 0;
-  const bool beforehand =
-      problem.weights_ready && (weights < l3_cache_bytes() * 5 / 8 || (problem.threads == 1 && 2 * b.all_tiles() > most));
+  const double readers = double(std::min<int64_t>(problem.threads, 2));
+  const bool hidden = double(b.all_tiles()) * core_speeds().memory_bytes * readers > 64 * double(problem.threads);
+  const bool beforehand = problem.weights_ready && (weights < l3_cache_bytes() * 5 / 8 || hidden);
   if (beforehand || weights < 2 * l2) return 0;
   const int64_t sums = 2 * b.points() * b.all_tiles() * b.width * item, channel = b.points() * b.width * item;
   const int64_t chunk = std::min(l2 * 3 / 8, problem.max_workspace / 2) / channel / kWinogradWeightChannels;
@@ -39,26 +43,30 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
   b.width = p.outputs > lanes ? 2 * lanes : lanes;
   b.panels = ceil_div(p.outputs, b.width);
 
-  // The transformed inputs of a block share the L2 cache with its sums; a micro-tile has gemm_rows tiles.
-  const int64_t points = b.points();
+  // The transformed inputs of a block share the L2 cache with its sums; a micro-tile has gemm_rows tiles. Weights that
+  // come from beyond that cache for each block had better meet many tiles.
+  const int64_t points = b.points(), weights = points * b.channels * b.panels * b.width * item;
   const int64_t tile_bytes = points * b.tile_pitch * item,
                 budget = std::min(problem.max_workspace / 3, l2_cache_bytes() / 3);
-  int64_t tiles = std::clamp<int64_t>(budget / tile_bytes, gemm_rows, 2 * gemm_rows);
-  // Weights that come from memory for each block had better meet many tiles.
-  if (points * b.channels * b.panels * b.width * item > l3_cache_bytes() * 5 / 8) tiles = 4 * gemm_rows;
+  const bool far = weights > l2_cache_bytes();
+  int64_t tiles = far ? 4 * gemm_rows : std::clamp<int64_t>(budget / tile_bytes, gemm_rows, 2 * gemm_rows);
   while (tiles > 1 && 2 * tiles * tile_bytes > problem.max_workspace) tiles--;
-  b.weight_chunk = weight_chunk(b, problem, p, 2 * gemm_rows);
+  b.weight_chunk = weight_chunk(b, problem, p);
   if (b.weight_chunk) {
     b.tile_pitch = uncrowded(round_up(b.weight_chunk, lanes), item);
     tiles = 2 * gemm_rows;
   }
   b.cut(tiles);
-  while (!b.weight_chunk && threads > 1 && tiles > gemm_rows && b.blocks() * p.groups < 4 * threads &&
+  // Threads share the blocks, or the panels where those suffice.
+  const bool by_panels = far && b.panels >= 2 * threads;
+  while (!b.weight_chunk && !by_panels && threads > 1 && tiles > gemm_rows && b.blocks() * p.groups < 4 * threads &&
          b.all_tiles() > threads)
     b.cut(--tiles);
   b.point_pitch = odd_lines(b.block_tiles() * b.tile_pitch, item);
   b.sums_pitch = odd_lines(b.block_tiles() * b.width, item);
-  b.panel_group = std::clamp<int64_t>(l2_cache_bytes() / 4 / (points * b.sums_pitch * item), 1, b.panels);
+  // Pairs of panels, and more of them than one, so that inputs from beyond the cache are not read for each.
+  const int64_t group = l2_cache_bytes() / 4 / (points * b.sums_pitch * item);
+  b.panel_group = std::clamp<int64_t>(group / 2 * 2, std::min(kFewestPanels, b.panels), b.panels);
 
   const int64_t all_inputs = p.groups * b.blocks() * points * b.point_pitch * item;
   const bool inputs_fit = all_inputs <= threads * (problem.max_workspace / 2);
@@ -71,6 +79,9 @@ WinogradBlocking winograd_blocking(const ConvProblem& problem, const TapProblem&
     if (sources == 1 || p.channels % lanes == 0)
       b.channel_chunk = round_up(ceil_div(p.channels, tasks), std::max<int64_t>(lanes, line));
     b.panel_chunk = ceil_div(b.panels, std::min(tasks, b.panels));
+    // Pairs of them are faster, unless a thread would get more than its share.
+    if (ceil_div(b.panels, 2 * threads) * 2 <= ceil_div(b.panels, threads) + b.panels % 2)
+      b.panel_chunk = round_up(b.panel_chunk, 2);
     b.panel_group = std::min(b.panel_group, b.panel_chunk);
   }
   if (b.weight_chunk) b.channel_chunk = b.weight_chunk, b.panel_chunk = 1;
