@@ -298,8 +298,7 @@ class DensePlan final : public ConvPlan {
         for (int i = 0; i < 2; i++) {
           const int64_t k0 = (panel + i) * width;
           g.b[i] = tile.weights + (panel + i) * s.weight_panel;
-          const bool request = s.requests_weights && row == 0 && panel + 2 < tile.first_panel + panels;
-          g.next[i] = request ? g.b[i] + 2 * s.weight_panel : nullptr;
+          g.next[i] = row == 0 && panel + 2 < tile.first_panel + panels ? g.b[i] + 2 * s.weight_panel : nullptr;
           g.c[i] = tile.dst + k0 + row * p.out_stride[1];
           g.residual[i] = tile.epilogue->residual_of(g.c[i]);
           g.bias[i] = tile.bias + (tile.bias ? k0 : 0);

@@ -65,7 +65,6 @@ struct DenseStage {
   std::vector<int64_t> weight_off[2];
   bool far;                           // sums are too few for stores to hide behind, and leave the caches
   bool wide;                          // pairs of panels suit the kernel for them
-  bool requests_weights;              // the next pair while one is multiplied
   bool weights_in_place;              // panels are read where the caller has them
   int64_t weight_step;                // elements of packed weights for one k: outputs of a panel
   int64_t weight_panel, weight_size;  // elements of a packed panel (one channel block), of all
@@ -89,8 +88,6 @@ struct DenseStage {
                        p.outputs % kernel.lanes == 0 && p.n * p.out[0] * p.out[1] * p.out[2] <= 8 * t.rows;
     far = depth_k <= kShallow && double(p.n * p.groups * p.outputs) * double(p.out[0] * p.out[1] * p.out[2]) >
                                      double(l2_cache_bytes()) / sizeof(T);
-    const double weights = double(p.groups * p.outputs * p.channels * taps) * sizeof(T);
-    requests_weights = worth_requesting(weights, double(conv.bytes_between));
     // Rows of A are pixels' channels; a fourth of a tile of rows at most may be spent on what is no pixel.
     wide = kernel.gemm_wide && input != DenseInput::pairs && !is_byte(conv.dtype) && !weights_in_place && taps == 1 &&
            t.lanes == Lanes::outputs && t.width == 2 * kernel.lanes && t.channel_blocks == 1 && p.out_c == 1 &&

@@ -48,8 +48,7 @@ class WinogradPlan final : public ConvPlan {
     packed_ = round_up(region(0, b_.h) * region(1, b_.w) * pixel_pitch_ + 4 * kernel_.lanes, line);
     sums_ = (b_.weight_chunk ? b_.blocks() : b_.panel_group) * b_.points() * b_.sums_pitch;
     weights_ = b_.weight_chunk ? b_.points() * weight_point_ : 0;
-    const double weights = double(b_.panels * b_.points() * weight_point_ * item), between = double(problem.bytes_between);
-    requests_weights_ = weights + between > double(l2_cache_bytes() / 2) && worth_requesting(weights, between);
+    requests_weights_ = b_.panels * b_.points() * weight_point_ * item + problem.bytes_between > l2_cache_bytes() / 2;
     const double pixels_in = double(p_.in[1] * p_.in[2]), pixels_out = double(p_.out[1] * p_.out[2]);
     const double elements = pixels_in * double(p_.channels) + pixels_out * double(p_.outputs);
     streams_ = double(p_.n * p_.out[0] * p_.groups) * elements * double(item) > double(l2_cache_bytes() / 4);

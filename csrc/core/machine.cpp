@@ -66,15 +66,10 @@ const CoreSpeeds& core_speeds() {
   return speeds;
 }
 
-bool stay_in_l3(double bytes) { return bytes <= double(l3_cache_bytes()) * 5 / 8; }
-
 double stream_cost(double bytes, double between) {
   if (bytes + between <= double(l2_cache_bytes()) / 2) return 0;
-  return bytes / (stay_in_l3(bytes + between) ? core_speeds().l3_bytes : core_speeds().memory_bytes);
-}
-
-bool worth_requesting(double bytes, double between) {
-  return core_speeds().l3_bytes < 8 || !stay_in_l3(bytes + between);
+  const bool from_l3 = bytes + between <= double(l3_cache_bytes()) * 5 / 8;
+  return bytes / (from_l3 ? core_speeds().l3_bytes : core_speeds().memory_bytes);
 }
 
 }  // namespace konv

@@ -13,9 +13,6 @@ int64_t l3_cache_bytes();
 // bytes pass.
 double stream_cost(double bytes, double between = 0);
 
-// Whether such bytes should be requested before they are needed: from memory, and where the third-level cache is slow.
-bool worth_requesting(double bytes, double between);
-
 // What else costs depend on, in the same unit, by the CPU's maker.
 struct CoreSpeeds {
   double l3_bytes, memory_bytes;  // that a core streams meanwhile
