@@ -128,13 +128,13 @@ DenseTiling dense_tiling(const TapProblem& single, const ConvProblem& problem, D
   int64_t wanted = 8 * threads, panel_blocks = 1;
   // Tasks that share an image read the weights once each, those that share the outputs the image: where it is the
   // smaller, they are cut first: into one block a thread, and into more as far as packing the image for each of them
-  // stays below a fiftieth of the work.
+  // stays below a fiftieth of the work. Then two tasks a thread are enough.
   const double images = double(p.n) * double(p.out[0] * p.out[1] * p.out[2]) * double(steps);
   if (threads > 1 && images < double(p.outputs) * double(taps)) {
     panel_blocks = std::min(t.panels, ceil_div(wanted, volumes * t.tiles_h * t.tiles_w));
     if (!t.direct && copy_cost > 0)
       panel_blocks = std::min(panel_blocks, std::max(threads, int64_t(0.02 * t.cost / copy_cost)));
-    wanted = ceil_div(wanted, panel_blocks);
+    wanted = ceil_div(2 * threads, panel_blocks);
   }
   t.tile_d = tile_depth(p, t, shape, bytes(t.tile_h, t.tile_w, t.channel_block), budget);
   while (t.tile_d > 1 && threads > 1 && volumes * ceil_div(p.out[0], t.tile_d) * t.tiles_h * t.tiles_w < wanted)
