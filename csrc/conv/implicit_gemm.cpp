@@ -67,7 +67,8 @@ std::string bf16_supports(const ConvProblem& p) {
 // With the weights: packed for a call that has them once, else streamed past, most of it behind the multiplications if
 // there are enough of them.
 double cost_with_weights(const ConvProblem& p, DenseInput input) {
-  const double bytes = double(p.k * (p.c / p.groups) * p.taps() * dtype_size(p.dtype)), stream = stream_cost(bytes, double(p.bytes_between));
+  const double bytes = double(p.k * (p.c / p.groups) * p.taps() * dtype_size(p.dtype)),
+               stream = stream_cost(bytes, double(p.bytes_between));
   const double cost = dense_cost(p, input), hidden = p.n * p.out_pixels() <= 4 ? 0.5 : 0.85;
   return p.weights_ready ? cost + stream - hidden * std::min(stream, cost) : cost + bytes / 16 + 2 * stream;
 }

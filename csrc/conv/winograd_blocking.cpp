@@ -123,7 +123,8 @@ double winograd_cost(const ConvProblem& problem, const TapProblem& p, int form) 
            groups * (stream_cost(double(p.channels * p.outputs) * double(p.taps.size()) * item,
                                  double(problem.bytes_between)) +
                      stream_cost(tiles * points * double(b.channels) * item) * double(b.panels) / 2);
-  const double stream = groups * stream_cost(points * filters * item, double(problem.bytes_between)), streams = stream * double(b.blocks());
+  const double stream = groups * stream_cost(points * filters * item, double(problem.bytes_between)),
+               streams = stream * double(b.blocks());
   return sum + (problem.weights_ready ? 0 : prepare + stream) + streams - 0.85 * std::min(streams, groups * multiply);
 }
 

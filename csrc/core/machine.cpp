@@ -25,7 +25,7 @@ CoreSpeeds speeds_of_cpu() {
   if (!__get_cpuid(0, &a, &b, &c, &d) || !__get_cpuid(1, &signature, &a, &c, &d)) return kOneMultiplyAdd;
   if (b == signature_INTEL_ebx) return kIntel;
   const unsigned family = (signature >> 8 & 15) + (signature >> 20 & 255);
-  const unsigned models = signature >> 16 & 15;  // each number stands for sixteen
+  const unsigned models = signature >> 16 & 15;                       // each number stands for sixteen
   const bool half_units = models == 2 || models == 3 || models == 6;  // Strix Point and Krackan Point
   if (b == signature_AMD_ebx && family >= 0x1a && !half_units) return kTwoMultiplyAdds;
 #endif

@@ -9,8 +9,8 @@ int64_t l2_cache_bytes();
 int64_t l3_cache_bytes();
 
 // Estimated time to read or write so many bytes once, in the unit of all costs: one multiply-add of a vector by one
-// core, at full rate. Zero where they stay in the second-level cache, from one time to the next of which `between` other
-// bytes pass.
+// core, at full rate. Zero where they stay in the second-level cache, from one time to the next of which `between`
+// other bytes pass.
 double stream_cost(double bytes, double between = 0);
 
 // What else costs depend on, in the same unit, by the CPU's maker.

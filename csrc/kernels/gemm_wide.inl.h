@@ -34,7 +34,8 @@ KONV_INLINE void multiply_rows(Vec<T> (&c)[Rows][kWideVectors], const WideGemm<T
   const char *a0 = reinterpret_cast<const char*>(g.a + row * g.a_ld), *a1 = a0 + 3 * a_ld;
   const T *b0 = g.b[0], *b1 = g.b[1];
   // Rows of each panel to come every few steps: all of them by the last tile.
-  const int64_t tiles = (g.rows + kWideRows - 1) / kWideRows, at_once = tiles < Unroll ? (Unroll + tiles - 1) / tiles : 1;
+  const int64_t tiles = (g.rows + kWideRows - 1) / kWideRows,
+                at_once = tiles < Unroll ? (Unroll + tiles - 1) / tiles : 1;
   const int64_t first = row / kWideRows * (g.kc / Unroll) * at_once;
   const bool request = g.next[0] && first < g.kc;
   const T* next0 = request ? g.next[0] + first * 2 * L : nullptr;

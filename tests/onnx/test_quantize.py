@@ -20,8 +20,8 @@ from konv.bench.networks import network
 from .models import model_of
 
 Feed = dict[str, np.ndarray]
-# Of the outputs' root mean square: what rounding costs these networks. With bfloat16 it was 0.031 to 0.044 for SqueezeNet,
-# by which algorithms compute its layers.
+# Of the outputs' root mean square: what rounding costs these networks. SqueezeNet in bfloat16 has 0.031 to 0.044,
+# depending on the algorithms of its layers.
 ALLOWED = {"bfloat16": 0.06, "int8": 0.06}
 
 
