@@ -41,7 +41,7 @@ class Target:
 
     def conv_options(self, *options: Any, bytes_between: int) -> Any:
         """What a convolution is beside its operands, and what is read between two times that it runs."""
-        return _core.ConvOptions(*options, bytes_between)
+        return _core.ConvOptions(*[*options, bytes_between])
 
     def pool_options(self, *options: Any) -> Any:
         """What a pooling is beside its operands."""
