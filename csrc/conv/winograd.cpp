@@ -360,7 +360,7 @@ class WinogradPlan final : public ConvPlan {
   int64_t weight_point_, bias_base_;                // elements of packed weights
   int64_t pixel_pitch_;                             // of packed input
   int64_t inputs_, chunk_inputs_, packed_, sums_, weights_;  // elements of scratch
-  bool requests_weights_;                                    // transformed weights leave the second-level cache
+  bool requests_weights_;                                    // the next panels, while some are multiplied
   bool streams_;                                             // tensors are larger than the cache
 };
 

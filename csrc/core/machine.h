@@ -13,7 +13,7 @@ int64_t l3_cache_bytes();
 // other bytes pass.
 double stream_cost(double bytes, double between = 0);
 
-// What else costs depend on, in the same unit, by the CPU's maker.
+// What else costs depend on, in the same unit, by the kind of CPU.
 struct CoreSpeeds {
   double l3_bytes, memory_bytes;  // that a core streams meanwhile
   double pair_products;           // products of pairs of bfloat16 that it forms meanwhile, where it has them

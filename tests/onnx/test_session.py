@@ -290,3 +290,13 @@ def test_settings_of_the_process_apply() -> None:
     for isa in konv.info()["isa_levels"]:
         with konv.config(isa=isa):
             assert_close(session.run({"x": x}), expected)
+
+
+@pytest.mark.parametrize("change", [{"denormals": "keep"}, {"precision": "strict"}, {"max_workspace": 1 << 16}])
+def test_other_settings_have_programs_of_their_own(change: dict[str, Any]) -> None:
+    x = normal(1, 3, 20, 20)
+    session = konv.onnx.load(small_network())
+    for changes, programs in (({}, 1), (change, 2), ({}, 2)):
+        with konv.config(**changes):
+            session.run({"x": x})
+        assert len(session._parts) == programs
