@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import konv
+
+settings.register_profile("konv", deadline=None)  # no test asserts a time
+settings.load_profile("konv")
 
 
 @pytest.fixture

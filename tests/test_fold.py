@@ -80,7 +80,7 @@ def values(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
     return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     windows(),
     st.integers(1, 3),
@@ -104,7 +104,7 @@ def test_unfold(shape: Any, n: int, c: int, dtype: str, last: bool, threads: int
     np.testing.assert_array_equal(konv.unfold(x[0], *arguments, layout=layout), expected[0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     windows(),
     st.integers(1, 3),

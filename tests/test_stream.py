@@ -33,7 +33,7 @@ def chunks_of(x: Array, cuts: list[int]) -> list[Array]:
 
 
 @pytest.mark.parametrize("isa", ISA_LEVELS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_chunks(isa: str, data: st.DataObject) -> None:
     groups = data.draw(st.sampled_from((1, 1, 2, 7, 24)))

@@ -260,7 +260,7 @@ def problems(draw: st.DrawFn) -> Problem:
     )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(problem=problems(), last=st.booleans(), dtype=st.sampled_from(list(DTYPES)))
 def test_random_problems(problem: Problem, last: bool, dtype: str) -> None:
     problem.check(dtype, last)

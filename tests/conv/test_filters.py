@@ -87,7 +87,7 @@ def filters(draw: st.DrawFn) -> Case:
     return case
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=filters(), layout=st.sampled_from(LAYOUTS), direction=st.sampled_from(("forward", "input")))
 def test_random_filters(case: Case, layout: str, direction: str) -> None:
     case.check(direction, layout=layout)

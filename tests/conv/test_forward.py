@@ -20,7 +20,7 @@ def test_against_truth(case: Case, dtype: str, layout: str) -> None:
     case.check("forward", dtype, layout=layout)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=strategies.cases())
 def test_random_shapes(case: Case) -> None:
     for layout in LAYOUTS:

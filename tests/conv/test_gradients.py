@@ -24,7 +24,7 @@ def test_against_truth(case: Case, direction: str, dtype: str, layout: str) -> N
 
 
 @pytest.mark.parametrize("direction", GRADIENTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=strategies.cases())
 def test_random_shapes(direction: str, case: Case) -> None:
     for layout in LAYOUTS:

@@ -34,7 +34,7 @@ def narrow_groups(draw: st.DrawFn) -> Case:
     return Case(n, c, size, k, kernel, stride, tuple(pads), dilation, groups)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     case=narrow_groups(),
     direction=st.sampled_from(DIRECTIONS),
@@ -65,7 +65,7 @@ def grouped(case: Case, direction: str, layout: str, dtype: str) -> bool:
     return next(not c.reason for c in explanation.candidates if c.algorithm == "grouped")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     case=narrow_groups(),
     direction=st.sampled_from(DIRECTIONS),

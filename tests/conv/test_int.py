@@ -110,7 +110,7 @@ def test_every_algorithm(algorithm: str, isa: str) -> None:
     st.sampled_from(LAYOUTS),
     st.sampled_from(ISA_LEVELS),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random(case: Case, types: tuple[str, str], x_zero: int, w_zero: Any, layout: str, isa: str) -> None:
     low = [np.iinfo(dtype).min for dtype in types]
     w_zero = w_zero if isinstance(w_zero, str) else w_zero + low[1]

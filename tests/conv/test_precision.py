@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import konv
@@ -76,7 +76,6 @@ SHAPES = st.builds(
 
 
 @needs_bfloat16
-@settings(deadline=None)
 @given(
     case=SHAPES,
     direction=st.sampled_from(DIRECTIONS),

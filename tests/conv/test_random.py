@@ -15,7 +15,7 @@ from tests.cases import ALGORITHMS, DIRECTIONS, DTYPES, ISA_LEVELS, LAYOUTS, Cas
 from tests.views import VIEWS
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     case=strategies.cases(),
     direction=st.sampled_from(DIRECTIONS),
@@ -34,7 +34,7 @@ def test_forced_algorithm(
         case.check(direction, dtype, layout=layout, algorithm=algorithm, threads=threads)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     case=strategies.cases(),
     direction=st.sampled_from(DIRECTIONS),

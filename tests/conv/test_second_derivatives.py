@@ -65,7 +65,7 @@ def test_double_backward(case: Case) -> None:
     check(case)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(case=strategies.cases())
 def test_double_backward_of_random_problems(case: Case) -> None:
     check(case)

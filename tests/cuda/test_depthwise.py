@@ -100,7 +100,7 @@ def test_dtypes(direction: str, layout: str, dtype: str) -> None:
         check(case, direction, "grouped", dtype, layout)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_any_shape(data: Any) -> None:
     draw = data.draw

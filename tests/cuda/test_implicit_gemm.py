@@ -272,7 +272,7 @@ def test_backwards_weights_and_pixels(kind: str) -> None:
     np.testing.assert_array_equal(flipped, plain)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases(), direction=st.sampled_from(DIRECTIONS), kind=st.sampled_from(KINDS), parts=st.integers(0, 3))
 def test_any_case(cuda: Any, case: Case, direction: str, kind: str, parts: int) -> None:
     cuda.force_gemm_tile(0, 0, parts)

@@ -140,7 +140,7 @@ def test_powers(power: float) -> None:
         check_power(pool, power)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_shape(data: Any) -> None:
     draw = data.draw

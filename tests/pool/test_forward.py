@@ -114,7 +114,7 @@ def pools(draw: st.DrawFn) -> Pool:
     return Pool(shape, kernel, stride, padding, 1, draw(st.booleans()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pool=pools(), dtype=st.sampled_from([*FLOATS, "int8", "int64"]))
 def test_random_shapes(pool: Pool, dtype: str) -> None:
     for layout in LAYOUTS:

@@ -78,7 +78,7 @@ def test_avg(isa: str, dtype: str, layout: str, include: bool) -> None:
             check_avg(pool, dtype, layout, include)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pool=pools(), dtype=st.sampled_from(FLOATS))
 def test_random_shapes(pool: Pool, dtype: str) -> None:
     for layout in LAYOUTS:

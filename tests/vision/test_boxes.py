@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from konv.vision import box_iou, nms
@@ -29,14 +29,12 @@ def overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float
     return both / either if either else 0.0
 
 
-@settings(deadline=None)
 @given(st.lists(box, max_size=5), st.lists(box, max_size=5))
 def test_iou(a: list[Any], b: list[Any]) -> None:
     expected = np.array([[overlap(x, y) for y in b] for x in a]).reshape(len(a), len(b))
     np.testing.assert_allclose(box_iou(a, b), expected, rtol=1e-15)
 
 
-@settings(deadline=None)
 @given(proposals, st.sampled_from([0.0, 0.3, 0.45, 0.99, 1.0]))
 def test_nms(given_: list[Any], iou: float) -> None:
     """A box stays unless a kept one of its class, which comes before it, overlaps it too much."""
