@@ -20,9 +20,10 @@ from konv.bench.networks import network
 from .models import model_of
 
 Feed = dict[str, np.ndarray]
-# Of the outputs' root mean square: what rounding costs these networks. SqueezeNet in bfloat16 has 0.031 to 0.044,
-# depending on the algorithms of its layers.
-ALLOWED = {"bfloat16": 0.06, "int8": 0.06}
+# Of the outputs' root mean square: what rounding costs these networks.
+ALLOWED = {"bfloat16": 0.03, "int8": 0.06}
+# Before a softmax, which multiplies errors of close classes: 0.0037 and 0.018 on every instruction set.
+ALLOWED_BEFORE_SOFTMAX = {"bfloat16": 0.006, "int8": 0.03}
 
 
 @pytest.fixture
@@ -58,15 +59,23 @@ def quantized(session: Any, mode: str, feeds: list[Feed]) -> Any:
 
 @pytest.mark.parametrize("mode", ["bfloat16", "int8"])
 def test_squeezenet(models, data_dir, mode):
-    session = konv.onnx.load(models / "SqueezeNet_fp32.onnx")
+    model = onnx.load(models / "SqueezeNet_fp32.onnx")
+    session = konv.onnx.load(model)
     mean = np.array([104, 117, 123], np.float32)
     feeds = [
         {"data_0": (p[..., ::-1] - mean).transpose(2, 0, 1)[None]} for p in pictures(data_dir / "images", (224, 224))
     ]
     small = quantized(session, mode, feeds[1::2])
-    assert max(errors(session, small, feeds)) < ALLOWED[mode]
     for feed in feeds[::2]:
         assert small.run(feed)[0].argmax() == session.run(feed)[0].argmax()
+    softmax = model.graph.node.pop()
+    assert softmax.op_type == "Softmax"
+    model.graph.output[0].name = softmax.input[0]
+    for isa in konv.info()["isa_levels"]:
+        with konv.config(isa=isa):
+            scores = konv.onnx.load(model)
+            small = quantized(scores, mode, feeds[1::2])
+            assert max(errors(scores, small, feeds)) < ALLOWED_BEFORE_SOFTMAX[mode]
 
 
 @pytest.mark.parametrize("mode", ["bfloat16", "int8"])
